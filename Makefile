@@ -1,0 +1,52 @@
+# `make` shows what there is. Everything runs in .venv, which is made once and again when pyproject.toml or constraints.txt change.
+PYTHON ?= python3.11
+PORT ?= 5000
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export DO_NOT_TRACK ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint ui smoke clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+run: $(INSTALLED) data ## train and compare all combinations, from whatever is there already to the comparison
+	@matbind settings > /dev/null
+	dvc repro
+	@matbind status
+	@echo "Comparison: reports/comparison.md, reports/figures/, metrics/comparison.json. Runs: make ui"
+
+test: lint data ## lint, then all tests, the real pipeline on 150 materials among them
+	OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS)
+
+lint: $(INSTALLED) ## ruff and mypy
+	ruff check
+	ruff format --check
+	mypy
+
+ui: $(INSTALLED) ## open the MLflow pages on PORT (5000)
+	matbind ui --port $(PORT)
+
+smoke: $(INSTALLED) ## the real pipeline on 150 materials, in a copy of the project that is left for you to look at
+	@copy=$$(mktemp -d) && \
+	git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -C "$$copy" -xf - && \
+	cd "$$copy" && git init --quiet && \
+	sed -i.before 's/^preset: [a-z]*/preset: smoke/' params.yaml && rm params.yaml.before && \
+	export PYTHONPATH="$$copy/src" && \
+	dvc pull --remote sample data.dvc && dvc repro && python -m matbind.cli status && \
+	echo "The copy is $$copy"
+
+clean: ## remove results and caches; DVC's cache, the runs and .venv stay (`dvc checkout` brings the results back)
+	rm -rf artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The sample comes out of .dvcstore; data that are there already are left as they are.
+data: | $(INSTALLED)
+	dvc pull --remote sample data.dvc
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	touch $@

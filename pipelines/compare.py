@@ -1,0 +1,30 @@
+"""The compare stage: all combinations beside each other."""
+
+from matbind.compare import compare as compare_combinations
+from matbind.files import COMPARISON, METRICS, RECORDS, REPORTS, read_json
+from matbind.settings import Settings
+from matbind.tracking import Tracker
+from pipelines.stage import reporter, run, stage
+
+
+@stage
+def compare(settings: Settings) -> None:
+    """Write the comparison, its table and its figures, and keep them with the tracked ablation."""
+    report = reporter("compare")
+    tracker = Tracker(warn=report)
+    compare_combinations(
+        settings,
+        metrics=METRICS,
+        records=RECORDS,
+        out=COMPARISON,
+        reports=REPORTS,
+        data_md5=tracker.origin.data_md5,
+        git_commit=tracker.origin.code,
+        report=report,
+    )
+    files = [COMPARISON, *(path for path in sorted(REPORTS.rglob("*")) if path.is_file())]
+    tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
+
+
+if __name__ == "__main__":
+    run(compare)

@@ -1,0 +1,67 @@
+"""What all stages have in common: settings first, then a flow, and errors a user can read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, flow
+
+from matbind.errors import UserError
+from matbind.settings import PARAMS_FILE, Settings, load
+from pipelines.server import api_server
+
+
+class StageError(Exception):
+    """Something went wrong that is no mistake of the user's; one sentence, shown without a traceback, exit code 1."""
+
+
+def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
+    """Make a flow of a function of the settings; the flow takes the path of the params file."""
+
+    @flow(name=function.__name__, description=function.__doc__, persist_result=False, validate_parameters=False)
+    @wraps(function)
+    def body(params: Path = PARAMS_FILE) -> Any:
+        return function(load(params))
+
+    return body
+
+
+def reporter(name: str) -> Callable[[str], None]:
+    """A function that prints sentences of one stage as they come."""
+
+    def report(sentence: str) -> None:
+        sys.stdout.write(f"[{name}] {sentence}\n")
+        sys.stdout.flush()
+
+    return report
+
+
+def run(stage_flow: Flow[..., Any], params: Path = PARAMS_FILE) -> None:
+    """Run a stage as a program.
+
+    A mistake in the settings is told before anything starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
+    process at once: whatever is written appears whole or not at all, and the processes a stage started end with it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        load(params)
+        # In the main thread Prefect would take over the signals, and then wait for its tasks however long they take.
+        with api_server(), ThreadPoolExecutor(1) as main_flow:
+            main_flow.submit(copy_context().run, stage_flow, params).result()
+    except (UserError, StageError) as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(2 if isinstance(error, UserError) else 1)
+
+
+def _stop(number: int, _frame: Any) -> None:
+    os.write(sys.stderr.fileno(), b"matbind: stopped; what is finished is kept, the same command goes on from there\n")
+    os._exit(128 + number)

@@ -1,0 +1,84 @@
+"""One combination trained in a process of its own, so that a crash of one does not take the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from matbind.errors import UserError
+
+USER_ERROR = 2
+REASON_CHARACTERS = 300
+
+
+class TrainingError(Exception):
+    """A combination's process ended without a result; the message is the last line it wrote and where the rest is."""
+
+
+def train_in_process(
+    combination: str,
+    *,
+    log: Path,
+    on_epoch: Callable[[dict[str, float]], None],
+    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli", "train"),
+) -> None:
+    """Train and evaluate one combination by `matbind train --events` and wait for the end.
+
+    Args:
+        combination: its name.
+        log: all that the process writes is added to this file.
+        on_epoch: is given each epoch's figures as they come.
+        command: what to run, without the combination.
+
+    Raises:
+        UserError: if the process found a mistake of the user's.
+        TrainingError: if it ended in any other way without success.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # One thread a process: two on a shared machine wait for each other, and one gives the same bits each time.
+    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **os.environ, "PYTHONUNBUFFERED": "1"}
+    with log.open("a", encoding="utf-8") as file:
+        start = file.tell()
+        with subprocess.Popen(  # noqa: S603
+            [*command, combination, "--events"],
+            stdin=subprocess.PIPE,  # held open while this process lives; the other ends when it closes
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the stage, which ends its trainers
+        ) as process:
+            for line in process.stdout or ():
+                file.write(_readable(line, on_epoch))
+                file.flush()
+    if process.returncode != 0:
+        reason = _reason(log, start, process.returncode)
+        if process.returncode == USER_ERROR:
+            raise UserError(reason)
+        raise TrainingError(f"{reason}; see {log}")
+
+
+def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:
+    """A line for the log; an epoch's figures go to their reader on the way."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return line  # printed by a library
+    if isinstance(event, dict) and "epoch" in event:
+        on_epoch(event["epoch"])
+        return ""
+    return f"{event['report']}\n" if isinstance(event, dict) and "report" in event else line
+
+
+def _reason(log: Path, start: int, code: int) -> str:
+    with log.open(encoding="utf-8", errors="replace") as file:
+        file.seek(start)
+        lines = [line.strip() for line in file if line.strip()]
+    if code < 0:
+        return f"its process was ended by signal {-code}" + (", as when memory runs out" if code == -9 else "")  # noqa: PLR2004
+    last = lines[-1].removeprefix("matbind: ") if lines else f"its process ended with exit code {code}"
+    return last[:REASON_CHARACTERS]

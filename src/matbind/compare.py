@@ -1,0 +1,109 @@
+"""The compare stage: all combinations beside each other and beside a linear baseline, as JSON, table and heatmaps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matbind.errors import UserError
+from matbind.evaluation.baseline import baseline_embeddings
+from matbind.evaluation.comparison import assemble_comparison, to_markdown
+from matbind.evaluation.retrieval import evaluate_pairs
+from matbind.features.pxrd import binned_pattern
+from matbind.files import write_json
+from matbind.modality import all_combinations
+from matbind.plots import recall_heatmap
+from matbind.records import Records
+from matbind.settings import Settings
+
+FIGURES = {1: "fig2_recall_at_1", 5: "fig4_recall_at_5"}
+BASELINE_BINS = 425  # of the 2-theta axis (0.2 degrees) and of the energy axis
+BASELINE_WINDOW_EV = (-15.0, 10.0)
+
+
+def compare(
+    settings: Settings,
+    *,
+    metrics: Path,
+    records: Path,
+    out: Path,
+    reports: Path,
+    data_md5: str | None,
+    git_commit: str | None,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Gather what the combinations reached on the test split.
+
+    Args:
+        settings: all settings.
+        metrics: holds one JSON file a combination.
+        records: the records directory, for the baseline.
+        out: the comparison, JSON.
+        reports: gets comparison.md and figures/.
+        data_md5: version of the data.
+        git_commit: version of the code.
+        report: is told the progress in sentences.
+
+    Returns:
+        The comparison, as in the file.
+
+    Raises:
+        UserError: if no combination was trained, or metrics of different data lie side by side.
+    """
+    names = [combination.name for combination in all_combinations(settings.hub_order)]
+    paths = [metrics / f"{name}.json" for name in names]
+    runs = [json.loads(path.read_text()) for path in paths if path.exists()]
+    if not runs:
+        raise UserError(f"{metrics}: no combination's metrics are here, expected {names[0]}.json and others; run the ablate stage")
+    report("fitting the linear baseline")
+    comparison = assemble_comparison(
+        runs, baseline=linear_baseline(settings, records), data_md5=data_md5, git_commit=git_commit
+    )
+    figures = reports / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for k, stem in FIGURES.items():
+        recall_heatmap(comparison, k=k, path_stem=figures / stem)
+    (reports / "comparison.md").write_text(to_markdown(comparison))
+    write_json(out, comparison)
+    report(f"{len(runs)} combinations compared: {out}, {reports / 'comparison.md'}, {figures}")
+    return comparison
+
+
+def linear_baseline(settings: Settings, records: Path) -> dict[str, dict[str, Any]]:
+    """Retrieval by ridge regression from every spoke to composition and lattice, on the same test split."""
+    from matbind.features.dos import binned_density
+
+    structures, texts, patterns, densities, split = [], [], [], [], []
+    for material in Records(records).materials():
+        structures.append(material.structure)
+        texts.append(material.text)
+        split.append(material.split)
+        patterns.append(_or_none(lambda m: binned_pattern(m.pxrd.intensity, n_bins=BASELINE_BINS), material, "pxrd"))
+        densities.append(
+            _or_none(
+                lambda m: binned_density(
+                    m.dos, n_atoms=float(m.structure.occupancy.sum()), window_ev=BASELINE_WINDOW_EV, n_bins=BASELINE_BINS
+                ),
+                material,
+                "dos",
+            )
+        )
+    baseline = baseline_embeddings(structures=structures, texts=texts, pxrd=patterns, dos=densities, split=split)
+    return {
+        name: result.as_dict()
+        for name, result in evaluate_pairs(*baseline, seed=settings.seed, chunk_size=settings.evaluation.chunk_size).items()
+    }
+
+
+def _or_none(make: Callable[[Any], Any], material: Any, name: str) -> Any:
+    """A feature, None where the material lacks the modality or its value cannot be used."""
+    if getattr(material, name) is None:
+        return None
+    try:
+        return np.nan_to_num(make(material))
+    except ValueError:
+        return None

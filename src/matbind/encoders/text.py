@@ -1,0 +1,103 @@
+"""Text encoder: BERT over tokens, trained from scratch or from a checkpoint, or nothing over a frozen model's embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from matbind.features.text import ELEMENTS, FROZEN_DIM
+from matbind.strict import StrictModel
+
+
+class Settings(StrictModel):
+    """Size of the text encoder; a checkpoint brings its own sizes.
+
+    Attributes:
+        width: features of a token.
+        layers: BERT layers.
+        heads: attention heads.
+        feedforward: hidden features of each layer's perceptron.
+        dropout: in the BERT layers.
+        gaussians: number of Gaussians over which a length or angle beside a token is expanded.
+        composition: features of the opening formula's atomic fractions, beside BERT's.
+    """
+
+    width: int = Field(ge=4, le=4096)
+    layers: int = Field(ge=1, le=48)
+    heads: int = Field(ge=1, le=64)
+    feedforward: int = Field(ge=4)
+    dropout: float = Field(ge=0, lt=1)
+    gaussians: int = Field(ge=0, le=512)
+    composition: int = Field(ge=0, le=4096)
+
+
+class ValueEmbedding(nn.Module):
+    """The value beside a token (angstrom or degree), expanded in Gaussians of log(1 + value)."""
+
+    def __init__(self, n: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("centers", torch.linspace(0.6, 2.2, n), persistent=False)  # 0.8 to 8 angstrom
+        self.sharpness = n / 1.6
+        self.linear = nn.Linear(n, width, bias=False)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Map (...) values to (..., width), zero where the value is zero."""
+        centers = self.get_buffer("centers")
+        expanded = torch.exp(-(((torch.log1p(value)[..., None] - centers) * self.sharpness) ** 2))
+        return self.linear(expanded) * (value > 0)[..., None]
+
+
+class Encoder(nn.Module):
+    """Texts to vectors."""
+
+    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.bert: Any = None
+        self.value: ValueEmbedding | None = None
+        self.out_dim = FROZEN_DIM
+        if meta["tokenizer"] == "frozen":
+            return
+        from transformers import AutoModel, BertConfig, BertModel
+
+        if meta["tokenizer"] == "checkpoint":
+            self.bert = AutoModel.from_pretrained(meta["checkpoint"], local_files_only=True, add_pooling_layer=False)
+        else:
+            config = BertConfig(
+                vocab_size=len(meta["vocabulary"]),
+                hidden_size=settings.width,
+                num_hidden_layers=settings.layers,
+                num_attention_heads=settings.heads,
+                intermediate_size=settings.feedforward,
+                hidden_dropout_prob=settings.dropout,
+                attention_probs_dropout_prob=0.0,
+                max_position_embeddings=meta["max_tokens"],
+                attn_implementation="eager",  # on CPUs the fused kernel is several times slower with a padding mask
+            )
+            self.bert = BertModel(config, add_pooling_layer=False)
+            if settings.gaussians:
+                self.value = ValueEmbedding(settings.gaussians, settings.width)
+        self.composition_width = settings.composition if meta["tokenizer"] == "corpus" else 0
+        if self.composition_width:
+            self.composition = nn.Linear(len(ELEMENTS), settings.composition, bias=False)
+        self.out_dim = self.bert.config.hidden_size + self.composition_width
+
+    def forward(self, view: dict[str, Tensor]) -> Tensor:
+        """Encode the texts of a view (see views/text.py), giving (n_materials, out_dim): the masked mean of the last layer."""
+        if self.bert is None:
+            return view["embedding"]
+        embedded = self.bert.get_input_embeddings()(view["token"])
+        if self.value is not None:
+            embedded = embedded + self.value(view["value"])
+        hidden = self.bert(inputs_embeds=embedded, attention_mask=view["mask"].long()).last_hidden_state
+        weight = view["mask"][..., None].to(hidden.dtype)
+        read = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        if not self.composition_width:
+            return read
+        # The square root lifts the minority: TiPt8 has to be told from CuPt7 by a ninth of its atoms.
+        mixture = self.composition(view["composition"].sqrt())
+        return torch.cat([F.layer_norm(read, read.shape[1:]), F.layer_norm(mixture, mixture.shape[1:])], dim=1)

@@ -1,0 +1,231 @@
+"""All combinations beside each other: metrics/comparison.json and the table of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from matbind.errors import UserError
+from matbind.modality import Combination, all_combinations, pair_name, parse_combination
+
+Results = Mapping[str, Mapping[str, Any]]  # a RetrievalResult as a dictionary, by the name of its pair
+
+KINDS = ("aligned", "emergent", "view")
+
+_DOCUMENT = """# Comparison of the combinations
+
+Data {data}, code {code}. Retrieval on the test split by cosine similarity; ties count against the model. N is the size
+of the gallery, chance is 1 / N.
+
+## Retrieval between modalities
+
+A pair is aligned if it includes the hub, emergent if it was never seen in training. Recall is the mean over ordered
+pairs.
+
+| combination | hub | N | chance@1 | aligned recall@1 | @5 | best aligned | emergent recall@1 | @5 | best emergent |
+|---|---|---|---|---|---|---|---|---|---|
+{several}
+
+{control}
+
+## One modality alone
+
+Two augmented views of the same material: another question than the one above, not to be compared with it.
+
+| modality | N | chance@1 | recall@1 | 95 % interval | recall@5 | median rank | MRR |
+|---|---|---|---|---|---|---|---|
+{singles}
+"""
+
+
+def assemble_comparison(
+    runs: Iterable[Mapping[str, Any]],
+    *,
+    baseline: Results,
+    data_md5: str | None,
+    git_commit: str | None,
+) -> dict[str, Any]:
+    """Put the metrics of all combinations into one document.
+
+    Args:
+        runs: one metrics file a combination: ``{"combination", "hub", "run_id", "pairs", "fused", "control"}``, or
+            ``{"combination", "error"}`` if its training failed.
+        baseline: results of the linear baseline by the name of the pair.
+        data_md5: DVC's checksum of the data, None outside a DVC project.
+        git_commit: of the code, None outside a repository.
+
+    Returns:
+        The content of metrics/comparison.json, combinations in their canonical order:
+        ``combinations`` (hub, run_id and pairs, or error), ``baseline``, ``fused`` and ``control`` by combination,
+        ``summary`` (see `summarise_pairs`), ``data_md5`` and ``git_commit``.
+
+    Raises:
+        UserError: if a combination is unknown or comes twice, or a pair was measured on galleries of different sizes,
+            as happens when the metrics of an older test split are still there.
+    """
+    by_name = _by_name(runs)
+    _require_same_galleries({name: run.get("pairs", {}) for name, run in by_name.items()} | {"baseline": baseline})
+    trained = {name: run for name, run in by_name.items() if "error" not in run}
+    return {
+        "combinations": {name: _entry(run) for name, run in by_name.items()},
+        "baseline": dict(baseline),
+        "fused": {name: run["fused"] for name, run in trained.items() if run.get("fused")},
+        "control": {name: run["control"] for name, run in trained.items() if run.get("control")},
+        "summary": {
+            "combinations": {name: summarise_pairs(run["pairs"]) for name, run in trained.items()},
+            "baseline": summarise_pairs(baseline),
+            "best": {kind: _best_of_all(trained, kind) for kind in KINDS},
+            "failed": [name for name in by_name if name not in trained],
+        },
+        "data_md5": data_md5,
+        "git_commit": git_commit,
+    }
+
+
+def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
+    """The pairs of one model in few numbers.
+
+    Returns:
+        For each kind of pair, None if there is no such pair, else ``best_pair`` (by recall@1), ``best_recall_at_1``,
+        and the means over pairs ``mean_recall_at_1``, ``mean_recall_at_5`` and ``mean_chance_at_1``.
+    """
+    return {kind: _summary({n: r for n, r in pairs.items() if r["kind"] == kind}) for kind in KINDS}
+
+
+def to_markdown(comparison: Mapping[str, Any]) -> str:
+    """The comparison as the tables of reports/comparison.md.
+
+    Args:
+        comparison: what `assemble_comparison` returned, or its JSON read back.
+
+    Returns:
+        A Markdown document: combinations of several modalities with the baseline last, then the singles.
+    """
+    several: list[str] = []
+    singles: list[str] = []
+    for name, entry in comparison["combinations"].items():
+        single = parse_combination(name).is_single
+        if "error" in entry:
+            row = _failed_row(name, entry["error"], n_columns=8 if single else 10)
+        elif single:
+            row = _single_row(name, entry["pairs"])
+        else:
+            row = _row(name, entry["hub"], entry["pairs"], comparison["summary"]["combinations"][name])
+        (singles if single else several).append(row)
+    if comparison["baseline"]:
+        summary = comparison["summary"]["baseline"]
+        several.append(_row("*linear baseline*", "crystal", comparison["baseline"], summary))
+    return _DOCUMENT.format(
+        data=comparison["data_md5"] or "outside DVC",
+        code=comparison["git_commit"] or "outside Git",
+        several="\n".join(several),
+        control=_control_line(comparison["control"]),
+        singles="\n".join(singles),
+    )
+
+
+def _by_name(runs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    found: dict[Combination, Mapping[str, Any]] = {}
+    for run in runs:
+        try:
+            combination = parse_combination(run["combination"])
+        except ValueError as error:
+            raise UserError(f"metrics of {run['combination']!r}: {error}") from error
+        if combination in found:
+            raise UserError(f"metrics of {combination.name}: found twice, expected once")
+        found[combination] = run
+    return {combination.name: found[combination] for combination in all_combinations() if combination in found}
+
+
+def _require_same_galleries(results: Mapping[str, Results]) -> None:
+    """Recall depends on the size of the gallery."""
+    first: dict[str, tuple[str, int]] = {}
+    for name, pair, result in _each(results):
+        reference, n = first.setdefault(pair, (name, result["n"]))
+        if result["n"] != n:
+            raise UserError(
+                f"metrics of {name}: {pair} was measured on {result['n']} materials, expected {n} as in {reference}; "
+                "evaluate both on the same test split"
+            )
+
+
+def _each(results: Mapping[str, Results]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for name, pairs in results.items():
+        for pair, result in pairs.items():
+            yield name, pair, result
+
+
+def _entry(run: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("error", "hub", "run_id") if "error" in run else ("hub", "run_id", "pairs")
+    return {key: run[key] for key in keys if key in run}
+
+
+def _best_of_all(trained: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Any] | None:
+    pairs = [each for each in _each({name: run["pairs"] for name, run in trained.items()}) if each[2]["kind"] == kind]
+    if not pairs:
+        return None
+    name, pair, result = max(pairs, key=lambda each: float(each[2]["recall_at_1"]))
+    return {"combination": name, "pair": pair, "recall_at_1": result["recall_at_1"]}
+
+
+def _summary(results: Results) -> dict[str, Any] | None:
+    if not results:
+        return None
+    best = max(results, key=lambda name: float(results[name]["recall_at_1"]))
+    means = {f"mean_{metric}": _mean(results, metric) for metric in ("recall_at_1", "recall_at_5", "chance_at_1")}
+    return {"best_pair": best, "best_recall_at_1": results[best]["recall_at_1"], **means}
+
+
+def _mean(results: Results, metric: str) -> float:
+    return float(sum(result[metric] for result in results.values()) / len(results))
+
+
+def _row(name: str, hub: str, pairs: Results, summary: Mapping[str, Any]) -> str:
+    cells = [name, hub, _span(pairs, "n", ""), _span(pairs, "chance_at_1", ".4f")]
+    for kind in ("aligned", "emergent"):
+        found = summary[kind]
+        cells += (
+            [
+                f"{found['mean_recall_at_1']:.3f}",
+                f"{found['mean_recall_at_5']:.3f}",
+                f"{found['best_pair']} {found['best_recall_at_1']:.3f}",
+            ]
+            if found
+            else ["-"] * 3
+        )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _single_row(name: str, pairs: Results) -> str:
+    result = pairs.get(pair_name(name, name))
+    if result is None:
+        return f"| {name} |" + " - |" * 7
+    low, high = result["recall_at_1_ci95"]
+    return (
+        f"| {name} | {result['n']} | {result['chance_at_1']:.4f} | {result['recall_at_1']:.3f} "
+        f"| {low:.3f} to {high:.3f} | {result['recall_at_5']:.3f} | {result['median_rank']:g} | {result['mrr']:.3f} |"
+    )
+
+
+def _failed_row(name: str, error: str, *, n_columns: int) -> str:
+    reason = " ".join(str(error).replace("|", "/").split())  # neither a bar nor a line break may end the cell
+    return f"| {name} | failed: {reason} |" + " |" * (n_columns - 2)
+
+
+def _control_line(control: Mapping[str, Results]) -> str:
+    results = [result for _, _, result in _each(control)]
+    if not results:
+        return "No control with shuffled keys was made."
+    found, chance = (
+        sum(result[metric] for result in results) / len(results) for metric in ("recall_at_1", "chance_at_1")
+    )
+    return (
+        f"Control: with the keys shuffled, recall@1 is {found:.4f} on average over {len(results)} pairs, "
+        f"where chance is {chance:.4f}."
+    )
+
+
+def _span(pairs: Results, metric: str, form: str) -> str:
+    """The values of the pairs, as ``smallest to largest`` where they differ."""
+    values = sorted({result[metric] for result in pairs.values()})
+    return " to ".join(format(value, form) for value in dict.fromkeys([values[0], values[-1]])) if values else "-"

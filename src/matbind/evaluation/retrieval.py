@@ -1,0 +1,361 @@
+"""Retrieval between modalities: ranks, recall@k, MRR, chance, and their uncertainty.
+
+A query of one modality is asked of a gallery of another, in which row i holds the true key of query i. Similarity is
+the cosine; the rank of the true key is 1 + the number of other keys at least as similar: ties count against the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.modality import Combination, Kind, pair_name
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.floating[Any]]
+BoolArray = npt.NDArray[np.bool_]
+
+CHUNK_SIZE = 2048  # a block of similarities is then 34 MB, whatever the size of the gallery
+MIN_ROWS = 2  # below it there is nothing to confuse a key with
+# The same two vectors give products that differ in the last bits from one shape of block to another. Similarities
+# closer than that are a tie: without it a duplicate of the true key would win or lose by luck.
+TIE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """What one ordered pair of modalities reached, in the words of the metrics files.
+
+    Attributes:
+        kind: aligned, emergent or view.
+        n: queries, and keys in the gallery.
+        recall_at_1: share of queries whose true key is nearest; likewise for 5 and 10.
+        median_rank: median 1-based rank of the true key.
+        mrr: mean reciprocal rank.
+        chance_at_1: recall@1 of a model that knows nothing, 1 / n; likewise for 5 and 10.
+        recall_at_1_ci95: 95 % bootstrap interval of recall@1 over the queries; likewise for 5.
+    """
+
+    kind: Kind
+    n: int
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    median_rank: float
+    mrr: float
+    chance_at_1: float
+    chance_at_5: float
+    chance_at_10: float
+    recall_at_1_ci95: tuple[float, float]
+    recall_at_5_ci95: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def ranks_both(a: FloatArray, b: FloatArray, *, chunk_size: int = CHUNK_SIZE) -> tuple[IntArray, IntArray]:
+    """Ranks of the true keys in both directions, from one pass over the similarities.
+
+    Args:
+        a: embeddings of any length, shape (n, d).
+        b: embeddings of the same materials in the same order, shape (n, d).
+        chunk_size: rows of a block of similarities; changes memory (8 chunk_size^2 bytes), not the result.
+
+    Returns:
+        1-based ranks, shape (n,) each: of b's rows asked with a's, and of a's rows asked with b's. A vector of length
+        zero points nowhere: its similarity to everything is 0.
+
+    Raises:
+        ValueError: if the shapes differ or are not (n, d), n < 2, a number is not finite, or chunk_size < 1.
+    """
+    if a.shape != b.shape or a.ndim != 2:  # noqa: PLR2004
+        raise ValueError(f"both sides need the same shape (n, d), found {a.shape=} and {b.shape=}")
+    if len(a) < MIN_ROWS:
+        raise ValueError(f"retrieval needs at least {MIN_ROWS} materials, found {len(a)}")
+    if chunk_size < 1:
+        raise ValueError(f"{chunk_size=} has to be at least 1")
+    for side, values in (("a", a), ("b", b)):
+        _require_finite(values, np.ones(len(values), dtype=bool), f"side {side}")
+    blocks = [slice(start, min(start + chunk_size, len(a))) for start in range(0, len(a), chunk_size)]
+    threshold = np.concatenate([np.einsum("id,id->i", _unit(a[rows]), _unit(b[rows])) for rows in blocks])
+    threshold -= TIE_TOLERANCE
+    forward, backward = np.zeros(len(a), dtype=np.int64), np.zeros(len(a), dtype=np.int64)
+    for rows in blocks:
+        block_a = _unit(a[rows])
+        for columns in blocks:
+            similarity = block_a @ _unit(b[columns]).T
+            # The true key reaches its own threshold, which is the 1 in the rank.
+            forward[rows] += np.count_nonzero(similarity >= threshold[rows, None], axis=1)
+            backward[columns] += np.count_nonzero(similarity >= threshold[columns], axis=0)
+    return forward, backward
+
+
+def ranks(query: FloatArray, key: FloatArray, *, chunk_size: int = CHUNK_SIZE) -> IntArray:
+    """Rank of each query's true key: 1 + the number of other keys at least as similar.
+
+    Args, Raises: as `ranks_both`, with query as a and key as b.
+
+    Returns:
+        1-based ranks, shape (n,).
+    """
+    return ranks_both(query, key, chunk_size=chunk_size)[0]
+
+
+def recall_at_k(ranks: IntArray, *, k: int) -> float:
+    """Share of queries whose true key is among the k nearest.
+
+    Args:
+        ranks: 1-based rank of each query's true key, shape (n_queries,); ties count against the query.
+        k: size of the short list, at least 1.
+
+    Returns:
+        A number in [0, 1]; chance is k / n_keys.
+
+    Raises:
+        ValueError: if ranks is empty or k < 1.
+
+    Source: Mirza et al. 2025, Figures 2 and 4.
+    """
+    if k < 1:
+        raise ValueError(f"{k=} has to be at least 1")
+    return float(np.mean(_not_empty(ranks) <= k))
+
+
+def mean_reciprocal_rank(ranks: IntArray) -> float:
+    """Mean of 1 / rank, in (0, 1].
+
+    Raises:
+        ValueError: if ranks is empty.
+    """
+    return float(np.mean(1.0 / _not_empty(ranks)))
+
+
+def median_rank(ranks: IntArray) -> float:
+    """Median of the 1-based ranks; of an even number of queries, the mean of the middle two.
+
+    Raises:
+        ValueError: if ranks is empty.
+    """
+    return float(np.median(_not_empty(ranks)))
+
+
+def bootstrap_interval(
+    hits: BoolArray, *, n_resamples: int = 1000, seed: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a share.
+
+    Args:
+        hits: whether each query hit, shape (n_queries,).
+        n_resamples: resamples of the queries, with replacement.
+        seed: of the resampling.
+        confidence: probability mass inside the interval, in (0, 1).
+
+    Returns:
+        Lower and upper bound in [0, 1]; both are equal to the share where all or no queries hit.
+
+    Raises:
+        ValueError: if hits is empty or confidence is not in (0, 1).
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"{confidence=} has to be between 0 and 1")
+    share = float(np.mean(_not_empty(hits)))
+    # n draws with replacement from zeros and ones hold a binomial number of ones: no resample needs to be built.
+    shares = np.random.default_rng(seed).binomial(len(hits), share, size=n_resamples) / len(hits)
+    tail = (1 - confidence) / 2
+    lower, upper = np.quantile(shares, [tail, 1 - tail])
+    return float(lower), float(upper)
+
+
+def summarise(ranks: IntArray, *, kind: Kind, seed: int = 0) -> RetrievalResult:
+    """Everything that is reported of one pair, from the ranks of its true keys in a gallery of as many keys.
+
+    Raises:
+        ValueError: if ranks is empty.
+    """
+    n = len(ranks)
+    return RetrievalResult(
+        kind=kind,
+        n=n,
+        recall_at_1=recall_at_k(ranks, k=1),
+        recall_at_5=recall_at_k(ranks, k=5),
+        recall_at_10=recall_at_k(ranks, k=10),
+        median_rank=median_rank(ranks),
+        mrr=mean_reciprocal_rank(ranks),
+        chance_at_1=min(1.0, 1 / n),
+        chance_at_5=min(1.0, 5 / n),
+        chance_at_10=min(1.0, 10 / n),
+        recall_at_1_ci95=bootstrap_interval(ranks <= 1, seed=seed),
+        recall_at_5_ci95=bootstrap_interval(ranks <= 5, seed=seed),  # noqa: PLR2004
+    )
+
+
+def evaluate_pair(
+    query: FloatArray, key: FloatArray, *, kind: Kind, seed: int = 0, chunk_size: int = CHUNK_SIZE
+) -> RetrievalResult:
+    """Retrieval of one ordered pair, both sides of shape (n, d); seed is the bootstrap's. Raises as `ranks_both`."""
+    return summarise(ranks(query, key, chunk_size=chunk_size), kind=kind, seed=seed)
+
+
+def evaluate_views(
+    view_a: FloatArray, view_b: FloatArray, *, seed: int = 0, chunk_size: int = CHUNK_SIZE
+) -> RetrievalResult:
+    """Retrieval of one view of a material by another of the same modality, which is all a single can be asked."""
+    return evaluate_pair(view_a, view_b, kind="view", seed=seed, chunk_size=chunk_size)
+
+
+def evaluate_pairs(
+    embeddings: Mapping[str, FloatArray],
+    present: Mapping[str, BoolArray],
+    combination: Combination,
+    *,
+    seed: int = 0,
+    chunk_size: int = CHUNK_SIZE,
+) -> dict[str, RetrievalResult]:
+    """Retrieval of every ordered pair of a combination.
+
+    Args:
+        embeddings: of each modality, shape (n_test, d); rows of materials that lack it may hold anything.
+        present: whether each test material holds the modality, shape (n_test,).
+        combination: of two modalities or more.
+        seed: of the bootstrap.
+        chunk_size: see `ranks_both`.
+
+    Returns:
+        The result of each pair by its name, ``text->dos``. The gallery of a pair is the test materials that hold both;
+        pairs with fewer than two are left out, and `unmeasured` says so.
+
+    Raises:
+        ValueError: if the combination is a single, shapes differ, or the embedding of a present row is not finite.
+    """
+    return _evaluate_pairs(embeddings, present, combination, seed=seed, chunk_size=chunk_size, shuffle=False)
+
+
+def shuffled_control(
+    embeddings: Mapping[str, FloatArray],
+    present: Mapping[str, BoolArray],
+    combination: Combination,
+    *,
+    seed: int = 0,
+    chunk_size: int = CHUNK_SIZE,
+) -> dict[str, RetrievalResult]:
+    """As `evaluate_pairs` with the keys of every gallery permuted: all that it finds is chance.
+
+    More than chance here means that the measurement, not the model, recognises materials.
+    """
+    return _evaluate_pairs(embeddings, present, combination, seed=seed, chunk_size=chunk_size, shuffle=True)
+
+
+def fused_queries(
+    embeddings: Mapping[str, FloatArray],
+    present: Mapping[str, BoolArray],
+    combination: Combination,
+    *,
+    seed: int = 0,
+    chunk_size: int = CHUNK_SIZE,
+) -> dict[str, RetrievalResult]:
+    """Retrieval with several measurements of a material at once: the mean of their unit vectors is the query.
+
+    Args, Raises: as `evaluate_pairs`.
+
+    Returns:
+        The result of every set of two modalities or more and every key outside it by name, ``dos+text->crystal``;
+        nothing for fewer than three modalities. The gallery is the test materials that hold all of them, so N differs
+        from the pairs'. A result is aligned if the hub is the key or in the query, else emergent.
+    """
+    _require_embeddings(embeddings, present, combination)
+    results = {}
+    for subset, key in _fusions(combination):
+        rows = _holding((*subset, key), present)
+        if rows.sum() >= MIN_ROWS:
+            query = np.mean([_unit(embeddings[name][rows]) for name in subset], axis=0)
+            kind: Kind = "aligned" if combination.hub in (*subset, key) else "emergent"
+            name = pair_name("+".join(subset), key)
+            results[name] = evaluate_pair(query, embeddings[key][rows], kind=kind, seed=seed, chunk_size=chunk_size)
+    return results
+
+
+def unmeasured(present: Mapping[str, BoolArray], combination: Combination) -> dict[str, str]:
+    """Why a pair or a fused query of the combination has no result, by its name.
+
+    Args:
+        present: whether each test material holds the modality, shape (n_test,).
+        combination: the one that is evaluated.
+    """
+    questions = [((query,), key) for query, key in combination.pairs()] + list(_fusions(combination))
+    return {
+        pair_name("+".join(queries), key): f"needs {MIN_ROWS} test materials that hold all of it, found {found}"
+        for queries, key in questions
+        if (found := int(_holding((*queries, key), present).sum())) < MIN_ROWS
+    }
+
+
+def _evaluate_pairs(
+    embeddings: Mapping[str, FloatArray],
+    present: Mapping[str, BoolArray],
+    combination: Combination,
+    *,
+    seed: int,
+    chunk_size: int,
+    shuffle: bool,
+) -> dict[str, RetrievalResult]:
+    if combination.is_single:
+        raise ValueError(f"{combination.name} has no pair of modalities: evaluate two views of it")
+    _require_embeddings(embeddings, present, combination)
+    results = {}
+    for first, second in combinations(combination.modalities, 2):
+        rows = np.flatnonzero(_holding((first, second), present))
+        if len(rows) >= MIN_ROWS:
+            keys = np.random.default_rng(seed).permutation(rows) if shuffle else rows
+            both = ranks_both(embeddings[first][rows], embeddings[second][keys], chunk_size=chunk_size)
+            kind = combination.kind(first, second)
+            for pair, found in zip(((first, second), (second, first)), both, strict=True):
+                results[pair_name(*pair)] = summarise(found, kind=kind, seed=seed)
+    names = [pair_name(*pair) for pair in combination.pairs()]
+    return {name: results[name] for name in names if name in results}
+
+
+def _fusions(combination: Combination) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every set of two modalities or more, with every key outside it."""
+    for size in range(2, len(combination.modalities)):
+        for subset in combinations(combination.modalities, size):
+            for key in combination.modalities:
+                if key not in subset:
+                    yield subset, key
+
+
+def _holding(names: Sequence[str], present: Mapping[str, BoolArray]) -> BoolArray:
+    return np.asarray(np.all([present[name] for name in names], axis=0))
+
+
+def _require_embeddings(
+    embeddings: Mapping[str, FloatArray], present: Mapping[str, BoolArray], combination: Combination
+) -> None:
+    for name in combination.modalities:
+        if embeddings[name].shape[:1] != present[name].shape:
+            raise ValueError(f"{name}: {embeddings[name].shape=} and {present[name].shape=} differ in their rows")
+        _require_finite(embeddings[name], present[name], name)
+
+
+def _require_finite(values: FloatArray, rows: BoolArray, name: str) -> None:
+    bad = np.flatnonzero(rows & ~np.isfinite(values).all(axis=-1))
+    if len(bad):
+        raise ValueError(f"{name}: {len(bad)} of {len(values)} embeddings are not finite, the first in row {bad[0]}")
+
+
+def _unit(values: FloatArray) -> npt.NDArray[np.float64]:
+    """Rows divided by their lengths, in double precision: embeddings that differ must not tie by rounding."""
+    wide = values.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(np.divide(wide, length, out=wide, where=length > 0))
+
+
+def _not_empty(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not len(values):
+        raise ValueError("no query to average over")
+    return values

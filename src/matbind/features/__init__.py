@@ -1,0 +1,1 @@
+"""Raw records to arrays, one file a modality."""

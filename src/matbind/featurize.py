@@ -1,0 +1,117 @@
+"""The featurize stage: records to memory-mapped arrays, one store a modality, and an index of the materials."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from matbind import modality
+from matbind.errors import UserError
+from matbind.features.store import write_store
+from matbind.files import written_whole
+from matbind.records import Material, Records
+from matbind.settings import Settings
+
+Arrays = dict[str, npt.NDArray[Any]]
+Featurized = tuple[str, Arrays | None, str | None]  # id, arrays, and why there are none
+INDEX = "index.parquet"
+CHUNK = 256
+PARALLEL_FROM = 2000  # materials; below, starting processes takes longer than it saves
+
+
+def featurize(settings: Settings, *, records: Path, out: Path, report: Callable[[str], None]) -> dict[str, Any]:
+    """Write `out/<modality>/` for every modality and `out/index.parquet` (material_id, formula, split).
+
+    A value that cannot be featurized is left out, counted, and listed in `out/failed.parquet` with the reason. The
+    index is written last: without it the stores are not taken for finished.
+
+    Args:
+        settings: all settings; `modalities.*.features` are used.
+        records: the records directory.
+        out: the directory of the stores.
+        report: is told the progress in sentences.
+
+    Returns:
+        How many materials hold each modality, and how many values failed.
+
+    Raises:
+        UserError: if the records are missing or unreadable, or no material has a usable value of a modality.
+    """
+    data = Records(records)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / INDEX).unlink(missing_ok=True)
+    counts: dict[str, Any] = {}
+    failed: list[tuple[str, str, str]] = []
+    for name in modality.MODALITIES:
+        module = importlib.import_module(f"matbind.features.{name}")
+        own = settings.modalities[name].features
+        attached = () if name == "crystal" else (name,)
+        training = (m for m in data.materials(only=attached) if m.split == "train")
+        meta = module.fit(training, own)
+        rows = _rows(name, module.Featurizer(own, meta), data.materials(only=attached), len(data), failed)
+        counts[name] = write_store(out / name, module.specs(own), rows, meta=meta)
+        report(f"{name}: {counts[name]} of {len(data)} materials")
+        if not counts[name]:
+            reason = next((f" ({why})" for _, of, why in failed if of == name), "")
+            raise UserError(f"{records}: no material has a usable {name}, expected at least one{reason}")
+    schema = {"material_id": pl.String, "modality": pl.String, "reason": pl.String}
+    with written_whole(out / "failed.parquet") as path:
+        pl.DataFrame(failed, schema=schema, orient="row").write_parquet(path)
+    with written_whole(out / INDEX) as path:
+        data.structures.select("material_id", "formula", "split").write_parquet(path)
+    return counts | {"failed": len(failed)}
+
+
+def _rows(
+    name: str, featurizer: Any, materials: Iterator[Material], n: int, failed: list[tuple[str, str, str]]
+) -> Iterator[Arrays | None]:
+    for material_id, arrays, reason in _featurized(featurizer, materials, n):
+        if reason is not None:
+            failed.append((material_id, name, reason))
+        yield arrays
+
+
+def _featurized(featurizer: Any, materials: Iterator[Material], n: int) -> Iterator[Featurized]:
+    if n < PARALLEL_FROM:
+        for material in materials:
+            yield _one(featurizer, material)
+        return
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        # A few chunks ahead of the writer, no more: the data set may be larger than memory.
+        pending: deque[Future[list[Featurized]]] = deque()
+        while chunk := list(islice(materials, CHUNK)):
+            pending.append(pool.submit(_many, featurizer, chunk))
+            if len(pending) > 2 * (os.cpu_count() or 1):
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+
+
+def _many(featurizer: Any, materials: list[Material]) -> list[Featurized]:
+    return [_one(featurizer, material) for material in materials]
+
+
+def _one(featurizer: Any, material: Material) -> Featurized:
+    try:
+        return material.material_id, featurizer(material), None
+    except ValueError as error:
+        return material.material_id, None, str(error)
+
+
+def read_split(features: Path, side: str) -> npt.NDArray[np.int64]:
+    """Positions of one split's materials in the stores, ascending."""
+    path = features / INDEX
+    if not path.exists():
+        raise UserError(f"{path}: the file does not exist, run the featurize stage first")
+    return np.flatnonzero(pl.read_parquet(path, columns=["split"])["split"].to_numpy() == side)

@@ -1,0 +1,57 @@
+"""Where a run keeps its files, and how they are written so that none is ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matbind.errors import UserError
+
+RECORDS = Path("artifacts/records")
+FEATURES = Path("artifacts/features")
+LOGS = Path("artifacts/logs")
+MODELS = Path("models")
+METRICS = Path("metrics/combinations")
+SUMMARIES = Path("metrics/summary")
+COMPARISON = Path("metrics/comparison.json")
+REPORTS = Path("reports")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write beside, then rename: a file that is there is whole, whatever interrupts the writing.
+
+    Yields:
+        The path to write to; it takes the name ``path`` when the block ends, and is removed if the block fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: if it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: the file does not exist, expected the output of an earlier stage") from error
+    except ValueError as error:
+        raise UserError(f"{path}: found no valid JSON ({error}), expected the output of an earlier stage") from error

@@ -1,0 +1,19 @@
+"""Processes that end when the one that started them ends, even if that was killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+EXIT_CODE = 143  # as of a process that was asked to terminate
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its standard input does: a pipe that the parent holds, and loses when it dies."""
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(EXIT_CODE)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()

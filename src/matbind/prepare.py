@@ -1,0 +1,191 @@
+"""The prepare stage: read a source, leave out what is no crystal, simulate powder patterns, split by formula."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from matbind.errors import UserError
+from matbind.features.diffraction import pattern_grid, simulate_pattern
+from matbind.records import OPTIONAL_COLUMNS, SCHEMAS, SPLITS, structure_of
+from matbind.settings import PatternSettings, Settings
+from matbind.sources import sample
+from matbind.splits import split_by_formula
+from matbind.structure import Structure
+
+SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
+CHUNK = 1024
+
+
+def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> dict[str, Any]:
+    """Write the records directory; it appears only when it is whole.
+
+    A structure that is no crystal (overlapping atoms, singular cell, arrays that do not fit) is left out, and so is a
+    DOS, pattern or text that belongs to no structure or lacks a value, and a measured pattern on another grid; all are
+    counted and listed in `excluded.parquet` with the reason.
+
+    Args:
+        settings: all settings; `prepare` and `seed` are used.
+        out: the records directory to write.
+        report: is told the progress in sentences.
+
+    Returns:
+        Counts of materials, modalities, splits and exclusions.
+
+    Raises:
+        UserError: if the data are missing or unreadable, or too few materials remain to be split.
+    """
+    raw = sample.read(settings.prepare.data)
+    structures, excluded = _sound(raw.structures, settings.prepare.limit)
+    report(f"{len(structures)} structures read, {len(excluded)} excluded")
+    split = split_by_formula(
+        structures["formula"].to_list(),
+        validation=settings.prepare.split.validation,
+        test=settings.prepare.split.test,
+        seed=settings.seed,
+    )
+    missing = [side for side in SPLITS if side not in split]
+    if missing:
+        raise UserError(
+            f"{settings.prepare.data}: {len(structures)} materials are too few to split, {missing[0]} would be empty"
+        )
+    kept = [*SCHEMAS["structures"], *(c for c in OPTIONAL_COLUMNS if c in structures.columns)]
+    structures = structures.select(kept).with_columns(pl.Series("split", split))
+
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    structures.write_parquet(partial / "structures.parquet")
+    ids = set(structures["material_id"])
+    known = set(raw.structures["material_id"])
+    counts: dict[str, Any] = {"materials": len(ids)}
+    usable: dict[str, pl.DataFrame] = {}
+    for name, table in (("dos", raw.dos), ("text", raw.text), ("pxrd", raw.pxrd)):
+        usable[name], left_out = _usable(table, name, ids=ids, known=known)
+        excluded += left_out
+    for name in ("dos", "text"):
+        usable[name].write_parquet(partial / f"{name}.parquet")
+        counts[name] = len(usable[name])
+    counts["pxrd"], failed = _write_patterns(
+        structures, usable["pxrd"], settings.prepare.pxrd, partial / "pxrd.parquet", seed=settings.seed, report=report
+    )
+    excluded += failed
+    schema = {"material_id": pl.String, "modality": pl.String, "reason": pl.String}
+    pl.DataFrame(excluded, schema=schema, orient="row").write_parquet(partial / "excluded.parquet")
+    shutil.rmtree(out, ignore_errors=True)
+    partial.rename(out)
+    counts |= {side: split.count(side) for side in SPLITS} | {"excluded": len(excluded)}
+    report(", ".join(f"{key} {value}" for key, value in counts.items()))
+    return counts
+
+
+def _sound(structures: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
+    if limit is not None:
+        structures = structures.gather_every(max(len(structures) // limit, 1)).head(limit)
+    keep, excluded = [], []
+    for row in structures.iter_rows(named=True):
+        reason = _fault(row)
+        keep.append(reason is None)
+        if reason is not None:
+            excluded.append((row["material_id"], "crystal", reason))
+    return structures.filter(pl.Series(keep, dtype=pl.Boolean)), excluded
+
+
+def _usable(
+    table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]
+) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
+    """Whole rows of the materials that are kept, and what is left out with the reason."""
+    excluded = [
+        (m, name, "no structure has this material_id")
+        for m in table.filter(~pl.col("material_id").is_in(known))["material_id"]
+    ]
+    own = table.filter(pl.col("material_id").is_in(ids)).select(*SCHEMAS[name])
+    for column in own.columns:
+        empty = own[column].is_null()
+        excluded += [(m, name, f"column {column} holds no value") for m in own.filter(empty)["material_id"]]
+        own = own.filter(~empty)
+    return own, excluded
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    from matbind.features.neighbors import neighbor_graph
+
+    if not row["formula"]:
+        return "column formula holds no value"
+    try:
+        structure = structure_of(row)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    graph = neighbor_graph(structure, max_neighbors=1)
+    near = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
+    if near < SHORTEST_DISTANCE_ANGSTROM:
+        return f"two atoms are {near:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}"
+    return None
+
+
+def _write_patterns(
+    structures: pl.DataFrame,
+    measured: pl.DataFrame,
+    settings: PatternSettings,
+    path: Path,
+    *,
+    seed: int,
+    report: Callable[[str], None],
+) -> tuple[int, list[tuple[str, str, str]]]:
+    """Given patterns as they are, simulated ones for the rest, chunk by chunk."""
+    import pyarrow.parquet as pq
+
+    own = {row["material_id"]: (row["pattern"], row["simulated"]) for row in measured.iter_rows(named=True)}
+    start_deg, stop_deg = settings.two_theta_deg
+    grid = pattern_grid(start_deg=start_deg, stop_deg=stop_deg, n_points=settings.n_points)
+    failed: list[tuple[str, str, str]] = []
+    written = 0
+    schema = pl.DataFrame(schema=SCHEMAS["pxrd"]).to_arrow().schema
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start in range(0, len(structures), CHUNK):
+            rows = list(_patterns(structures.slice(start, CHUNK), own, settings, grid, seed, failed))
+            writer.write_table(pl.DataFrame(rows, schema=SCHEMAS["pxrd"], orient="row").to_arrow().cast(schema))
+            written += len(rows)
+            report(f"powder patterns: {min(start + CHUNK, len(structures))} of {len(structures)}")
+    return written, failed
+
+
+def _patterns(  # noqa: PLR0917
+    chunk: pl.DataFrame,
+    own: dict[str, Any],
+    settings: PatternSettings,
+    grid: Any,
+    seed: int,
+    failed: list[tuple[str, str, str]],
+) -> Iterator[tuple[str, Any, bool]]:
+    for row in chunk.iter_rows(named=True):
+        material_id = row["material_id"]
+        if material_id in own:
+            pattern, simulated = own[material_id]
+            if len(pattern) == settings.n_points:
+                yield material_id, pattern, simulated
+            else:
+                reason = f"the pattern has {len(pattern)} points, expected {settings.n_points} (prepare.pxrd.n_points)"
+                failed.append((material_id, "pxrd", reason))
+            continue
+        try:
+            yield material_id, _simulated(structure_of(row), material_id, settings, grid, seed), True
+        except ValueError as error:
+            failed.append((material_id, "pxrd", str(error)))
+
+
+def _simulated(structure: Structure, material_id: str, settings: PatternSettings, grid: Any, seed: int) -> Any:
+    # The size is drawn from the id, so a material keeps its pattern whatever else is in the data set.
+    low, high = np.log(settings.crystallite_size_nm)
+    rng = np.random.default_rng([seed, *material_id.encode()])
+    return simulate_pattern(
+        structure,
+        crystallite_size_nm=float(np.exp(rng.uniform(low, high))),
+        wavelength_angstrom=settings.wavelength_angstrom,
+        grid_deg=grid,
+    )

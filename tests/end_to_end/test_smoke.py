@@ -1,0 +1,273 @@
+"""The real pipeline on 150 materials, killed on the way and taken up again; the tests look at what it left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from matbind.modality import all_combinations, pair_name
+from matbind.tracking import PARENT, Tracker
+
+pytestmark = pytest.mark.end_to_end
+
+FINISHED_BEFORE_THE_KILL = 3
+PATIENCE_SECONDS = 600
+
+
+@dataclass
+class Project:
+    """A copy of the project in which `dvc repro` was run, killed and run again."""
+
+    root: Path
+    environment: dict[str, str]
+    done_at_kill: dict[str, int]  # when the weights of a combination were written, ns
+    killed: subprocess.CompletedProcess[str]
+    resumed: subprocess.CompletedProcess[str]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+
+    def edit(self, pattern: str, replacement: str) -> None:
+        path = self.root / "params.yaml"
+        text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
+        assert count == 1, pattern
+        path.write_text(text)
+
+    def stale_stages(self) -> set[str]:
+        return set(json.loads(self.run("dvc", "status", "--json").stdout))
+
+
+@pytest.fixture(scope="module")
+def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    root = tmp_path_factory.mktemp("project")
+    _copy(project_root, root)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PREFECT", "DVC"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+        "PYTHONPATH": str(root / "src"),
+        "PREFECT_API_URL": prefect_api_url,
+        "GIT_AUTHOR_NAME": "n",
+        "GIT_AUTHOR_EMAIL": "n@example.org",
+        "GIT_COMMITTER_NAME": "n",
+        "GIT_COMMITTER_EMAIL": "n@example.org",
+    }
+    nothing = subprocess.CompletedProcess[str]([], 0)
+    project = Project(root, environment, {}, nothing, nothing)
+    project.edit(r"^preset: \w+", "preset: smoke")
+    for command in (["git", "init", "--quiet"], ["git", "add", "."], ["git", "commit", "--quiet", "-m", "copy"]):
+        assert project.run(*command).returncode == 0
+    pulled = project.run("dvc", "pull", "data.dvc")
+    assert pulled.returncode == 0, pulled.stderr
+    project.killed = _repro_until_killed(project)
+    project.done_at_kill = _weights(root)
+    project.resumed = project.run("dvc", "repro")
+    assert project.resumed.returncode == 0, project.resumed.stdout + project.resumed.stderr
+    return project
+
+
+def _copy(source: Path, target: Path) -> None:
+    """What git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
+
+
+def _weights(root: Path) -> dict[str, int]:
+    done = {path.parent.name: path.with_name("model.safetensors") for path in root.glob("models/*/done.json")}
+    return {name: path.stat().st_mtime_ns for name, path in done.items()}
+
+
+def _repro_until_killed(project: Project) -> subprocess.CompletedProcess[str]:
+    """Run `dvc repro` and kill the ablate stage, without a chance to tidy up, when some combinations are finished."""
+    output = project.root / ".dvc" / "tmp" / "killed.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            ["dvc", "repro"], cwd=project.root, env=project.environment, stdout=file, stderr=subprocess.STDOUT
+        )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(_weights(project.root)) < FINISHED_BEFORE_THE_KILL:
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.2)
+        stages = psutil.Process(process.pid).children()
+        trainers = [child for stage in stages for child in stage.children(recursive=True)]
+        for stage in stages:
+            stage.kill()
+        code = process.wait(timeout=60)
+    _, alive = psutil.wait_procs(trainers, timeout=60)
+    assert alive == []
+    return subprocess.CompletedProcess(["dvc", "repro"], code, output.read_text(), "")
+
+
+@pytest.fixture(scope="module")
+def comparison(project: Project) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((project.root / "metrics/comparison.json").read_text())
+    return found
+
+
+@pytest.fixture
+def edited(project: Project) -> Any:
+    """Edits params.yaml and puts it back afterwards."""
+    path = project.root / "params.yaml"
+    before = path.read_text()
+    yield project.edit
+    path.write_text(before)
+
+
+def test_all_combinations_are_compared_on_the_right_pairs(comparison: dict[str, Any]) -> None:
+    expected = {
+        combination.name: (
+            combination.hub,
+            {pair_name(*pair): combination.kind(*pair) for pair in combination.pairs()},
+        )
+        for combination in all_combinations()
+    }
+
+    found = {
+        name: (entry["hub"], {pair: result["kind"] for pair, result in entry["pairs"].items()})
+        for name, entry in comparison["combinations"].items()
+    }
+
+    assert found == expected
+
+
+def test_the_comparison_names_its_data_and_code(project: Project, comparison: dict[str, Any]) -> None:
+    assert comparison["data_md5"] in (project.root / "data.dvc").read_text()
+    assert comparison["git_commit"] == project.run("git", "rev-parse", "HEAD").stdout.strip()
+
+
+def test_every_combination_names_its_run(project: Project, comparison: dict[str, Any]) -> None:
+    found = {name: entry["run_id"] for name, entry in comparison["combinations"].items()}
+
+    assert found == {name: run.info.run_id for name, run in _children(project).items()}
+
+
+def test_there_is_one_parent_run_with_fifteen_finished_children(project: Project) -> None:
+    runs = _runs(project)
+
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len([run for run in runs if PARENT not in run.data.tags]) == 1
+    assert set(_children(project)) == {combination.name for combination in all_combinations()}
+    assert len(runs) == 16
+
+
+def test_a_finished_combination_is_not_trained_again_after_a_kill(project: Project) -> None:
+    after = _weights(project.root)
+
+    assert project.killed.returncode != 0
+    assert FINISHED_BEFORE_THE_KILL <= len(project.done_at_kill) < len(after) == 15
+    assert {name: after[name] for name in project.done_at_kill} == project.done_at_kill
+    assert project.resumed.stdout.count("done before, kept") == len(project.done_at_kill)
+
+
+def test_curves_have_every_epoch_once(project: Project) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    steps = {
+        name: sorted({point.step for point in client.get_metric_history(run.info.run_id, "loss")})
+        for name, run in _children(project).items()
+    }
+
+    history = json.loads((project.root / "models/crystal/history.json").read_text())
+    assert set(map(tuple, steps.values())) == {tuple(int(figures["epoch"]) for figures in history)}
+
+
+def test_the_report_and_its_figures_are_there(project: Project) -> None:
+    reports = project.root / "reports"
+
+    assert "crystal+dos+pxrd+text" in (reports / "comparison.md").read_text()
+    assert {"fig2_recall_at_1.png", "fig2_recall_at_1.svg", "fig4_recall_at_5.png", "fig4_recall_at_5.svg"} <= {
+        path.name for path in (reports / "figures").iterdir()
+    }
+
+
+def test_a_second_repro_does_nothing(project: Project) -> None:
+    before = (project.root / "dvc.lock").read_bytes()
+
+    again = project.run("dvc", "repro")
+
+    assert again.returncode == 0
+    assert "Running stage" not in again.stdout
+    assert (project.root / "dvc.lock").read_bytes() == before
+
+
+def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> None:
+    assert project.run("git", "status", "--porcelain").stdout.split() == ["??", "dvc.lock"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "stale"),
+    [
+        (r"bootstrap_resamples: \d+", "bootstrap_resamples: 200", {"compare"}),
+        (r"temperature: 0.07", "temperature: 0.1", {"ablate"}),
+        (r"workers: 0", "workers: 1", set()),
+        (r"limit: null", "limit: 4000", set()),  # of the preset `small`, which is not in use
+    ],
+)
+def test_a_changed_value_makes_just_its_stages_stale(
+    project: Project, edited: Callable[[str, str], None], pattern: str, replacement: str, stale: set[str]
+) -> None:
+    edited(pattern, replacement)
+
+    assert project.stale_stages() == stale
+
+
+def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
+    project: Project, edited: Callable[[str, str], None]
+) -> None:
+    edited(r"temperature: 0.07", "temperature: -1")
+
+    failed = project.run("dvc", "repro")
+
+    assert failed.returncode != 0
+    assert "matbind: params.yaml: model.temperature is -1" in failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert len(_weights(project.root)) == 15
+
+
+def test_metrics_are_shown_by_dvc(project: Project) -> None:
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+
+    assert "recall_at_1.aligned_mean" in shown["metrics/summary/crystal+dos.json"]["data"]
+
+
+def test_restored_results_show_their_runs(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(project.root / "data.dvc", tmp_path)
+    tracker = Tracker(warn=pytest.fail, root=tmp_path)
+    where = (project.root / "models", project.root / "metrics/combinations")
+
+    assert tracker.backfill(*where) == 15
+    assert tracker.backfill(*where) == 0
+
+
+def _runs(project: Project) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    return list(client.search_runs([client.get_experiment_by_name("matbind").experiment_id]))
+
+
+def _children(project: Project) -> dict[str, Any]:
+    return {run.info.run_name: run for run in _runs(project) if PARENT in run.data.tags}

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matbind import settings as settings_module
+from matbind.errors import UserError
+from matbind.settings import Settings
+from pipelines.ablate import AblationRun, longest_first
+
+
+@pytest.fixture(scope="module")
+def settings(project_root: Path) -> Settings:
+    return settings_module.load(project_root / "params.yaml", preset="smoke")
+
+
+def _with_combinations(settings: Settings, names: list[str] | None) -> Settings:
+    return settings.model_copy(update={"ablate": settings.ablate.model_copy(update={"combinations": names})})
+
+
+def test_all_fifteen_are_trained_the_longest_first(settings: Settings) -> None:
+    names = [combination.name for combination in longest_first(_with_combinations(settings, None))]
+
+    assert len(set(names)) == 15
+    assert names[0] == "crystal+dos+pxrd+text"
+    assert {name.count("+") for name in names[1:5]} == {2}
+
+
+def test_only_those_asked_for_are_trained_each_once(settings: Settings) -> None:
+    asked = _with_combinations(settings, ["text", "dos+crystal+text", "text"])
+
+    assert [combination.name for combination in longest_first(asked)] == ["crystal+dos+text", "text"]
+
+
+def test_missing_features_are_named(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
+        AblationRun(settings, report=pytest.fail)
+
+
+def test_a_second_ablation_of_the_same_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.ablate import _alone
+
+    monkeypatch.chdir(tmp_path)
+    code = "from pipelines.ablate import _alone\nwith _alone():\n    print('in')"
+    command = [sys.executable, "-c", code]
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    with _alone():
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    allowed = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "another ablation is running in this directory" in refused.stderr
+    assert allowed.stdout == "in\n"

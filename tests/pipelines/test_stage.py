@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matbind.errors import UserError
+from matbind.settings import Settings
+from pipelines.stage import StageError, reporter, run, stage
+
+
+@stage
+def fine(settings: Settings) -> str:
+    """Return what the settings say."""
+    reporter("fine")(f"preset {settings.preset}")
+    return settings.preset
+
+
+@stage
+def users_mistake(settings: Settings) -> None:
+    """Find a mistake in the data."""
+    raise UserError(f"{settings.prepare.data}: row 3 has no lattice, expected 9 numbers")
+
+
+@stage
+def our_failure(settings: Settings) -> None:
+    """Fail for a reason that is told."""
+    raise StageError(f"preset {settings.preset} failed")
+
+
+@pytest.fixture
+def params(project_root: Path) -> Path:
+    return project_root / "params.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _signals_restored() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("prefect_api_url")
+def test_a_stage_is_told_the_settings(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(fine, params)
+
+    assert capsys.readouterr().out == "[fine] preset small\n"
+
+
+@pytest.mark.usefixtures("prefect_api_url")
+def test_a_users_mistake_inside_a_flow_is_one_sentence(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(users_mistake, params)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "matbind: data: row 3 has no lattice, expected 9 numbers\n"
+
+
+@pytest.mark.usefixtures("prefect_api_url")
+def test_another_failure_has_another_exit_code(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(our_failure, params)
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "matbind: preset small failed\n"
+
+
+def test_a_mistake_in_the_settings_is_told_before_anything_starts(project_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text((project_root / "params.yaml").read_text() + "\ntemprature: 0.1\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.prepare"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(project_root), "PATH": "", "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("matbind: params.yaml: unknown key temprature")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "artifacts").exists()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CHILD = """
+import time
+from matbind.lifeline import end_with_parent
+end_with_parent()
+print('up', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_ends_when_the_pipe_to_its_parent_closes() -> None:
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stdout.readline() == "up\n"
+
+    child.stdin.close()
+
+    assert child.wait(timeout=30) == 143
+
+
+def test_a_process_lives_while_the_pipe_is_held() -> None:
+    code = CHILD.replace("time.sleep(60)", "time.sleep(0.5)")
+
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as child:
+        assert child.wait(timeout=30) == 0

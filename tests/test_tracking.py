@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matbind import settings as settings_module
+from matbind.files import write_json
+from matbind.modality import Combination, all_combinations, parse_combination
+from matbind.settings import Settings
+from matbind.tracking import PARENT, Tracker, tracking_uri
+
+MARK = "m1"
+
+
+@pytest.fixture(scope="session")
+def settings(project_root: Path) -> Settings:
+    return settings_module.load(project_root / "params.yaml", preset="smoke")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables; making them takes seconds."""
+    root = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert Tracker(warn=pytest.fail, root=root).is_open
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project directory with an empty store whose artifacts are in it."""
+    import sqlite3
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("update experiments set artifact_location = ?", [(tmp_path / "mlartifacts").as_uri()])
+    (tmp_path / "data.dvc").write_text("outs:\n- md5: 1234.dir\n  path: data\n")
+    return tmp_path
+
+
+@pytest.fixture
+def runs(root: Path) -> Callable[[], dict[str, Any]]:
+    """Reads the runs of the store by name; two runs of one name are an error."""
+
+    def read() -> dict[str, Any]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri(root))
+        experiment = client.get_experiment_by_name("matbind")
+        found = client.search_runs([experiment.experiment_id])
+        by_name = {run.info.run_name: run for run in found}
+        assert len(by_name) == len(found)
+        return by_name
+
+    return read
+
+
+def _found(name: str) -> dict[str, Any]:
+    combination = parse_combination(name)
+    pairs = {
+        f"{q}->{k}": {"kind": combination.kind(q, k), "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18, "mrr": 0.6}
+        for q, k in combination.pairs()
+    }
+    return {
+        "combination": name,
+        "hub": combination.hub,
+        "run_id": None,
+        "pairs": pairs,
+        "seconds": 12.0,
+        "best_epoch": 2,
+    }
+
+
+def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Path, Path]:
+    """What an ablation leaves behind in files."""
+    models, metrics = root / "models", root / "metrics"
+    for name in names:
+        write_json(metrics / f"{name}.json", _found(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
+        write_json(models / name / "settings.json", settings.model_dump(mode="json"))
+        history = [{"epoch": e, "seconds": 6.0 * e, "loss": 3.0 - e, "validation_recall_at_1": 0.1 * e} for e in (1, 2)]
+        write_json(models / name / "history.json", history)
+    return models, metrics
+
+
+def test_a_new_store_is_made_in_the_project(empty_store: Path) -> None:
+    assert empty_store.stat().st_size > 0
+
+
+def test_an_ablation_is_a_parent_with_a_child_a_combination(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+
+    def one(combination: Combination) -> None:
+        run_id = tracker.start_combination(parent, settings, combination)
+        tracker.log_epoch(run_id, {"epoch": 1.0, "seconds": 1.0, "loss": 2.5})
+        tracker.finish_combination(run_id, _found(combination.name), [])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, all_combinations()))
+    tracker.finish_ablation(parent)
+
+    found = runs()
+    children = {name for name, run in found.items() if run.data.tags.get(PARENT) == parent}
+    assert children == {combination.name for combination in all_combinations()}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert len(found) == 16
+
+
+def test_a_run_holds_settings_origin_metrics_curves_and_files(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    from mlflow import MlflowClient
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    figure = root / "learning_curves.png"
+    figure.write_bytes(b"png")
+    run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"))
+    for epoch in (1.0, 2.0):
+        tracker.log_epoch(run_id, {"epoch": epoch, "loss": 4.0 - epoch, "validation_recall_at_1.text->crystal": 0.5})
+    tracker.finish_combination(run_id, _found("crystal+dos+text"), [figure])
+
+    run, client = runs()["crystal+dos+text"], MlflowClient(tracking_uri(root))
+    assert run.data.params == settings.flat()
+    assert {
+        key: run.data.tags[key] for key in ("hub", "spokes", "n_modalities", "data_md5", "preset", "git_dirty")
+    } == {
+        "hub": "crystal",
+        "spokes": "dos,text",
+        "n_modalities": "3",
+        "data_md5": "1234.dir",
+        "preset": "smoke",
+        "git_dirty": "false",
+    }
+    assert run.data.metrics["recall_at_1.text_to_dos"] == 0.5
+    assert run.data.metrics["recall_at_1.emergent_mean"] == 0.5
+    assert [(m.step, m.value) for m in client.get_metric_history(run_id, "loss")] == [(1, 3.0), (2, 2.0)]
+    assert "validation_recall_at_1.text_to_crystal" in run.data.metrics
+    assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["learning_curves.png"]
+
+
+def test_an_interrupted_ablation_goes_on_in_its_own_runs(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from matbind import settings, tracking, modality\n"
+        "root, params = map(Path, sys.argv[1:]); s = settings.load(params, preset='smoke')\n"
+        "tracker = tracking.Tracker(warn=print, root=root); p = tracker.start_ablation(s, mark='m1', is_done=False)\n"
+        "tracker.start_combination(p, s, modality.parse_combination('crystal+dos')); import os; os._exit(137)"
+    )
+    params = Path(__file__).parents[1] / "params.yaml"
+    assert subprocess.run([sys.executable, "-c", code, str(root), str(params)], check=False).returncode == 137
+    assert {run.info.status for run in runs().values()} == {"RUNNING"}
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    assert {run.info.status for run in runs().values()} == {"FAILED"}
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+
+    found = runs()
+    assert found["crystal+dos"].info.run_id == child
+    assert {run.info.status for run in found.values()} == {"RUNNING"}
+    assert len(found) == 2
+
+
+def test_an_ablation_with_other_settings_is_a_new_parent(root: Path, settings: Settings) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+
+    assert tracker.start_ablation(settings, mark="m2", is_done=False) != first
+
+
+def test_a_finished_ablation_is_continued_only_if_nothing_is_left_to_train(root: Path, settings: Settings) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    tracker.finish_ablation(first)
+
+    assert tracker.start_ablation(settings, mark=MARK, is_done=True) == first
+    tracker.finish_ablation(first)
+    assert tracker.start_ablation(settings, mark=MARK, is_done=False) != first
+
+
+def test_a_failed_run_says_why(root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    tracker.fail(tracker.start_combination(None, settings, parse_combination("dos")), "its process was ended")
+
+    run = runs()["dos"]
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "its process was ended")
+
+
+def test_files_without_runs_are_backfilled_once(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    from mlflow import MlflowClient
+
+    names = ["crystal", "crystal+dos"]
+    models, metrics = _write_results(root, names, settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    assert tracker.backfill(models, metrics) == 2
+    assert tracker.backfill(models, metrics) == 0
+
+    found = runs()
+    parents = [run for name, run in found.items() if name.startswith("ablation smoke")]
+    assert len(parents) == 1
+    assert {found[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
+    run = found["crystal+dos"]
+    assert run.data.params == settings.flat()
+    assert run.data.metrics["recall_at_1.dos_to_crystal"] == 0.5
+    assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
+    assert run.data.tags["data_md5"] == "old.dir"
+    assert run.info.end_time - run.info.start_time == 12_000
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run.info.run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(1, 2.0), (2, 1.0)]
+
+
+def test_what_a_failed_store_missed_is_added_to_the_ablation_that_holds_the_rest(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    models, metrics = _write_results(root, ["crystal", "dos"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, metrics)
+
+    _write_results(root, ["text"], settings)
+
+    assert tracker.backfill(models, metrics) == 1
+    found = runs()
+    assert found["text"].data.tags[PARENT] == found["dos"].data.tags[PARENT]
+
+
+def test_a_result_that_lost_only_its_end_keeps_its_run(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    models, metrics = _write_results(root, ["crystal+dos"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+
+    assert tracker.backfill(models, metrics, parent=parent) == 1
+
+    assert runs()["crystal+dos"].info.run_id == child
+    assert runs()["crystal+dos"].info.status == "FINISHED"
+
+
+def test_a_combination_that_failed_is_not_backfilled(root: Path, settings: Settings) -> None:
+    write_json(root / "metrics" / "dos.json", {"combination": "dos", "error": "it failed"})
+
+    assert Tracker(warn=pytest.fail, root=root).backfill(root / "models", root / "metrics") == 0
+
+
+def test_the_comparison_is_kept_with_its_ablation(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    models, metrics = _write_results(root, ["crystal"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, metrics)
+    table = root / "comparison.md"
+    table.write_text("# Comparison\n")
+
+    found = _found("crystal") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    tracker.log_comparison([found], [table])
+
+    client = MlflowClient(tracking_uri(root))
+    parent = client.search_runs([tracker._experiment], "tags.`matbind.kind` = 'ablation'")[0]
+    assert [a.path for a in client.list_artifacts(parent.info.run_id, "comparison")] == ["comparison/comparison.md"]
+
+
+def test_a_broken_store_costs_one_sentence_and_nothing_else(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_text("this is no database, but long enough to be taken for one" * 20)
+    warnings: list[str] = []
+
+    tracker = Tracker(warn=warnings.append, root=tmp_path)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    run_id = tracker.start_combination(parent, settings, parse_combination("dos"))
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
+    tracker.finish_combination(run_id, _found("dos"), [])
+
+    assert not tracker.is_open
+    assert (parent, run_id) == (None, None)
+    assert len(warnings) == 1
+    assert warnings[0].startswith("MLflow cannot be used (")
+    assert "\n" not in warnings[0]
+
+
+def test_a_store_that_dies_on_the_way_costs_one_sentence(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    tracker = Tracker(warn=warnings.append, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    (root / "mlflow.db").write_text("overwritten" * 100)
+
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
+    tracker.finish_combination(run_id, _found("dos"), [])
+
+    assert len(warnings) == 1
+
+
+def test_the_users_own_store_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////somewhere/else.db")
+
+    assert tracking_uri(tmp_path) == "sqlite:////somewhere/else.db"
