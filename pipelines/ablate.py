@@ -88,6 +88,7 @@ class AblationRun:
             TrainingError: if its process failed.
         """
         if name in self._done:
+            self._keep_origin(name)
             self._summarise(name)
             self._progress.finish(name, "done before, kept")
             return
@@ -121,6 +122,8 @@ class AblationRun:
             write_json(METRICS / f"{name}.json", {"combination": name, "error": str(error)})
         # Combinations done before, by another ablation or without a store, belong to this one too.
         self._tracker.backfill(MODELS, METRICS, parent=self._parent)
+        for name in self._done:
+            self._keep_run(name)
         self._tracker.finish_ablation(self._parent, failed=bool(failures))
         if failures:
             which = "; ".join(f"{name} ({error})" for name, error in failures.items())
@@ -145,11 +148,20 @@ class AblationRun:
             if path.stem not in self.combinations:
                 path.unlink()
 
-    def _keep_origin(self, name: str, run_id: str | None) -> dict[str, Any]:
+    def _keep_origin(self, name: str, run_id: str | None = None) -> dict[str, Any]:
+        """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
         origin, path = self._tracker.origin, METRICS / f"{name}.json"
-        found = read_json(path) | {"run_id": run_id, "data_md5": origin.data_md5, "git_commit": origin.code}
-        write_json(path, found)
-        return dict(found)
+        found = read_json(path)
+        kept = {"data_md5": origin.data_md5, "git_commit": origin.code, **found, "run_id": run_id or found["run_id"]}
+        if kept != found:
+            write_json(path, kept)
+        return kept
+
+    def _keep_run(self, name: str) -> None:
+        """Write down the run of a combination that was trained without a store, or finished as the stage was killed."""
+        found = read_json(METRICS / f"{name}.json")
+        if found["run_id"] is None:
+            self._keep_origin(name, self._tracker.run_of(found, parent=self._parent))
 
     def _files(self, name: str) -> Iterator[Path]:
         history, figure = read_json(MODELS / name / "history.json"), MODELS / name / "learning_curves.png"

@@ -40,7 +40,10 @@ def train_in_process(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     # One thread a process: two on a shared machine wait for each other, and one gives the same bits each time.
-    environment = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **os.environ, "PYTHONUNBUFFERED": "1"}
+    # oneDNN keeps a compiled kernel for each of its last 1,024 shapes; graphs differ in size at every step, so that is
+    # memory and no gain.
+    single = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
+    environment = {**single, **os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("a", encoding="utf-8") as file:
         start = file.tell()
         with subprocess.Popen(  # noqa: S603

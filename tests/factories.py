@@ -58,7 +58,7 @@ def copper(edge_angstrom: float = 3.61) -> Structure:
 
 def rocksalt(edge_angstrom: float = 5.64, numbers: tuple[int, int] = (11, 17)) -> Structure:
     """The conventional cell of NaCl."""
-    coords = np.concatenate([FACE_CENTRED, FACE_CENTRED + [0.5, 0.0, 0.0]])
+    coords = np.concatenate([FACE_CENTRED, FACE_CENTRED + np.array([0.5, 0.0, 0.0])])
     return Structure.ordered(np.eye(3) * edge_angstrom, coords, [numbers[0]] * 4 + [numbers[1]] * 4)
 
 
@@ -172,7 +172,9 @@ def make_trainer(combination: str, overrides: dict[str, Any] | None = None, *, f
     return Trainer(own, parse_combination(combination, own.hub_order), features=features or real_features())
 
 
-def quiet_trainer(combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None) -> Trainer:
+def quiet_trainer(
+    combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None
+) -> Trainer:
     """A trainer in which nothing is random but the order of the materials and the first weights."""
     quiet = NO_AUGMENTATION | {"modalities.crystal.encoder.branch_dropout": 0.0}
     return make_trainer(combination, quiet | (overrides or {}), features=features)

@@ -170,9 +170,15 @@ def test_a_pattern_on_another_grid_is_left_out(run):
 
 
 def test_a_limit_takes_materials_from_all_over_the_file(run):
-    counts, records, _ = run({"prepare.limit": 30})
+    many = pl.concat(
+        [
+            structures().with_columns(pl.format("{}-{}", pl.lit(part), "material_id").alias("material_id"))
+            for part in range(3)
+        ]
+    )
+    counts, records, _ = run({"prepare.limit": 30}, structures=many)
     assert counts["materials"] == 30
-    assert run is not None
+    assert {name[0] for name in records.structures["material_id"]} == {"0", "1", "2"}
 
 
 def test_no_formula_is_on_two_sides(run):
@@ -182,7 +188,7 @@ def test_no_formula_is_on_two_sides(run):
 
 
 def test_too_few_materials_are_refused(run):
-    with pytest.raises(UserError, match="3 materials are too few to split, (train|validation|test) would be empty"):
+    with pytest.raises(UserError, match=r"3 materials are too few to split, (train|validation|test) would be empty"):
         run({"prepare.split": {"validation": 0.01, "test": 0.4}}, structures=structures(3))
 
 

@@ -136,7 +136,7 @@ def row(**changes) -> dict:
 
 def test_a_row_becomes_a_structure():
     found = structure_of(
-        row(lattice=list(range(1, 9)) + [0], atomic_numbers=[29, 30], frac_coords=[0, 0, 0, 0.5, 0.25, 0.75])
+        row(lattice=[*range(1, 9), 0], atomic_numbers=[29, 30], frac_coords=[0, 0, 0, 0.5, 0.25, 0.75])
     )
     np.testing.assert_array_equal(found.lattice, [[1, 2, 3], [4, 5, 6], [7, 8, 0]])
     np.testing.assert_array_equal(found.frac_coords, [[0, 0, 0], [0.5, 0.25, 0.75]])

@@ -249,6 +249,8 @@ def test_a_result_that_lost_only_its_end_keeps_its_run(
 
     assert tracker.backfill(models, metrics, parent=parent) == 1
 
+    found = _found("crystal+dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    assert tracker.run_of(found, parent=parent) == child
     assert runs()["crystal+dos"].info.run_id == child
     assert runs()["crystal+dos"].info.status == "FINISHED"
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
 from matbind.evaluation.retrieval import evaluate_pairs, shuffled_control
-from matbind.features.store import ArraySpec, Store, write_store
 from matbind.training import CHECKPOINT, learning_rate_at, use_bfloat16, validation_recalls
 from tests.factories import (
     first_gradients,
@@ -36,7 +37,9 @@ def test_every_pair_of_hub_and_spoke_has_its_loss_and_both_recalls(tmp_path):
     trainer.fit(tmp_path)
     row = trainer.progress.history[0]
     assert {"loss.dos", "loss.text"} <= set(row)
-    recalls = [f"validation_recall_at_1.{pair}" for pair in ("crystal->dos", "dos->crystal", "crystal->text", "text->crystal")]
+    recalls = [
+        f"validation_recall_at_1.{pair}" for pair in ("crystal->dos", "dos->crystal", "crystal->text", "text->crystal")
+    ]
     assert row["validation_recall_at_1"] == pytest.approx(np.mean([row[name] for name in recalls]))
     assert row["loss"] == pytest.approx((row["loss.dos"] + row["loss.text"]) / 2)
 
@@ -56,7 +59,7 @@ def test_another_seed_gives_other_figures(tmp_path):
     assert first.progress.history[0]["loss"] != second.progress.history[0]["loss"]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """As if the process had ended."""
 
 
@@ -66,11 +69,11 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path, optimizer):
 
     def kill(figures: dict[str, float]) -> None:
         if figures["epoch"] == 2:
-            raise Killed
+            raise KilledError
 
     whole = make_trainer("crystal+text", changes)
     expected = whole.fit(tmp_path / "whole").state_dict()
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         make_trainer("crystal+text", changes).fit(tmp_path / "killed", on_epoch=kill)
     resumed, told = make_trainer("crystal+text", changes), []
     found = resumed.fit(tmp_path / "killed", report=told.append).state_dict()
@@ -92,7 +95,9 @@ def test_training_stops_when_validation_stands_still(tmp_path, monkeypatch):
     recalls = iter([0.1, 0.3, 0.2, 0.3, 0.1, 0.9, 0.9])
     monkeypatch.setattr("matbind.training.validation_recalls", lambda *_: {"text->text": next(recalls)})
     weights = []
-    trainer.fit(tmp_path, on_epoch=lambda _: weights.append(trainer.average.state_dict()["heads.text.linear.weight"].clone()))
+    trainer.fit(
+        tmp_path, on_epoch=lambda _: weights.append(trainer.average.state_dict()["heads.text.linear.weight"].clone())
+    )
     assert trainer.progress.epoch == 5
     assert trainer.progress.best_epoch == 2
     assert torch.equal(trainer.average.state_dict()["heads.text.linear.weight"], weights[1])
@@ -170,7 +175,9 @@ def test_validation_is_on_the_validation_split_only(tmp_path, monkeypatch):
     trainer = make_trainer("crystal+text", {"training.epochs": 1})
     asked: list[np.ndarray] = []
     embed = trainer.embed_split
-    monkeypatch.setattr(trainer, "embed_split", lambda *given, **options: (asked.append(given[2]), embed(*given, **options))[1])
+    monkeypatch.setattr(
+        trainer, "embed_split", lambda *given, **options: (asked.append(given[2]), embed(*given, **options))[1]
+    )
     validation_recalls(trainer, trainer.average, trainer.validation_index)
     assert set(np.concatenate(asked)) <= set(trainer.validation_index)
     assert not set(trainer.validation_index) & set(trainer.train_index)
@@ -212,7 +219,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert max(rates) == 1
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0, abs=1e-12)
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rates[10:]))
 
 
 def test_without_warmup_the_learning_rate_starts_at_its_full_height():

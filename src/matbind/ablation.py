@@ -1,40 +1,58 @@
 """One combination from features to metrics: train it, keep the model, evaluate it on the test split.
 
-Everything a combination leaves behind is in `models/<combination>/` and `metrics/<combination>.json`. A fingerprint of the
-settings, the features and the code says whether what is there is still what would come out, so a run that died is taken up again
-and a finished combination is not trained twice.
+Everything a combination leaves behind is in `models/<combination>/` and in its metrics file. A fingerprint of the
+settings, the
+features and the code says whether what is there is still what would come out, so a run that died is taken up again
+and a finished combination is not trained twice; where only the evaluation changed, the stored test embeddings are
+evaluated anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from matbind.evaluation import retrieval
 from matbind.features.store import MANIFEST
 from matbind.featurize import read_split
+from matbind.files import read_json, write_json, written_whole
+from matbind.modality import Combination, pair_name
 from matbind.model import Model, counts_of
-from matbind.modality import Combination
 from matbind.settings import Settings
 
-WEIGHTS, SETTINGS, HISTORY, EMBEDDINGS, DONE = (
+WEIGHTS, SETTINGS, HISTORY, TRAINED, EMBEDDINGS, DONE = (
     "model.safetensors",
     "settings.json",
     "history.json",
+    "trained.json",
     "test_embeddings.npz",
     "done.json",
 )
-_CODE = ("ablation.py", "distributed.py", "loss.py", "model.py", "training.py", "modality.py", "views", "encoders", "features")
-_NOT_TRAINED_ON = {"ablate", "prepare"}
+VIEWS = 2
+_CODE = (
+    "ablation.py",
+    "distributed.py",
+    "featurize.py",
+    "loss.py",
+    "model.py",
+    "modality.py",
+    "training.py",
+    "views",
+    "encoders",
+    "features",
+    "evaluation/retrieval.py",
+)
+_NOT_TRAINED_ON = {"ablate", "prepare", "evaluation"}
+
+Embeddings = dict[str, npt.NDArray[np.float32]]
 
 
 def train_and_evaluate(
@@ -60,56 +78,55 @@ def train_and_evaluate(
 
     Returns:
         The metrics, as in the file.
+
+    Raises:
+        UserError: if the features are missing or cut short, or too few materials hold the combination.
     """
-    from safetensors.torch import save_file
-
-    from matbind.training import CHECKPOINT, Trainer
-
     home, result = models / combination.name, metrics / f"{combination.name}.json"
     if is_done(settings, combination, features=features, models=models, metrics=metrics):
         report(f"{combination.name}: already trained")
-        done: dict[str, Any] = json.loads(result.read_text())
+        done: dict[str, Any] = read_json(result)
         return done
     mark = fingerprint(settings, combination, features)
-    _claim(home, mark)
-    trainer = Trainer(settings, combination, features=features)
-    model = trainer.fit(home, on_epoch=on_epoch, report=report)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, home / WEIGHTS)
-    _write_json(home / SETTINGS, settings.model_dump(mode="json"))
-    _write_json(home / HISTORY, trainer.progress.history)
-    metrics.mkdir(parents=True, exist_ok=True)
+    if _is_trained(home, mark):
+        report(f"{combination.name}: already trained, evaluated anew")
+    else:
+        _claim(home, mark)
+        _train(settings, combination, features, home, on_epoch, report)
     found = {
         "combination": combination.name,
         "hub": combination.hub,
         "run_id": None,
-        **_evaluate(settings, combination, trainer, model, features, home),
-        "best_epoch": trainer.progress.best_epoch,
-        "epochs": trainer.progress.epoch,
-        "validation_recall_at_1": trainer.progress.best_recall,
-        "seconds": trainer.progress.seconds,
-        "n_parameters": counts_of(model),
+        **evaluate(settings, combination, read_embeddings(home / EMBEDDINGS)),
+        **read_json(home / TRAINED),
     }
-    _write_json(result, found)
-    _write_json(home / DONE, {"fingerprint": mark})
-    (home / CHECKPOINT).unlink(missing_ok=True)
+    write_json(result, found)
+    write_json(home / DONE, {"fingerprint": mark, "evaluation": _evaluation_of(settings)})
     return found
 
 
 def is_done(settings: Settings, combination: Combination, *, features: Path, models: Path, metrics: Path) -> bool:
     """Whether a combination's model and metrics are there and belong to these settings, features and code."""
-    done = models / combination.name / DONE
-    if not done.exists() or not (metrics / f"{combination.name}.json").exists():
+    home, result = models / combination.name, metrics / f"{combination.name}.json"
+    if not (home / DONE).exists() or not result.exists():
         return False
-    return bool(json.loads(done.read_text())["fingerprint"] == fingerprint(settings, combination, features))
+    mark = fingerprint(settings, combination, features)
+    told = {"fingerprint": mark, "evaluation": _evaluation_of(settings)}
+    return _is_trained(home, mark) and bool(read_json(home / DONE) == told)
 
 
 def fingerprint(settings: Settings, combination: Combination, features: Path) -> str:
-    """Digest of all that the result of a combination depends on: its settings, its features, the code."""
+    """Digest of all that a trained model depends on: its settings, its features, the code.
+
+    Raises:
+        UserError: if the features are missing.
+    """
     told = settings.model_dump(mode="json", exclude=_NOT_TRAINED_ON)
     used = {*combination.modalities, "crystal"}  # every combination takes its strain from the crystal's symmetry
     told["modalities"] = {name: block for name, block in told["modalities"].items() if name in used}
-    stores = {name: json.loads((features / name / MANIFEST).read_text())["digest"] for name in sorted(used)}
+    stores = {name: read_json(features / name / MANIFEST)["digest"] for name in sorted(used)}
     digest = hashlib.sha256(json.dumps([combination.name, told, stores], sort_keys=True).encode())
+    read_split(features, "test")
     digest.update((features / "index.parquet").read_bytes())
     for path in _code():
         digest.update(path.read_bytes())
@@ -123,41 +140,105 @@ def _code() -> Iterator[Path]:
         yield from sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 
+def _evaluation_of(settings: Settings) -> dict[str, Any]:
+    return settings.evaluation.model_dump(mode="json")
+
+
+def _is_trained(home: Path, mark: str) -> bool:
+    files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, EMBEDDINGS)
+    return all((home / name).exists() for name in files) and bool(read_json(home / TRAINED)["fingerprint"] == mark)
+
+
 def _claim(home: Path, mark: str) -> None:
     """Make the directory ours: what other settings left there, a checkpoint above all, is removed."""
     claim = home / "started.json"
-    if not claim.exists() or json.loads(claim.read_text()) != {"fingerprint": mark}:
+    if not claim.exists() or read_json(claim) != {"fingerprint": mark}:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        _write_json(claim, {"fingerprint": mark})
+        write_json(claim, {"fingerprint": mark})
 
 
-def _evaluate(
-    settings: Settings, combination: Combination, trainer: Any, model: Model, features: Path, home: Path
-) -> dict[str, Any]:
+def _train(  # noqa: PLR0917
+    settings: Settings,
+    combination: Combination,
+    features: Path,
+    home: Path,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+    report: Callable[[str], None],
+) -> None:
+    from safetensors.torch import save_file
+
+    from matbind.training import CHECKPOINT, Trainer
+
+    trainer = Trainer(settings, combination, features=features)
+    model = trainer.fit(home, on_epoch=on_epoch, report=report)
+    progress = trainer.progress
+    with written_whole(home / WEIGHTS) as path:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+    _write_embeddings(home / EMBEDDINGS, combination, trainer, model, features)
+    write_json(home / SETTINGS, settings.model_dump(mode="json"))
+    write_json(home / HISTORY, progress.history)
+    trained = {
+        "fingerprint": read_json(home / "started.json")["fingerprint"],
+        "best_epoch": progress.best_epoch,
+        "epochs": progress.epoch,
+        "validation_recall_at_1": progress.best_recall,
+        "seconds": progress.seconds,
+        "n_parameters": counts_of(trainer.model),
+    }
+    write_json(home / TRAINED, trained)
+    (home / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _write_embeddings(path: Path, combination: Combination, trainer: Any, model: Model, features: Path) -> None:
+    """Embed the test split once: all that evaluation, search and analysis start from."""
     index = read_split(features, "test")
-    own = {"seed": settings.seed, "chunk_size": settings.evaluation.chunk_size}
-    present = {name: trainer.stores[name].present[index] for name in combination.modalities}
-    embeddings: dict[str, Any] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for name in combination.modalities:
-        rows = np.flatnonzero(present[name])
-        found = trainer.embed_split(model, name, index[rows])
-        embeddings[name] = np.full((len(index), found.shape[1]), np.nan, dtype=np.float32)
-        embeddings[name][rows] = found
-    ids = pl.read_parquet(features / "index.parquet")["material_id"].to_numpy()[index]
-    with _whole(home / EMBEDDINGS) as path, path.open("wb") as file:
-        np.savez(file, material_id=ids.astype(str), **embeddings)
+        rows = np.flatnonzero(trainer.stores[name].present[index])
+        seeds = [None, *range(VIEWS)] if combination.is_single else [None]
+        for seed in seeds:
+            found = trainer.embed_split(model, name, index[rows], view_seed=seed)
+            arrays[name if seed is None else f"{name}.view{seed}"] = full = np.full(
+                (len(index), found.shape[1]), np.nan, dtype=np.float32
+            )
+            full[rows] = found
+    ids = pl.read_parquet(features / "index.parquet", columns=["material_id"])["material_id"].to_numpy()[index]
+    with written_whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{"material_id": ids.astype(str), **arrays})
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read the test embeddings of a trained combination.
+
+    Returns:
+        By modality, shape (n_test, projection_dim), NaN where a material lacks it; a single has besides them
+        two augmented views of itself, `<modality>.view0` and `.view1`.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "material_id"}
+
+
+def evaluate(settings: Settings, combination: Combination, embeddings: Embeddings) -> dict[str, Any]:
+    """Retrieval of a combination on the test split: every pair, fused queries, and the control with shuffled pairs."""
+    own = {
+        "seed": settings.seed,
+        "chunk_size": settings.evaluation.chunk_size,
+        "n_resamples": settings.evaluation.bootstrap_resamples,
+    }
     if combination.is_single:
-        rows = index[present[combination.hub]]
-        views = [trainer.embed_split(model, combination.hub, rows, view_seed=i) for i in range(2)]
-        pair = f"{combination.hub}->{combination.hub}"
-        control = retrieval.evaluate_views(views[0], np.random.default_rng(settings.seed).permutation(views[1]), **own)
+        hub = combination.hub
+        rows = _held(embeddings[hub])
+        a, b = (embeddings[f"{hub}.view{i}"][rows] for i in range(VIEWS))
+        shuffled = np.random.default_rng(settings.seed).permutation(b)
+        pair = pair_name(hub, hub)
         return {
-            "pairs": {pair: retrieval.evaluate_views(views[0], views[1], **own).as_dict()},
+            "pairs": {pair: retrieval.evaluate_views(a, b, **own).as_dict()},
             "fused": {},
-            "control": {pair: control.as_dict()},
+            "control": {pair: retrieval.evaluate_views(a, shuffled, **own).as_dict()},
             "unmeasured": {},
         }
+    present = {name: _held(embeddings[name]) for name in combination.modalities}
     return {
         "pairs": _plain(retrieval.evaluate_pairs(embeddings, present, combination, **own)),
         "fused": _plain(retrieval.fused_queries(embeddings, present, combination, **own)),
@@ -166,18 +247,9 @@ def _evaluate(
     }
 
 
+def _held(embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(embedding).all(axis=1))
+
+
 def _plain(results: dict[str, retrieval.RetrievalResult]) -> dict[str, dict[str, Any]]:
     return {name: result.as_dict() for name, result in results.items()}
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Write beside, then rename: a file that is there is whole."""
-    partial = path.with_name(path.name + ".partial")
-    yield partial
-    os.replace(partial, path)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with _whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=1))

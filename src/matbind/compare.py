@@ -58,7 +58,9 @@ def compare(
     paths = [metrics / f"{name}.json" for name in names]
     runs = [json.loads(path.read_text()) for path in paths if path.exists()]
     if not runs:
-        raise UserError(f"{metrics}: no combination's metrics are here, expected {names[0]}.json and others; run the ablate stage")
+        raise UserError(
+            f"{metrics}: no combination's metrics are here, expected {names[0]}.json and others; run the ablate stage"
+        )
     report("fitting the linear baseline")
     comparison = assemble_comparison(
         runs, baseline=linear_baseline(settings, records), data_md5=data_md5, git_commit=git_commit
@@ -86,7 +88,10 @@ def linear_baseline(settings: Settings, records: Path) -> dict[str, dict[str, An
         densities.append(
             _or_none(
                 lambda m: binned_density(
-                    m.dos, n_atoms=float(m.structure.occupancy.sum()), window_ev=BASELINE_WINDOW_EV, n_bins=BASELINE_BINS
+                    m.dos,
+                    n_atoms=float(m.structure.occupancy.sum()),
+                    window_ev=BASELINE_WINDOW_EV,
+                    n_bins=BASELINE_BINS,
                 ),
                 material,
                 "dos",
@@ -95,7 +100,9 @@ def linear_baseline(settings: Settings, records: Path) -> dict[str, dict[str, An
     baseline = baseline_embeddings(structures=structures, texts=texts, pxrd=patterns, dos=densities, split=split)
     return {
         name: result.as_dict()
-        for name, result in evaluate_pairs(*baseline, seed=settings.seed, chunk_size=settings.evaluation.chunk_size).items()
+        for name, result in evaluate_pairs(
+            *baseline, seed=settings.seed, chunk_size=settings.evaluation.chunk_size
+        ).items()
     }
 
 

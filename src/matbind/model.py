@@ -48,7 +48,8 @@ class Model(nn.Module):
 
     def scale(self, spoke: str) -> Tensor:
         """Inverse temperature of the pair of the hub and a spoke."""
-        return self.log_scale[spoke].exp().clamp(max=MAX_SCALE)
+        scale: Tensor = self.log_scale[spoke].exp().clamp(max=MAX_SCALE)
+        return scale
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -63,7 +64,9 @@ def parameter_counts(settings: Settings, *, vocabulary_size: int = BERT_VOCABULA
         settings: all settings.
         vocabulary_size: of the text encoder; a corpus vocabulary is known only after featurize, BERT's is the default.
     """
-    metas: dict[str, dict[str, Any]] = {name: block.features.model_dump() for name, block in settings.modalities.items()}
+    metas: dict[str, dict[str, Any]] = {
+        name: block.features.model_dump() for name, block in settings.modalities.items()
+    }
     if "text" in metas and metas["text"]["tokenizer"] == "checkpoint":
         metas["text"]["tokenizer"] = "corpus"
     if "text" in metas:

@@ -69,7 +69,6 @@ class TrainingSettings(StrictModel):
     optimizer: Literal["muon", "adamw"]
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
-    group_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     learning_rate_factors: dict[str, Annotated[float, Field(ge=0)]]

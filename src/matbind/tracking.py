@@ -143,6 +143,15 @@ class Tracker:
 
         self._try(log)
 
+    def run_of(self, found: Mapping[str, Any], *, parent: str | None) -> str | None:
+        """The run below a parent that holds the content of a metrics file."""
+
+        def search() -> str | None:
+            runs = self._search({PARENT: str(parent), RESULT: result_digest(found)})
+            return str(runs[0].info.run_id) if runs else None
+
+        return self._try(search, parent)
+
     def backfill(self, models: Path, metrics: Path, *, parent: str | None = None) -> int:
         """Create the runs that files tell of and the store does not hold: after `dvc pull`, or after the store failed.
 

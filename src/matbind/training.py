@@ -1,7 +1,7 @@
 """Training of one combination: hub and spokes, symmetric InfoNCE, checkpoint every epoch, best epoch kept.
 
-Everything random in an epoch is drawn from (seed, epoch), so a run that was killed and resumed ends with the same weights
-as one that was not.
+Everything random in an epoch is drawn from (seed, epoch), so a run that was killed and resumed ends with the same
+weights as one that was not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -23,9 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from matbind import distributed
-from matbind.batching import compositions, grouped_order
+from matbind.errors import UserError
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
-from matbind.features.store import Store
 from matbind.featurize import read_split
 from matbind.loss import info_nce
 from matbind.modality import Combination
@@ -36,6 +34,7 @@ from matbind.views.deformation import draw
 IntArray = npt.NDArray[np.int64]
 CHECKPOINT = "checkpoint.pt"
 EVALUATION_BATCH = 128
+FEWEST_PAIRS = 2
 VIEW_SEED = 9_000_000  # of the views that score a single modality: the same ones every time
 
 
@@ -53,22 +52,26 @@ class Progress:
 class Trainer:
     """Trains one combination from a features directory."""
 
-    def __init__(self, settings: Settings, combination: Combination, *, features: Path, device: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, combination: Combination, *, features: Path, device: str | None = None
+    ) -> None:
         self.settings = settings
         self.combination = combination
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.stores = open_stores(features)
         self.views = views_of(settings, self.stores, combination.modalities)
         torch.manual_seed(settings.seed)
-        self.model = Model(settings, combination, {name: store.meta for name, store in self.stores.items()}).to(self.device)
+        self.model = Model(settings, combination, {name: store.meta for name, store in self.stores.items()}).to(
+            self.device
+        )
         distributed.broadcast_parameters(self.model)
-        self.average = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.best = copy.deepcopy(self.average.state_dict())
         self.optimizer = Optimizer(self.model, settings.training)
         self.progress = Progress()
         self.train_index = self._usable(read_split(features, "train"))
-        self.compositions = compositions(self.stores["crystal"], self.train_index)
         self.validation_index = self._usable(read_split(features, "validation"))
+        self._require_materials()
 
     def _usable(self, index: IntArray) -> IntArray:
         """Materials that hold the hub and, if there are spokes, at least one of them."""
@@ -76,6 +79,17 @@ class Trainer:
         if self.combination.spokes:
             present = present & np.any([self.stores[s].present[index] for s in self.combination.spokes], axis=0)
         return index[present]
+
+    def _require_materials(self) -> None:
+        for spoke in self.combination.spokes or (self.combination.hub,):
+            for side, index in (("train", self.train_index), ("validation", self.validation_index)):
+                both = self.stores[spoke].present[index] & self.stores[self.combination.hub].present[index]
+                if both.sum() < FEWEST_PAIRS:
+                    names = " and ".join(dict.fromkeys((self.combination.hub, spoke)))
+                    raise UserError(
+                        f"{self.combination.name}: {both.sum()} materials of the {side} split hold {names}, "
+                        f"expected at least {FEWEST_PAIRS}"
+                    )
 
     @property
     def batches_per_epoch(self) -> int:
@@ -114,29 +128,34 @@ class Trainer:
             self.progress.history.append(figures)
             if distributed.rank() == 0:
                 self.save_checkpoint(directory / CHECKPOINT)
-            if on_epoch is not None:
-                on_epoch(figures)
-            report(self._sentence(figures))
+                report(self._sentence(figures))
+                if on_epoch is not None:
+                    on_epoch(figures)
         self.average.load_state_dict(self.best)
         return self.average
 
     def _stalled(self) -> bool:
-        return self.progress.epoch - self.progress.best_epoch > self.settings.training.patience and self.progress.best_epoch > 0
+        return (
+            self.progress.epoch - self.progress.best_epoch > self.settings.training.patience
+            and self.progress.best_epoch > 0
+        )
 
     def _sentence(self, figures: Mapping[str, float]) -> str:
         epochs = self.settings.training.epochs
         left = self.progress.seconds / self.progress.epoch * (epochs - self.progress.epoch)
         recall = figures.get("validation_recall_at_1")
         scored = f", validation recall@1 {recall:.3f}" if recall is not None else ""
-        return f"{self.combination.name}: epoch {self.progress.epoch} of {epochs}, loss {figures['loss']:.3f}{scored}, {left:.0f} s left"
+        stands = f"epoch {self.progress.epoch} of {epochs}, loss {figures['loss']:.3f}{scored}"
+        return f"{self.combination.name}: {stands}, {left:.0f} s left"
 
     def _train_epoch(self) -> dict[str, float]:
         epoch, own = self.progress.epoch, self.settings.training
-        rng = np.random.default_rng([self.settings.seed, epoch])
-        torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
+        order = np.random.default_rng([self.settings.seed, epoch])
+        rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
+        torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
         self.model.train()
         sums: dict[str, float] = {}
-        for i, index in enumerate(self._batches(rng)):
+        for i, index in enumerate(self._batches(order)):
             step = epoch * self.batches_per_epoch + i
             rate = learning_rate_at(step, own.epochs * self.batches_per_epoch, own)
             losses = self.losses(index, rng)
@@ -147,6 +166,11 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), own.gradient_clip)
             self.optimizer.step(rate)
             self._update_average(step)
+            if not torch.isfinite(loss):
+                raise UserError(
+                    f"{self.combination.name}: the loss is {float(loss)} in epoch {epoch + 1}, the training diverged; "
+                    "a lower training.learning_rate or a higher model.temperature may help"
+                )
             for name, value in {"loss": loss, **{f"loss.{k}": v for k, v in losses.items()}}.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach())
         means = {name: value / self.batches_per_epoch for name, value in sums.items()}
@@ -154,9 +178,8 @@ class Trainer:
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """This rank's part of every batch; all ranks draw the same order."""
-        own = self.settings.training
-        order = self.train_index[grouped_order(self.compositions, group_size=own.group_size, rng=rng)]
-        size = own.batch_size
+        order = rng.permutation(self.train_index)
+        size = self.settings.training.batch_size
         for i in range(self.batches_per_epoch):
             start = (i * distributed.world_size() + distributed.rank()) * size
             yield np.sort(order[start : start + size])
@@ -212,8 +235,10 @@ class Trainer:
     def _moved(self, view: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key: tensor.to(self.device, non_blocking=True) for key, tensor in view.items()}
 
-    def embed_split(self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None) -> npt.NDArray[np.float32]:
-        """Embed materials as they are, or with augmentation drawn from ``view_seed``, shape (len(index), projection_dim)."""
+    def embed_split(
+        self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim)."""
         model.eval()
         rng = None if view_seed is None else np.random.default_rng([self.settings.seed, VIEW_SEED, view_seed])
         own, parts = self.settings.deformation, []
@@ -239,7 +264,7 @@ class Trainer:
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
-        os.replace(partial, path)
+        partial.replace(path)
 
     def load_checkpoint(self, path: Path) -> bool:
         """Continue from a checkpoint, if there is one."""
@@ -262,7 +287,8 @@ def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[
         return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(a, b)[0], k=1)}
     rows = {name: index[stores[name].present[index]] for name in combination.modalities}
     z = {name: trainer.embed_split(model, name, rows[name]) for name in combination.modalities}
-    hub, recalls = combination.hub, {}
+    hub = combination.hub
+    recalls: dict[str, float] = {}
     for spoke in combination.spokes:
         both = np.intersect1d(rows[hub], rows[spoke])
         pair = [z[name][np.searchsorted(rows[name], both)] for name in (hub, spoke)]
@@ -274,8 +300,8 @@ def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[
 class Optimizer:
     """Muon on the matrices inside the networks, AdamW on everything else; or AdamW alone.
 
-    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. Muon needs a third of the epochs
-    here (benchmarks/optimizer.py), which on two cores decides how much is learned at all.
+    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. Muon needs a third
+    of the epochs here (benchmarks/optimizer.py), which on two cores decides how much is learned at all.
 
     Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv:2502.16982 (scaling to AdamW).
     """
@@ -288,7 +314,7 @@ class Optimizer:
             owner = name.split(".")[1] if name.startswith("encoders.") else ""
             factor = settings.learning_rate_factors.get(owner, 1.0)
             if factor == 0:
-                parameter.requires_grad_(requires_grad=False)
+                parameter.requires_grad_(False)
             if not parameter.requires_grad:
                 continue
             linear = name.endswith("weight") and parameter.ndim == 2 and id(parameter) not in tables  # noqa: PLR2004
@@ -340,7 +366,5 @@ def use_bfloat16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
-
-

@@ -93,7 +93,9 @@ def test_a_supercell_is_the_same_crystal(tmp_path, structure):
 
 
 def moved(structure: Structure) -> Structure:
-    return Structure.ordered(structure.lattice, structure.frac_coords + [0.3, -1.2, 0.7], structure.atomic_number)
+    return Structure.ordered(
+        structure.lattice, structure.frac_coords + np.array([0.3, -1.2, 0.7]), structure.atomic_number
+    )
 
 
 def turned(structure: Structure) -> Structure:
@@ -114,7 +116,10 @@ def test_origin_orientation_and_order_of_the_sites_do_not_matter(tmp_path, struc
 
 
 def test_the_occupancies_of_a_mixed_site_count(tmp_path):
-    half = Structure(**{name: getattr(mixed(), name) for name in ("lattice", "frac_coords", "site_index", "atomic_number")}, occupancy=np.array([0.6, 0.3, 1, 1, 1, 1]))
+    half = Structure(
+        **{name: getattr(mixed(), name) for name in ("lattice", "frac_coords", "site_index", "atomic_number")},
+        occupancy=np.array([0.6, 0.3, 1, 1, 1, 1]),
+    )
     found = encode(tmp_path, mixed(), half)
     assert np.abs(found[0] - found[1]).max() > 1e-3
 

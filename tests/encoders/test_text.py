@@ -22,14 +22,17 @@ def view(lengths=(7, 4, 7)) -> dict[str, torch.Tensor]:
     mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
     token = torch.randint(4, 20, mask.shape, generator=torch.Generator().manual_seed(1)) * mask
     token[:, LENGTH_AT] = LENGTH * mask[:, LENGTH_AT]
-    return {"token": token, "value": torch.zeros(mask.shape), "mask": mask}
+    composition = torch.zeros(len(lengths), 118)
+    composition[:, 7] = 1.0
+    return {"token": token, "value": torch.zeros(mask.shape), "mask": mask, "composition": composition}
 
 
 def test_a_batch_equals_its_texts_one_by_one():
     net, both = encoder(), view()
     together = net(both)
     for row, n in enumerate((7, 4, 7)):
-        alone = net({key: value[row : row + 1, :n] for key, value in both.items()})
+        own = {key: value[row : row + 1, :n] for key, value in both.items()}
+        alone = net(own | {"composition": both["composition"][row : row + 1]})
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
 
 
@@ -88,8 +91,7 @@ def test_a_frozen_embedding_passes_through():
 
 def test_the_atomic_fractions_of_the_opening_formula_count():
     net, first, second = encoder(), view(), view()
-    first["value"][:, 0], second["value"][:, 0] = 0.25, 0.75
-    first["value"][:, 1], second["value"][:, 1] = 0.75, 0.25
+    second["composition"][:, 7], second["composition"][:, 11] = 0.5, 0.5
     assert (net(first) - net(second)).abs().max() > 1e-3
 
 

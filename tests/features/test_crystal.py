@@ -29,7 +29,9 @@ def test_copper_has_twelve_edges_of_2_553_angstrom():
 
 
 def test_two_lattice_constants_give_two_graphs():
-    np.testing.assert_allclose(lengths(featurized(copper(3.70))) / lengths(featurized(copper(3.61))), 3.70 / 3.61, rtol=1e-6)
+    np.testing.assert_allclose(
+        lengths(featurized(copper(3.70))) / lengths(featurized(copper(3.61))), 3.70 / 3.61, rtol=1e-6
+    )
 
 
 def test_half_of_the_edges_of_rocksalt_are_not_shortened():
@@ -84,7 +86,9 @@ def test_an_element_that_the_encoder_does_not_know_is_refused():
         featurized(Structure.ordered(np.eye(3) * 4, [[0.0, 0.0, 0.0]], [98]))
 
 
-@pytest.mark.parametrize(("key", "value"), [("cutoff_angstrom", 0), ("max_neighbors", 0), ("g_stop_per_angstrom", -0.1)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("cutoff_angstrom", 0), ("max_neighbors", 0), ("g_stop_per_angstrom", -0.1)]
+)
 def test_settings_refuse(key, value):
     with pytest.raises(ValueError, match=key):
         crystal.Settings(**(SETTINGS.model_dump() | {key: value}))

@@ -28,7 +28,9 @@ def test_bins_divide_the_area_under_the_points():
     rough = np.random.default_rng(0).uniform(0, 1, 8501).astype(np.float32)
     pattern = binned_pattern(rough, n_bins=1062)
     assert pattern.mean() * 8500 / np.trapezoid(rough) == pytest.approx(1 / 0.75, rel=0.2)
-    np.testing.assert_allclose(binned_pattern(np.full(8501, 3, dtype=np.float32), n_bins=1062), np.ones(1062), rtol=1e-6)
+    np.testing.assert_allclose(
+        binned_pattern(np.full(8501, 3, dtype=np.float32), n_bins=1062), np.ones(1062), rtol=1e-6
+    )
 
 
 def test_a_bin_with_a_point_that_was_not_measured_is_not_measured():
@@ -81,7 +83,13 @@ def test_a_material_without_a_pattern_has_no_arrays():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("two_theta_deg", [90, 5]), ("two_theta_deg", [5, 180]), ("two_theta_deg", [0, 90]), ("n_bins", 4), ("max_strain", -0.1)],
+    [
+        ("two_theta_deg", [90, 5]),
+        ("two_theta_deg", [5, 180]),
+        ("two_theta_deg", [0, 90]),
+        ("n_bins", 4),
+        ("max_strain", -0.1),
+    ],
 )
 def test_settings_refuse(key, value):
     with pytest.raises(ValueError, match=key):

@@ -23,7 +23,9 @@ def lengths(found) -> np.ndarray:
     return np.linalg.norm(found.g_vector.astype(float), axis=1)
 
 
-@pytest.mark.parametrize("structure", [copper(), rocksalt(), triclinic(), mixed()], ids=["cu", "nacl", "triclinic", "mixed"])
+@pytest.mark.parametrize(
+    "structure", [copper(), rocksalt(), triclinic(), mixed()], ids=["cu", "nacl", "triclinic", "mixed"]
+)
 def test_form_factors_and_the_lorentz_factor_give_the_pattern(structure):
     g_stop = 2 * np.sin(np.radians(45)) / WAVELENGTH_ANGSTROM
     found = partial_structure_factors(structure, g_stop_per_angstrom=g_stop)
@@ -64,7 +66,7 @@ def test_a_supercell_has_the_same_peaks(structure):
 
 def test_the_origin_does_not_matter():
     cell = triclinic()
-    moved = Structure.ordered(cell.lattice, cell.frac_coords + [0.31, -1.4, 0.77], cell.atomic_number)
+    moved = Structure.ordered(cell.lattice, cell.frac_coords + np.array([0.31, -1.4, 0.77]), cell.atomic_number)
     expected = partial_structure_factors(cell, g_stop_per_angstrom=0.6)
     assert_same(partial_structure_factors(moved, g_stop_per_angstrom=0.6), expected)
 

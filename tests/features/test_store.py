@@ -8,7 +8,11 @@ import pytest
 from matbind.errors import UserError
 from matbind.features.store import ArraySpec, Store, write_store
 
-SPECS = {"dense": ArraySpec("float32", (2,)), "ragged": ArraySpec("int32", (3,), ragged=True), "flat": ArraySpec("uint8", ragged=True)}
+SPECS = {
+    "dense": ArraySpec("float32", (2,)),
+    "ragged": ArraySpec("int32", (3,), ragged=True),
+    "flat": ArraySpec("uint8", ragged=True),
+}
 
 
 def row(value: int, n: int) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 
 from matbind.errors import UserError
 from matbind.features import text
-from matbind.features.text import FrozenModel, element_counts, fit, sentences, tokens, words
+from matbind.features.text import FrozenModel, element_counts, fit, opening_composition, sentences, tokens, words
 from tests.factories import material
 
 CORPUS = text.Settings(tokenizer="corpus", checkpoint=None, max_tokens=64, min_count=1)
@@ -24,6 +24,7 @@ def values(sentence: str) -> list[tuple[str, float]]:
     [
         ("Ca(NiO2)4", ["Ca", "Ni4", "O8"]),
         ("BaTiO3", ["Ba", "Ti", "O3"]),
+        ("Ir(Na(NO2)2)3", ["Ir", "Na3", "N6", "O12"]),
         ("(NH4)2SO4", ["N2", "H8", "S", "O4"]),
         ("Li0.5CoO2", ["Li0.5", "Co", "O2"]),
         ("PdPd12", ["Pd", "Pd12"]),
@@ -39,7 +40,10 @@ def test_formulas_become_elements_and_counts(formula, expected):
     [
         ("BaTiO3 crystallizes in the cubic Pm-3m space group.", ["Ba", "Ti", "O3", "cubic", "Pm-3m"]),
         ("Ca(1) is bonded to twelve equivalent O(1) atoms.", ["Ca", "twelve", "O"]),
-        ("Ba2+ is bonded in a 12-coordinate geometry to O2- atoms.", ["Ba", "2+", "12-coordinate", "geometry", "O", "2-"]),
+        (
+            "Ba2+ is bonded in a 12-coordinate geometry to O2- atoms.",
+            ["Ba", "2+", "12-coordinate", "geometry", "O", "2-"],
+        ),
         ("edge and corner-sharing TiO6 octahedra", ["edge", "corner", "sharing", "Ti", "O6", "octahedra"]),
         ("oriented in the (0, 0, np.int64(1)) direction", ["0", "0", "1", "direction"]),
     ],
@@ -53,7 +57,11 @@ def test_the_word_in_is_not_the_element_indium():
 
 
 def test_lengths_and_angles_are_values_beside_their_token():
-    assert values("The length is 2.31 Å and the tilt is 38° or 40.5°.") == [("[length]", 2.31), ("[angle]", 38), ("[angle]", 40.5)]
+    assert values("The length is 2.31 Å and the tilt is 38° or 40.5°.") == [
+        ("[length]", 2.31),
+        ("[angle]", 38),
+        ("[angle]", 40.5),
+    ]
 
 
 def test_ranges_are_two_values():
@@ -63,16 +71,32 @@ def test_ranges_are_two_values():
 
 
 def test_sentences_end_at_a_full_stop_before_a_capital():
-    assert sentences(" A is 2.31 Å. Both are equal. and so on.\nTi ") == ["A is 2.31 Å.", "Both are equal. and so on.", "Ti"]
-
-
-def test_the_opening_formula_is_elements_with_their_atomic_fractions():
-    found = tokens("Ca(NiO2)4 is cubic. Ca is bonded to NiO4.")
-    assert [(number, token.word) for number, token in found] == [
-        *[(0, "Ca"), (0, "Ni"), (0, "O"), (0, "cubic")],
-        *[(1, "Ca"), (1, "Ni"), (1, "O4")],
+    assert sentences(" A is 2.31 Å. Both are equal. and so on.\nTi ") == [
+        "A is 2.31 Å.",
+        "Both are equal. and so on.",
+        "Ti",
     ]
-    np.testing.assert_allclose([token.value for _, token in found], [1 / 13, 4 / 13, 8 / 13, 0, 0, 0, 0])
+
+
+def test_tokens_know_the_number_of_their_sentence():
+    found = tokens("Pd is cubic. All lengths are 2.80 Å.")
+    assert [(number, token.word) for number, token in found] == [(0, "Pd"), (0, "cubic"), (1, "[length]")]
+
+
+def test_the_opening_formula_is_a_composition():
+    found = opening_composition("Ca(NiO2)4 is cubic. Ca is bonded to NiO4.")
+    assert np.flatnonzero(found).tolist() == [7, 19, 27]  # O, Ca, Ni
+    np.testing.assert_allclose(found[[7, 19, 27]], [8 / 13, 1 / 13, 4 / 13], rtol=1e-6)
+
+
+def test_a_formula_with_groups_in_groups_opens_a_description():
+    found = opening_composition("Ir(Na(NO2)2)3 crystallizes in the trigonal R-3m space group.")
+    np.testing.assert_allclose(found[[6, 7, 10, 76]] * 22, [6, 12, 3, 1], rtol=1e-5)  # N, O, Na, Ir
+
+
+@pytest.mark.parametrize("given", ["", "The crystal is cubic.", "It holds TiO2."])
+def test_a_text_that_no_formula_opens_has_no_composition(given):
+    assert not opening_composition(given).any()
 
 
 def arrays_of(given: str, meta=None, settings=CORPUS) -> dict[str, np.ndarray]:
@@ -84,7 +108,7 @@ def test_tokens_carry_their_value_and_sentence():
     arrays = arrays_of("Pd is cubic. All lengths are 2.80 Å.")
     meta = fit([material(text="Pd is cubic. All lengths are 2.80 Å.")], CORPUS)
     assert [meta["vocabulary"][i] for i in arrays["token"]] == ["Pd", "cubic", "[length]"]
-    np.testing.assert_allclose(arrays["value"], [1, 0, 2.8])
+    np.testing.assert_allclose(arrays["value"], [0, 0, 2.8])
     assert arrays["sentence"].tolist() == [0, 0, 1]
 
 
@@ -112,7 +136,9 @@ def test_texts_are_cut_at_max_tokens():
     assert len(arrays_of("Pd O " * 100)["token"]) == 64
 
 
-@pytest.mark.parametrize(("given", "message"), [("", "the text is empty"), (" \n", "empty"), ("is the and", "holds no word")])
+@pytest.mark.parametrize(
+    ("given", "message"), [("", "the text is empty"), (" \n", "empty"), ("is the and", "holds no word")]
+)
 def test_a_text_that_says_nothing_is_refused(given, message):
     with pytest.raises(ValueError, match=message):
         arrays_of(given, fit([material(text="Pd")], CORPUS))
@@ -130,16 +156,21 @@ def checkpoint(tmp_path_factory):
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     vocabulary = {word: i for i, word in enumerate([*special, "Pd", "Ti", "is", "cubic", ".", "O", "O3"])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     home = tmp_path_factory.mktemp("bert")
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=special[0], unk_token=special[1])
     fast.save_pretrained(home)
     config = BertConfig(
-        vocab_size=11, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, max_position_embeddings=24
+        vocab_size=11,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
     )
     BertModel(config).save_pretrained(home)
     return home

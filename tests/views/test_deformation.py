@@ -5,14 +5,14 @@ import pytest
 
 from matbind.features.neighbors import strain_projector, symmetry_rotations
 from matbind.structure import Structure
-from matbind.views.deformation import Deformation, draw
-from tests.factories import material, rocksalt, simulated, store_of, triclinic
 from matbind.views.crystal import Settings as CrystalSettings
 from matbind.views.crystal import View as CrystalView
+from matbind.views.deformation import Deformation, draw
 from matbind.views.pxrd import Settings as PatternSettings
 from matbind.views.pxrd import View as PatternView
 from matbind.views.text import Settings as TextSettings
 from matbind.views.text import View as TextView
+from tests.factories import material, rocksalt, simulated, store_of, triclinic
 
 
 def projector(structure: Structure) -> np.ndarray:
@@ -20,7 +20,14 @@ def projector(structure: Structure) -> np.ndarray:
 
 
 def rutile() -> Structure:
-    coords = [[0, 0, 0], [0.5, 0.5, 0.5], [0.305, 0.305, 0], [0.695, 0.695, 0], [0.195, 0.805, 0.5], [0.805, 0.195, 0.5]]
+    coords = [
+        [0, 0, 0],
+        [0.5, 0.5, 0.5],
+        [0.305, 0.305, 0],
+        [0.695, 0.695, 0],
+        [0.195, 0.805, 0.5],
+        [0.805, 0.195, 0.5],
+    ]
     return Structure.ordered(np.diag([4.594, 4.594, 2.959]), coords, [22, 22, 8, 8, 8, 8])
 
 
@@ -30,7 +37,9 @@ def draws(structure: Structure, *, volumetric: float, shape: float, n: int = 200
 
 
 def test_no_strength_is_no_strain():
-    np.testing.assert_array_equal(draws(triclinic(), volumetric=0, shape=0).gradient, np.broadcast_to(np.eye(3), (200, 3, 3)))
+    np.testing.assert_array_equal(
+        draws(triclinic(), volumetric=0, shape=0).gradient, np.broadcast_to(np.eye(3), (200, 3, 3))
+    )
 
 
 def test_the_volumetric_strain_is_isotropic_and_bounded():
@@ -71,7 +80,9 @@ def test_symmetry_operations_survive_the_strain():
 
 def test_the_inverse_undoes_the_gradient():
     deformation = draws(triclinic(), volumetric=0.05, shape=0.02, n=5)
-    np.testing.assert_allclose(deformation.inverse @ deformation.gradient, np.broadcast_to(np.eye(3), (5, 3, 3)), atol=1e-5)
+    np.testing.assert_allclose(
+        deformation.inverse @ deformation.gradient, np.broadcast_to(np.eye(3), (5, 3, 3)), atol=1e-5
+    )
 
 
 def test_some_of_the_deformations_by_mask_or_position():
@@ -81,14 +92,17 @@ def test_some_of_the_deformations_by_mask_or_position():
 
 
 def test_edges_peaks_and_named_lengths_grow_by_the_same_factor(tmp_path):
-    given = material(rocksalt(5.64), pxrd=simulated(rocksalt(5.64)), text="Na is bonded to Cl with lengths of 2.82 Å and 90°.")
+    given = material(
+        rocksalt(5.64), pxrd=simulated(rocksalt(5.64)), text="Na is bonded to Cl with lengths of 2.82 Å and 90°."
+    )
     grown = Deformation(np.eye(3, dtype=np.float32)[None] * 1.02)
     index = np.array([0])
     quiet = PatternSettings(crystallite_size_nm=(300, 300), zero_shift_deg=0, texture=0, noise=0, background=0)
     crystal = CrystalView(store_of(tmp_path, "crystal", [given]), CrystalSettings(jitter_angstrom=0))
     pattern = PatternView(store_of(tmp_path, "pxrd", [given], {"n_bins": 8501}), quiet)
     text = TextView(
-        store_of(tmp_path, "text", [given], {"min_count": 1}), TextSettings(drop_sentences=0, drop_tokens=0, train_tokens=0)
+        store_of(tmp_path, "text", [given], {"min_count": 1}),
+        TextSettings(drop_sentences=0, drop_tokens=0, train_tokens=0),
     )
     rng = np.random.default_rng(0)
     plain, strained = crystal(index), crystal(index, deformation=grown)

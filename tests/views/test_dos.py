@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from matbind.views.dos import Settings, View
 from matbind.records import Dos
+from matbind.views.dos import Settings, View
 from tests.factories import flat_dos, material, store_of
 
 SILENT = {"shift_ev": 0.0, "broadening_ev": 0.0, "noise": 0.0, "scale": 0.0}
@@ -52,7 +52,9 @@ def test_what_was_not_calculated_is_masked_and_zero(store):
 
 
 def test_what_was_not_calculated_stays_zero_in_training(store):
-    found = view_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(np.array([1]), rng=np.random.default_rng(0))
+    found = view_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(
+        np.array([1]), rng=np.random.default_rng(0)
+    )
     assert not found["density"][0, 190:].any()
 
 
@@ -112,7 +114,9 @@ def test_no_density_is_negative(store):
 
 
 def test_the_same_seed_gives_the_same_view(store):
-    views = [view_of(store, shift_ev=0.3, noise=0.1)(np.arange(3), rng=np.random.default_rng(4))["density"] for _ in range(2)]
+    views = [
+        view_of(store, shift_ev=0.3, noise=0.1)(np.arange(3), rng=np.random.default_rng(4))["density"] for _ in range(2)
+    ]
     assert torch.equal(*views)
 
 

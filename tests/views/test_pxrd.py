@@ -81,7 +81,13 @@ def test_what_was_not_measured_stays_zero_in_training(store):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"crystallite_size_nm": (10.0, 12.0)}, {"zero_shift_deg": 0.3}, {"texture": 0.5}, {"noise": 0.2}, {"background": 0.4}],
+    [
+        {"crystallite_size_nm": (10.0, 12.0)},
+        {"zero_shift_deg": 0.3},
+        {"texture": 0.5},
+        {"noise": 0.2},
+        {"background": 0.4},
+    ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_every_setting_does_something(store, changes):
@@ -120,7 +126,15 @@ def test_each_material_has_its_own_strain(fine):
 
 
 def drawn(**changes) -> np.ndarray:
-    given = {"g": 1 / 2.0842, "intensity": 1.0, "size": 50.0, "shift": 0.0, "low": 5.0, "high": 90.0, "n_bins": 8500} | changes
+    given = {
+        "g": 1 / 2.0842,
+        "intensity": 1.0,
+        "size": 50.0,
+        "shift": 0.0,
+        "low": 5.0,
+        "high": 90.0,
+        "n_bins": 8500,
+    } | changes
     return draw_patterns(
         np.array([given["g"]], dtype=np.float32),
         np.array([given["intensity"]], dtype=np.float32),

@@ -1,13 +1,16 @@
 """Crystal encoder: crystal graph convolutions (CGConv) on nearest-neighbour graphs, mean-pooled over sites.
 
-The convolution is that of Xie and Grossman 2018, computed the cheap way: the linear map of [x_i, x_j, e_ij] is split into one
-product a site for x_i and x_j and one an edge for e_ij, and with a fixed number of neighbours the sum over them is a dense sum.
+The convolution is that of Xie and Grossman 2018, computed the cheap way: the linear map of [x_i, x_j, e_ij] is split
+into one
+product a site for x_i and x_j and one an edge for e_ij, and with a fixed number of neighbours the sum over them is a
+dense sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,9 +31,10 @@ class Settings(StrictModel):
         gaussians: number of Gaussians over which an edge length is expanded.
         gaussian_stop_angstrom: centre of the last Gaussian; the first is at 0.
         gaussian_width_angstrom: the expansion is exp(-(d - centre)^2 / width^2).
-        branch_dropout: probability, in training, with which a material shows its sites only, and again that with which it shows
-            its reciprocal readout only. Each then has to stand for the crystal alone, which carries chemistry over to the
-            pattern and the cell over to the text.
+        branch_dropout: probability, in training, with which a material shows its sites only, and again that with
+        which it shows
+            its reciprocal readout only. Each then has to stand for the crystal alone, which carries chemistry over
+            to the pattern and the cell over to the text.
         reciprocal: the long-range readout beside the pooled sites; null for none, as in the paper.
     """
 
@@ -97,7 +101,7 @@ class Encoder(nn.Module):
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(F.relu(convolution(x, view["neighbor"], edge, mask)))
         count = view["n_sites"][:, None]
-        pooled = x.new_zeros(len(count), self.width).index_add(0, view["site_material"], x) / count
+        pooled: Tensor = x.new_zeros(len(count), self.width).index_add(0, view["site_material"], x) / count
         if self.reciprocal is None:
             return pooled
         mixture = self.composition(composition(view).sqrt())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 from contextlib import nullcontext
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from matbind.strict import StrictModel
+from matbind.strict import StrictModel, heads_fit
 
 LONGEST_PLAIN_ATTENTION = 256  # tokens
 
@@ -26,7 +26,7 @@ class Settings(StrictModel):
         heads: attention heads.
         feedforward: hidden features of each layer's perceptron.
         patch: energy bins a token; 1 makes every bin a token, as the paper does.
-        dropout: in the Transformer layers and on whole tokens.
+        dropout: in the Transformer layers.
     """
 
     width: int = Field(ge=4, le=4096)
@@ -35,6 +35,10 @@ class Settings(StrictModel):
     feedforward: int = Field(ge=4)
     patch: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        return heads_fit(self)
 
 
 class Encoder(nn.Module):
@@ -48,7 +52,13 @@ class Encoder(nn.Module):
         self.embed = nn.Linear(settings.patch, settings.width)
         self.register_buffer("position", sinusoids(n_tokens, settings.width), persistent=False)
         layer = nn.TransformerEncoderLayer(
-            settings.width, settings.heads, settings.feedforward, settings.dropout, activation="gelu", batch_first=True, norm_first=True
+            settings.width,
+            settings.heads,
+            settings.feedforward,
+            settings.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
         )
         self.layers = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
 
@@ -58,15 +68,16 @@ class Encoder(nn.Module):
         missing = -density.shape[1] % self.patch
         if missing:
             density, mask = nn.functional.pad(density, (0, missing)), nn.functional.pad(mask, (0, missing))
-        tokens = self.embed(density.unflatten(1, (-1, self.patch))) + self.get_buffer("position")
-        known = mask.unflatten(1, (-1, self.patch)).any(dim=2)
+        tokens = self.embed(density.view(len(density), -1, self.patch)) + self.get_buffer("position")
+        known = mask.view(len(mask), -1, self.patch).any(dim=2)
         padding = None if bool(known.all()) else ~known
         # The fused attention kernel for CPUs is several times slower than plain matrix products on short sequences.
         short = tokens.device.type == "cpu" and tokens.shape[1] <= LONGEST_PLAIN_ATTENTION
         with sdpa_kernel(SDPBackend.MATH) if short else nullcontext():
             hidden = self.layers(tokens, src_key_padding_mask=padding)
         weight = known[..., None].to(hidden.dtype)
-        return (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        pooled: Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        return pooled
 
 
 def sinusoids(n: int, width: int) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +32,14 @@ class Settings(StrictModel):
     pool: int = Field(ge=1, le=64)
     groups: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}, expected an odd number")
+        if any(width % self.groups for width in self.widths):
+            raise ValueError(f"widths are {list(self.widths)}, expected multiples of groups ({self.groups})")
+        return self
 
 
 class ResidualBlock(nn.Module):
@@ -78,4 +86,5 @@ class Encoder(nn.Module):
         x = torch.stack([view["pattern"], view["mask"].to(view["pattern"].dtype)], dim=1)
         x = F.relu(self.stem_norm(self.stem(x)))
         x = self.blocks(F.max_pool1d(x, 3, 2, 1))
-        return self.dropout(self.pool(x).flatten(1))
+        pooled: Tensor = self.dropout(self.pool(x).flatten(1))
+        return pooled

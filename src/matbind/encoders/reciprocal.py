@@ -1,15 +1,20 @@
 """Long-range readout of a crystal: virtual powder patterns with learned scattering powers.
 
-Twelve neighbours tell a network nothing of the cell they repeat in. Structure factors do, whatever the choice of cell: as Ewald
-message passing (Kosmala et al., ICML 2023) reads long range from reciprocal space, this reads it from the merged reflections of a
-powder. Every channel gives each element a learned scattering power that falls with |g|, weighs the crystal's partial structure
-factors with them, and draws the peaks on a grid of |g|; a small residual network reads the patterns.
+Twelve neighbours tell a network nothing of the cell they repeat in. Structure factors do, whatever the choice of
+cell: as Ewald
+message passing (Kosmala et al., ICML 2023) reads long range from reciprocal space, this reads it from the merged
+reflections of a
+powder. Every channel gives each element a learned scattering power that falls with |g|, weighs the crystal's partial
+structure factors with them, and draws the peaks on a grid of |g|; a small residual network reads the patterns.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Self
+
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +22,7 @@ from matbind.encoders.pxrd import ResidualBlock
 from matbind.strict import StrictModel
 
 N_CELL = 8
+GROUPS = 8  # of the group normalisation
 
 
 class Settings(StrictModel):
@@ -28,6 +34,7 @@ class Settings(StrictModel):
         g_stop_per_angstrom: last edge of the grid.
         widths: channels of the stages of the residual network, each a fourth as long as the one before.
         pool: equal pieces of the axis averaged apart at the end.
+        width: features of the patterns.
         cell: features of the reduced primitive cell, beside those of the patterns.
     """
 
@@ -36,7 +43,14 @@ class Settings(StrictModel):
     g_stop_per_angstrom: float = Field(gt=0, le=5)
     widths: tuple[int, ...] = Field(min_length=1)
     pool: int = Field(ge=1, le=64)
+    width: int = Field(ge=1, le=4096)
     cell: int = Field(ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> Self:
+        if any(width % GROUPS for width in self.widths):
+            raise ValueError(f"widths are {list(self.widths)}, expected multiples of {GROUPS}")
+        return self
 
 
 class ReciprocalReadout(nn.Module):
@@ -45,19 +59,19 @@ class ReciprocalReadout(nn.Module):
     def __init__(self, settings: Settings, n_elements: int) -> None:
         super().__init__()
         self.settings = settings
-        power = 0.5 + torch.arange(1.0, n_elements + 1)[:, None] / 50 * torch.exp(0.3 * torch.randn(1, settings.channels))
+        power = 0.5 + torch.arange(1.0, n_elements + 1)[:, None] / 50 * torch.exp(
+            0.3 * torch.randn(1, settings.channels)
+        )
         self.power = nn.Parameter(power * torch.exp(0.3 * torch.randn_like(power)))
         self.decay = nn.Parameter(torch.linspace(0.0, 3.0, settings.channels))
         widths = (settings.channels, *settings.widths)
         self.blocks = nn.Sequential(
-            *(
-                ResidualBlock(n_in, n_out, kernel=9, stride=4, groups=8)
-                for n_in, n_out in zip(widths, widths[1:], strict=False)
-            )
+            *(ResidualBlock(n_in, n_out, kernel=9, stride=4, groups=GROUPS) for n_in, n_out in pairwise(widths))
         )
         self.pool = nn.AdaptiveAvgPool1d(settings.pool)
         self.cell = nn.Sequential(nn.Linear(N_CELL, settings.cell), nn.GELU(), nn.Linear(settings.cell, settings.cell))
-        self.out_dim = settings.widths[-1] * settings.pool + settings.cell
+        self.read = nn.Linear(settings.widths[-1] * settings.pool, settings.width)
+        self.out_dim = settings.width + settings.cell
 
     def patterns(self, view: dict[str, Tensor], n_materials: int) -> Tensor:
         """Virtual powder patterns, shape (n_materials, channels, n_bins): square roots, each of mean square 1."""
@@ -74,7 +88,9 @@ class ReciprocalReadout(nn.Module):
         share = (place - left)[:, None]
         grid = peak.new_zeros(n_materials * (own.n_bins + 2), own.channels)
         column = view["peak_material"] * (own.n_bins + 2) + left.long().clamp(-1, own.n_bins) + 1
-        grid = grid.index_add(0, column, peak * (1 - share)).index_add(0, (column + 1).clamp(max=len(grid) - 1), peak * share)
+        grid = grid.index_add(0, column, peak * (1 - share)).index_add(
+            0, (column + 1).clamp(max=len(grid) - 1), peak * share
+        )
         grid = grid.view(n_materials, own.n_bins + 2, own.channels)[:, 1:-1].transpose(1, 2)
         amplitude = torch.sqrt(grid + 1e-8 + 1e-3 * grid.detach().mean(dim=2, keepdim=True))
         return amplitude / amplitude.square().mean(dim=2, keepdim=True).sqrt()
@@ -83,9 +99,9 @@ class ReciprocalReadout(nn.Module):
         """Read the crystals of a view (see views/crystal.py), giving (n_materials, out_dim)."""
         with torch.autocast(view["g"].device.type, enabled=False):
             patterns = self.patterns(view, n_materials)
-        read = self.pool(self.blocks(patterns)).flatten(1)
+        read = self.read(self.pool(self.blocks(patterns)).flatten(1))
         cell = self.cell(cell_features(view["cell"], view["n_primitive_sites"]))
-        return torch.cat([read, F.layer_norm(cell, cell.shape[1:])], dim=1)
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in (read, cell)], dim=1)
 
 
 def cell_features(cell: Tensor, n_sites: Tensor) -> Tensor:
@@ -96,7 +112,8 @@ def cell_features(cell: Tensor, n_sites: Tensor) -> Tensor:
         n_sites: (n,) sites of that cell.
 
     Returns:
-        Logarithms of the three lengths, cosines of the three angles, logarithms of the volume per site and of the sites.
+        Logarithms of the three lengths, cosines of the three angles, logarithms of the volume per site and of the
+        sites.
     """
     length = cell.norm(dim=2)
     unit = cell / length[..., None]

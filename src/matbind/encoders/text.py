@@ -1,17 +1,21 @@
-"""Text encoder: BERT over tokens, trained from scratch or from a checkpoint, or nothing over a frozen model's embedding."""
+"""Text encoder: BERT over tokens, trained from scratch or from a checkpoint, or nothing over a frozen embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matbind.features.text import ELEMENTS, FROZEN_DIM
-from matbind.strict import StrictModel
+from matbind.features.text import ANGLE, ELEMENTS, FROZEN_DIM, LENGTH
+from matbind.strict import StrictModel, heads_fit
+
+PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
+LOG_LENGTHS = (0.6, 2.2)  # log(1 + angstrom): 0.8 to 8 angstrom
+ANGLES_DEG = (0.0, 180.0)
 
 
 class Settings(StrictModel):
@@ -35,21 +39,25 @@ class Settings(StrictModel):
     gaussians: int = Field(ge=0, le=512)
     composition: int = Field(ge=0, le=4096)
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        return heads_fit(self)
+
 
 class ValueEmbedding(nn.Module):
-    """The value beside a token (angstrom or degree), expanded in Gaussians of log(1 + value)."""
+    """The value beside a token, expanded in Gaussians on the scale of what it measures."""
 
-    def __init__(self, n: int, width: int) -> None:
+    def __init__(self, n: int, width: int, *, span: tuple[float, float]) -> None:
         super().__init__()
-        self.register_buffer("centers", torch.linspace(0.6, 2.2, n), persistent=False)  # 0.8 to 8 angstrom
-        self.sharpness = n / 1.6
+        self.register_buffer("centers", torch.linspace(*span, n), persistent=False)
+        self.gaussian_width = (span[1] - span[0]) / n
         self.linear = nn.Linear(n, width, bias=False)
 
     def forward(self, value: Tensor) -> Tensor:
-        """Map (...) values to (..., width), zero where the value is zero."""
-        centers = self.get_buffer("centers")
-        expanded = torch.exp(-(((torch.log1p(value)[..., None] - centers) * self.sharpness) ** 2))
-        return self.linear(expanded) * (value > 0)[..., None]
+        """Map (...) values to (..., width)."""
+        expanded = torch.exp(-(((value[..., None] - self.get_buffer("centers")) / self.gaussian_width) ** 2))
+        embedded: Tensor = self.linear(expanded)
+        return embedded
 
 
 class Encoder(nn.Module):
@@ -58,14 +66,15 @@ class Encoder(nn.Module):
     def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
         super().__init__()
         self.bert: Any = None
-        self.value: ValueEmbedding | None = None
+        self.length: ValueEmbedding | None = None
         self.out_dim = FROZEN_DIM
         if meta["tokenizer"] == "frozen":
             return
         from transformers import AutoModel, BertConfig, BertModel
 
         if meta["tokenizer"] == "checkpoint":
-            self.bert = AutoModel.from_pretrained(meta["checkpoint"], local_files_only=True, add_pooling_layer=False)
+            self.bert = AutoModel.from_pretrained(meta["checkpoint"], local_files_only=True)
+            self.bert.pooler = None  # unused: its parameters would only be decayed
         else:
             config = BertConfig(
                 vocab_size=len(meta["vocabulary"]),
@@ -76,26 +85,30 @@ class Encoder(nn.Module):
                 hidden_dropout_prob=settings.dropout,
                 attention_probs_dropout_prob=0.0,
                 max_position_embeddings=meta["max_tokens"],
-                attn_implementation="eager",  # on CPUs the fused kernel is several times slower with a padding mask
+                **PLAIN_ATTENTION,
             )
             self.bert = BertModel(config, add_pooling_layer=False)
             if settings.gaussians:
-                self.value = ValueEmbedding(settings.gaussians, settings.width)
+                self.length = ValueEmbedding(settings.gaussians, settings.width, span=LOG_LENGTHS)
+                self.angle = ValueEmbedding(settings.gaussians, settings.width, span=ANGLES_DEG)
         self.composition_width = settings.composition if meta["tokenizer"] == "corpus" else 0
         if self.composition_width:
             self.composition = nn.Linear(len(ELEMENTS), settings.composition, bias=False)
         self.out_dim = self.bert.config.hidden_size + self.composition_width
 
     def forward(self, view: dict[str, Tensor]) -> Tensor:
-        """Encode the texts of a view (see views/text.py), giving (n_materials, out_dim): the masked mean of the last layer."""
+        """Encode the texts of a view (see views/text.py), giving (n_materials, out_dim)."""
         if self.bert is None:
-            return view["embedding"]
+            frozen: Tensor = view["embedding"]
+            return frozen
         embedded = self.bert.get_input_embeddings()(view["token"])
-        if self.value is not None:
-            embedded = embedded + self.value(view["value"])
+        if self.length is not None:
+            token, value = view["token"], view["value"]
+            embedded = embedded + self.length(torch.log1p(value)) * (token == LENGTH)[..., None]
+            embedded = embedded + self.angle(value) * (token == ANGLE)[..., None]
         hidden = self.bert(inputs_embeds=embedded, attention_mask=view["mask"].long()).last_hidden_state
         weight = view["mask"][..., None].to(hidden.dtype)
-        read = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+        read: Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
         if not self.composition_width:
             return read
         # The square root lifts the minority: TiPt8 has to be told from CuPt7 by a ninth of its atoms.

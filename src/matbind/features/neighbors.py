@@ -119,8 +119,8 @@ def reduced_primitive_cell(structure: Structure, *, symprec: float = 0.01) -> tu
         symprec: tolerance on positions in angstrom.
 
     Returns:
-        (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of sites. The
-        given cell itself where no primitive one could be determined.
+        (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of
+        sites. The given cell itself where no primitive one could be determined.
     """
     import spglib
 

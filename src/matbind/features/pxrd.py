@@ -14,7 +14,6 @@ from matbind.features.store import ArraySpec
 from matbind.records import Material
 from matbind.strict import AngleRange, StrictModel
 
-
 SMALLEST_GAP = 1e-6  # of the distance between points: what is less is rounding
 
 
@@ -58,8 +57,8 @@ def lorentz_polarisation(two_theta_rad: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.NDArray[np.float32]:
     """Mean intensity of every bin of an evenly sampled pattern, maximum 1.
 
-    The bins divide the range from the first point to the last. Between two points the intensity is the mean of both, so a
-    bin's edge need not lie on a point.
+    The bins divide the range from the first point to the last. Between two points the intensity is the mean of both, so
+    a bin's edge need not lie on a point.
 
     Args:
         intensity: shape (n_points,), NaN where nothing was measured.

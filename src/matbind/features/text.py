@@ -32,9 +32,10 @@ PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
 SPECIAL_TOKENS = ("[pad]", "[unknown]", "[length]", "[angle]")
 FROZEN_DIM = 384  # all-MiniLM-L6-v2
 ELEMENTS = tuple(
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru "
-    "Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At "
-    "Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "  # noqa: SIM905
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl "
+    "Mc Lv Ts Og".split()
 )
 
 # Words of grammar: they tell no two crystals apart, and without them a description is half as long.
@@ -42,7 +43,8 @@ _GRAMMAR = frozenset(
     "a all an and are atom atoms bond bonded both crystallizes equivalent first form from group in inequivalent is "  # noqa: SIM905
     "length lengths mixture of oriented second site sites space that the there third to with".split()
 )
-_FORMULA = r"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\((?:[A-Z][a-z]?\d*)+\)\d*)+"
+_GROUP_IN_GROUP = r"\((?:[A-Z][a-z]?\d*)+\)\d*"
+_FORMULA = rf"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\((?:[A-Z][a-z]?\d*|{_GROUP_IN_GROUP})+\)\d*)+"
 _TOKEN = re.compile(
     r"(?P<space_group>\S+) space group|(?P<coordination>\d+-coordinate)"
     r"|(?P<length>\d+\.\d+)(?:-(?P<length_to>\d+\.\d+))? Å|(?P<angle>\d+(?:\.\d+)?)(?:-(?P<angle_to>\d+(?:\.\d+)?))?°"
@@ -86,7 +88,7 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token of a description: its word, and its value where it is a length (angstrom) or an angle (degree), else 0."""
+    """One token of a description: its word, and its value if it is a length (angstrom) or an angle (degree), else 0."""
 
     word: str
     value: float = 0.0
@@ -125,7 +127,7 @@ def tokens(text: str) -> list[tuple[int, Token]]:
 
 
 def opening_composition(text: str) -> npt.NDArray[np.float32]:
-    """Atomic fractions of the formula that opens a description, shape (118,), by atomic number from 1; zeros if none opens it.
+    """Atomic fractions of the formula that opens a description, shape (118,), hydrogen first; zeros where none does.
 
     How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
     """
@@ -145,7 +147,9 @@ def element_counts(formula: str) -> list[str]:
         times = float(match[2] or 1)
         return "".join(f"{e}{float(n or 1) * times:g}" for e, n in _ELEMENT_COUNT.findall(match[1]))
 
-    flat = _GROUP.sub(expand, formula)
+    flat, groups = _GROUP.subn(expand, formula)
+    while groups:
+        flat, groups = _GROUP.subn(expand, flat)
     counts = ((element, float(count or 1)) for element, count in _ELEMENT_COUNT.findall(flat))
     return [element if count == 1 else f"{element}{count:g}" for element, count in counts]
 
@@ -195,7 +199,8 @@ class Featurizer:
             return {"embedding": self._embedding(material.text)}
         if self.settings.tokenizer == "checkpoint":
             return self._pieces(material.text)
-        rows = [(self._ids.get(t.word, UNKNOWN), t.value, n) for n, t in tokens(material.text)][: self.settings.max_tokens]
+        found = tokens(material.text)[: self.settings.max_tokens]
+        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in found]
         if not rows:
             raise ValueError("the text holds no word that describes a crystal")
         token, value, sentence = (np.array(column) for column in zip(*rows, strict=True))

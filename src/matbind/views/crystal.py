@@ -95,8 +95,9 @@ class View:
         partial_peak = np.repeat(np.arange(len(peak_material)), pairs_of_peak)
         begin = np.cumsum(pairs_of_peak) - pairs_of_peak
         position = np.arange(len(partial)) - begin[partial_peak] + first_pair[partial_peak]
+        cell = self.store.dense("cell", index)
         return {
-            "cell": torch.from_numpy(self.store.dense("cell", index) if deformation is None else self.store.dense("cell", index) @ deformation.gradient),
+            "cell": torch.from_numpy(cell if deformation is None else cell @ deformation.gradient),
             "n_primitive_sites": torch.from_numpy(self.store.dense("n_primitive_sites", index)),
             "g": torch.from_numpy(np.sqrt((g_vector * g_vector).sum(axis=1))),
             "peak_material": torch.from_numpy(peak_material),

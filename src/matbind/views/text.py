@@ -19,7 +19,8 @@ class Settings(StrictModel):
 
     Attributes:
         drop_sentences: probability with which each sentence but the first is left out.
-        drop_tokens: probability with which each token of those sentences is left out; the first names what the crystal is made of.
+        drop_tokens: probability with which each token of those sentences is left out; the first sentence names what the
+            crystal is made of.
         train_tokens: in training sentences are drawn at random until they hold this many tokens (0: all sentences).
     """
 

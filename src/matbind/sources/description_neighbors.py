@@ -1,0 +1,168 @@
+"""Neighbours and site fingerprints for the describer, each computed once a structure; the numbers of the stock classes.
+
+The condenser, the mineral matcher and the site analyzer ask for the neighbours of the same sites, and for order
+parameters of the same neighbours. Results are remembered under the exact cell, coordinates and species, so a second
+question about the very same input gets the very same floats.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from matminer.featurizers.site import CrystalNNFingerprint
+from matminer.featurizers.structure import SiteStatsFingerprint
+from pymatgen.core.local_env import CrystalNN, LocalStructOrderParams, VoronoiNN
+
+StructureKey = tuple[bytes, bytes, tuple[str, ...]]
+
+SOUTH_POLE_TYPES = frozenset(
+    ("tri_bipyr", "sq_bipyr", "pent_bipyr", "hex_bipyr", "oct_max", "sq_plan_max", "hex_plan_max", "see_saw_rect")
+)
+
+
+class OwnFacesVoronoiNN(VoronoiNN):
+    """Read only the faces of the cell in question instead of walking over all faces of the tessellation."""
+
+    def _extract_cell_info(
+        self,
+        site_idx: int,
+        sites: list[Any],
+        targets: Any,
+        voro: Any,
+        compute_adj_neighbors: bool = False,  # noqa: ARG002, FBT001, FBT002
+    ) -> Any:
+        own = (voro.ridge_points == site_idx).any(axis=1).nonzero()[0]
+        vertices = voro.ridge_vertices
+        faces = {(int(a), int(b)): vertices[i] for i, (a, b) in zip(own, voro.ridge_points[own], strict=True)}
+        # CrystalNN throws away which faces touch, so it is not asked for.
+        own_faces = SimpleNamespace(vertices=voro.vertices, ridge_dict=faces)
+        return super()._extract_cell_info(site_idx, sites, targets, own_faces)  # type: ignore[no-untyped-call]
+
+
+class StructureKeys:
+    """Names structures by their exact content, worked out once for each object."""
+
+    def __init__(self) -> None:
+        self._keys: dict[int, tuple[Any, StructureKey]] = {}
+
+    def __call__(self, structure: Any) -> StructureKey:
+        """Return the same key for structures that are bit for bit the same."""
+        known = self._keys.get(id(structure))
+        if known is None:
+            species = tuple(site.species_string for site in structure)
+            key = (structure.lattice.matrix.tobytes(), structure.frac_coords.tobytes(), species)
+            known = self._keys[id(structure)] = (structure, key)  # holding it keeps the id from being given to another
+        return known[1]
+
+    def clear(self) -> None:
+        """Forget all structures."""
+        self._keys.clear()
+
+
+class RememberingCrystalNN(CrystalNN):
+    """CrystalNN with its default settings that answers a repeated question from memory."""
+
+    def __init__(self, keys: StructureKeys) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._key_of = keys
+        self._known: dict[tuple[StructureKey, int], Any] = {}
+
+    def get_nn_data(self, structure: Any, n: int, length: int | None = None) -> Any:
+        """Weights and neighbours for every coordination number of site `n`; see the stock class."""
+        key = (self._key_of(structure), n)
+        if key not in self._known:
+            self._known[key] = super().get_nn_data(structure, n, length)
+        return self._known[key]
+
+    def clear(self) -> None:
+        """Forget all structures."""
+        self._known.clear()
+
+
+class _JointOrderParameters:
+    """Several order parameters in one walk over the neighbours, which is where the time goes."""
+
+    def __init__(self, parameters: list[Any]) -> None:
+        types = [parameter.get_type(0) for parameter in parameters]
+        self._joint: Any = LocalStructOrderParams(
+            types, parameters=[parameter.get_parameters(0) for parameter in parameters]
+        )
+        self._sites: list[Any] = []
+        self._values: list[float | None] = []
+
+    def values(self, sites: list[Any]) -> list[float | None]:
+        """One value for each parameter; `sites` are the centre and its neighbours."""
+        if len(sites) != len(self._sites) or any(a is not b for a, b in zip(sites, self._sites, strict=True)):
+            self._values = self._joint.get_order_parameters(sites, 0, indices_neighs=list(range(1, len(sites))))
+            self._sites = sites
+        return self._values
+
+
+class _OneOf:
+    """One order parameter of a joint walk, behind the method of the stock class."""
+
+    def __init__(self, joint: _JointOrderParameters, position: int) -> None:
+        self._joint = joint
+        self._position = position
+
+    def get_order_parameters(self, sites: list[Any], _n: int, *, indices_neighs: list[int]) -> list[float | None]:  # noqa: ARG002
+        return [self._joint.values(sites)[self._position]]
+
+
+def joined(parameters: list[Any]) -> list[Any]:
+    """Share the walks of the order parameters of one coordination number.
+
+    The stock class adds the south-pole terms to the last of its types only, so a walk takes at most one type that has
+    such terms, and takes it last; each type then goes through the same operations in the same order as alone.
+    """
+    plain = [p for p in parameters if p.get_type(0) not in SOUTH_POLE_TYPES]
+    polar = [p for p in parameters if p.get_type(0) in SOUTH_POLE_TYPES]
+    groups = [[*plain, *polar[:1]], *([p] for p in polar[1:])]
+    homes: dict[int, _OneOf] = {}
+    for group in groups:
+        if group:
+            joint = _JointOrderParameters(group)
+            homes |= {id(parameter): _OneOf(joint, position) for position, parameter in enumerate(group)}
+    return [homes[id(parameter)] for parameter in parameters]
+
+
+class RememberingFingerprint(CrystalNNFingerprint):  # type: ignore[misc]
+    """The order-parameter fingerprint of a site, computed once."""
+
+    def __init__(self, neighbors: RememberingCrystalNN, keys: StructureKeys) -> None:
+        stock = CrystalNNFingerprint.from_preset("ops", cation_anion=False)
+        super().__init__(stock.op_types, chem_info=None, cation_anion=False)
+        self.cnn = neighbors
+        for number, entries in self.ops.items():
+            shared = iter(joined([entry for entry in entries if entry != "wt"]))
+            self.ops[number] = [entry if entry == "wt" else next(shared) for entry in entries]
+        self._key_of = keys
+        self._known: dict[tuple[StructureKey, int], list[float]] = {}
+
+    def featurize(self, struct: Any, idx: int) -> list[float]:
+        """Weighted order parameters of one site; see the stock class."""
+        key = (self._key_of(struct), idx)
+        if key not in self._known:
+            self._known[key] = super().featurize(struct, idx)
+        return self._known[key]
+
+    def clear(self) -> None:
+        """Forget all structures."""
+        self._known.clear()
+
+
+class FingerprintStatistics:
+    """Stands where robocrys builds a new `SiteStatsFingerprint` for each question, and hands it the remembering one."""
+
+    def __init__(self, fingerprint: RememberingFingerprint) -> None:
+        self._fingerprint = fingerprint
+
+    def from_preset(self, preset: str, *, stats: Any) -> Any:
+        """Statistics, or the values themselves, of the order-parameter fingerprint."""
+        assert preset == "CrystalNNFingerprint_ops"
+        return SiteStatsFingerprint(self._fingerprint, stats=stats)
+
+    def __call__(self, _site_featurizer: Any, *, stats: Any) -> Any:
+        """Do the same in place of the class itself."""
+        return SiteStatsFingerprint(self._fingerprint, stats=stats)
