@@ -213,7 +213,7 @@ def test_a_combination_without_crystals_has_the_hub_of_the_settings(tmp_path):
 
 
 def test_features_that_are_not_there_are_named(tmp_path):
-    with pytest.raises(UserError, match="run the featurize stage first"):
+    with pytest.raises(UserError, match="expected the output of an earlier stage"):
         run(tmp_path, features=tmp_path / "none")
 
 
