@@ -40,7 +40,7 @@ def _edit(project: Path, pattern: str, replacement: str) -> None:
         ((r"temperature: \S+", "temperature: -1"), "model.temperature is -1"),
         ((r"^hub_order: .*", "hub_order: [crystal, text, xrd, dos]"), "hub_order names the unknown modality 'xrd'"),
         ((r"^preset: \w+", "preset: large"), "preset is 'large'"),
-        ((r"combinations: null", "combinations: [crystal+xrd]"), "unknown modality 'xrd'"),
+        ((r"^  combinations: .*", "  combinations: [crystal+xrd]"), "unknown modality 'xrd'"),
         ((r"^seed: .*", "seed: ["), "this is not valid YAML"),
     ],
 )

@@ -216,3 +216,14 @@ def test_optional_columns_are_kept(run):
     _, records, _ = run(structures=structures().with_columns(band_gap=pl.lit(1.5), unrelated=pl.lit("x")))
     assert records.structures["band_gap"].to_list() == [1.5] * N
     assert "unrelated" not in records.structures.columns
+
+
+def test_a_dos_counted_in_the_primitive_cell_is_scaled_to_the_given_one(run):
+    given = structures().row(3, named=True)
+    sites = len(given["atomic_numbers"])
+    per_primitive = dos_of(given["material_id"]).with_columns(n_atoms=pl.lit(sites / 4))
+
+    _, records, _ = run(dos=per_primitive)
+
+    after = records.table("dos").row(0, named=True)["densities"]
+    np.testing.assert_allclose(after, [4.0, 4.0])

@@ -65,7 +65,8 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
     known = set(raw.structures["material_id"])
     counts: dict[str, Any] = {"materials": len(ids)}
     usable: dict[str, pl.DataFrame] = {}
-    for name, table in (("dos", raw.dos), ("text", raw.text), ("pxrd", raw.pxrd)):
+    densities = _per_cell(raw.dos, structures)
+    for name, table in (("dos", densities), ("text", raw.text), ("pxrd", raw.pxrd)):
         usable[name], left_out = _usable(table, name, ids=ids, known=known)
         excluded += left_out
     for name in ("dos", "text"):
@@ -94,6 +95,24 @@ def _sound(structures: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, l
         if reason is not None:
             excluded.append((row["material_id"], "crystal", reason))
     return structures.filter(pl.Series(keep, dtype=pl.Boolean)), excluded
+
+
+def _per_cell(dos: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
+    """Scale each DOS to the cell its material is given in; a source may count states of the primitive cell.
+
+    Args:
+        dos: with `n_atoms`, the sites of the cell the states are counted in, or without: then it is the given cell.
+        structures: the cells.
+    """
+    if "n_atoms" not in dos.columns:
+        return dos
+    sites = structures.select("material_id", n_sites=pl.col("frac_coords").list.len() / 3)
+    factor = (pl.col("n_sites") / pl.col("n_atoms")).fill_null(1.0).cast(pl.Float32)
+    return (
+        dos.join(sites, on="material_id", how="left", maintain_order="left")
+        .with_columns(densities=pl.col("densities") * factor)
+        .select(dos.columns)
+    )
 
 
 def _usable(

@@ -17,8 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
+from matbind import settings
 from matbind.modality import all_combinations, pair_name
 from matbind.tracking import PARENT, Tracker
+from pipelines.ablate import AblationRun
+from pipelines.stage import StageError
+from pipelines.trainers import TrainingError
 
 pytestmark = pytest.mark.end_to_end
 
@@ -65,7 +69,8 @@ def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.T
     }
     nothing = subprocess.CompletedProcess[str]([], 0)
     project = Project(root, environment, {}, nothing, nothing)
-    project.edit(r"^preset: \w+", "preset: smoke")
+    for pattern, value in ((r"^preset: \w+", "preset: smoke"), (r"^  combinations: .*", "  combinations: null")):
+        project.edit(pattern, value)
     for command in (["git", "init", "--quiet"], ["git", "add", "."], ["git", "commit", "--quiet", "-m", "copy"]):
         assert project.run(*command).returncode == 0
     pulled = project.run("dvc", "pull", "data.dvc")
@@ -219,10 +224,11 @@ def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> 
 @pytest.mark.parametrize(
     ("pattern", "replacement", "stale"),
     [
-        (r"bootstrap_resamples: \d+", "bootstrap_resamples: 200", {"compare"}),
-        (r"temperature: 0.07", "temperature: 0.1", {"ablate"}),
-        (r"workers: 0", "workers: 1", set()),
-        (r"limit: null", "limit: 4000", set()),  # of the preset `small`, which is not in use
+        (r"chunk_size: \d+", "chunk_size: 777", {"compare"}),
+        (r" temperature: \S+", " temperature: 0.123", {"ablate"}),
+        (r"max_tokens: 128", "max_tokens: 99", {"featurize", "ablate"}),
+        (r"workers: \d+", "workers: 7", set()),
+        (r"(small:\s+prepare: \{limit:) \w+", r"\1 4001", set()),  # a preset that is not in use
     ],
 )
 def test_a_changed_value_makes_just_its_stages_stale(
@@ -236,7 +242,7 @@ def test_a_changed_value_makes_just_its_stages_stale(
 def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
     project: Project, edited: Callable[[str, str], None]
 ) -> None:
-    edited(r"temperature: 0.07", "temperature: -1")
+    edited(r" temperature: \S+", " temperature: -1")
 
     failed = project.run("dvc", "repro")
 
@@ -244,6 +250,37 @@ def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
     assert "matbind: params.yaml: model.temperature is -1" in failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
     assert len(_weights(project.root)) == 15
+
+
+def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for part in ("artifacts/features", "models/text", "metrics/combinations"):
+        shutil.copytree(project.root / part, tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    own = settings.load(project.root / "params.yaml")
+    own = own.model_copy(update={"ablate": own.ablate.model_copy(update={"combinations": ["text", "dos"]})})
+    told: list[str] = []
+
+    def fail(_name: str, **_: Any) -> None:
+        raise TrainingError("MemoryError; see artifacts/logs/dos.log")
+
+    ablation_run = AblationRun(own, report=told.append, train=fail)
+    ablation_run.train("text")
+    with pytest.raises(TrainingError) as failure:
+        ablation_run.train("dos")
+    with pytest.raises(StageError, match=r"^1 of 2 combinations failed: dos \(MemoryError; see"):
+        ablation_run.finish({"dos": failure.value})
+
+    left = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "metrics/combinations").iterdir()}
+    assert left.keys() == {"dos", "text"}  # the others were not asked for
+    assert left["dos"] == {"combination": "dos", "error": "MemoryError; see artifacts/logs/dos.log"}
+    assert "pairs" in left["text"]
+    assert told == [
+        "1 of 2 done | text: done before, kept",
+        "dos failed: MemoryError; see artifacts/logs/dos.log",
+    ]
 
 
 def test_metrics_are_shown_by_dvc(project: Project) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from matbind.errors import UserError
-from matbind.settings import Settings
+from matbind.settings import Settings, load
 from pipelines.stage import StageError, reporter, run, stage
 
 
@@ -49,7 +49,7 @@ def _signals_restored() -> Iterator[None]:
 def test_a_stage_is_told_the_settings(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(fine, params)
 
-    assert capsys.readouterr().out == "[fine] preset small\n"
+    assert capsys.readouterr().out == f"[fine] preset {load(params).preset}\n"
 
 
 @pytest.mark.usefixtures("prefect_api_url")
@@ -58,7 +58,8 @@ def test_a_users_mistake_inside_a_flow_is_one_sentence(params: Path, capsys: pyt
         run(users_mistake, params)
 
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "matbind: data: row 3 has no lattice, expected 9 numbers\n"
+    expected = f"matbind: {load(params).prepare.data}: row 3 has no lattice, expected 9 numbers\n"
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.usefixtures("prefect_api_url")
@@ -67,7 +68,7 @@ def test_another_failure_has_another_exit_code(params: Path, capsys: pytest.Capt
         run(our_failure, params)
 
     assert ended.value.code == 1
-    assert capsys.readouterr().err == "matbind: preset small failed\n"
+    assert capsys.readouterr().err == f"matbind: preset {load(params).preset} failed\n"
 
 
 def test_a_mistake_in_the_settings_is_told_before_anything_starts(project_root: Path, tmp_path: Path) -> None:
