@@ -105,6 +105,7 @@ class AblationRun:
             self._progress.say(f"{name} failed: {error}")
             raise
         found = self._keep_origin(name, run_id)
+        self._tracker.complete_curves(run_id, read_json(MODELS / name / "history.json"))
         self._tracker.finish_combination(run_id, found, [METRICS / f"{name}.json", *self._files(name)])
         self._progress.finish(name, _in_words(self._summarise(name)))
 
@@ -139,8 +140,8 @@ class AblationRun:
 
     def _mark(self) -> str:
         """Digest of all that the results depend on."""
-        marks = [ablation.fingerprint(self.settings, each, FEATURES) for each in self.combinations.values()]
-        return hashlib.sha256("".join(sorted(marks)).encode()).hexdigest()[:32]
+        marks = sorted(ablation.fingerprint(self.settings, each, FEATURES) for each in self.combinations.values())
+        return hashlib.sha256("".join([*marks, repr(self.settings.evaluation)]).encode()).hexdigest()[:32]
 
     def _forget_others(self) -> None:
         """Metrics of combinations that are not asked for any more would be compared with the rest."""

@@ -15,6 +15,7 @@ from typing import Any
 from prefect import Flow, flow
 
 from matbind.errors import UserError
+from matbind.lifeline import end_with_caller
 from matbind.settings import PARAMS_FILE, Settings, load
 from pipelines.server import api_server
 
@@ -52,6 +53,8 @@ def run(stage_flow: Flow[..., Any], params: Path = PARAMS_FILE) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    if "DVC_STAGE" in os.environ:  # a killed `dvc repro` would otherwise leave its stage behind, training unseen
+        end_with_caller()
     try:
         load(params)
         # In the main thread Prefect would take over the signals, and then wait for its tasks however long they take.

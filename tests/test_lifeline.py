@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import psutil
+
 CHILD = """
 import time
 from matbind.lifeline import end_with_parent
@@ -28,3 +30,18 @@ def test_a_process_lives_while_the_pipe_is_held() -> None:
 
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as child:
         assert child.wait(timeout=30) == 0
+
+
+def test_a_process_ends_after_its_caller_was_killed() -> None:
+    callee = CHILD.replace("end_with_parent", "end_with_caller")
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {callee!r}])"
+    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert caller.stdout is not None
+    assert caller.stdout.readline() == "up\n"
+    callees = psutil.Process(caller.pid).children()
+    assert len(callees) == 1
+
+    caller.kill()
+    caller.wait()
+
+    assert psutil.wait_procs(callees, timeout=30)[1] == []

@@ -149,6 +149,19 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["learning_curves.png"]
 
 
+def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 2.0})
+
+    tracker.complete_curves(run_id, [{"epoch": float(epoch), "loss": 4.0 - epoch} for epoch in (1, 2, 3)])
+
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run_id, "loss")
+    assert sorted((point.step, point.value) for point in history) == [(1, 3.0), (2, 2.0), (3, 1.0)]
+
+
 def test_an_interrupted_ablation_goes_on_in_its_own_runs(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:

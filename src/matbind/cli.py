@@ -152,6 +152,7 @@ def _train_tracked(own: Any, chosen: Any) -> None:
     found |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
     path = METRICS / f"{chosen.name}.json"
     write_json(path, found)
+    tracker.complete_curves(run_id, read_json(MODELS / chosen.name / "history.json"))
     tracker.finish_combination(run_id, found, [path, MODELS / chosen.name / "settings.json"])
 
 

@@ -109,6 +109,10 @@ class Tracker:
         """Add one epoch's figures to a run's curves."""
         self._try(lambda: self._log(run_id, curve_point(figures), step=int(figures["epoch"])), run_id)
 
+    def complete_curves(self, run_id: str | None, history: Iterable[Mapping[str, float]]) -> None:
+        """Add the epochs that a run has not: those of a training that was interrupted, or only evaluated anew."""
+        self._try(lambda: self._complete_curves(run_id, history), run_id)
+
     def finish_combination(self, run_id: str | None, found: Mapping[str, Any], files: Iterable[Path]) -> None:
         """Record what a combination reached and end its run.
 
@@ -200,9 +204,7 @@ class Tracker:
         started = _modified(path) - float(found.get("seconds") or 0)
         run_id = self._create(found["combination"], settings, tags, found=found, started=started)
         history = home / "history.json"
-        for figures in read_json(history) if history.exists() else []:
-            moment = started + figures.get("seconds", 0.0)
-            self._log(run_id, curve_point(figures), step=int(figures["epoch"]), moment=moment)
+        self._complete_curves(run_id, read_json(history) if history.exists() else [], started=started)
         self._finish(run_id, found, files, ended=_modified(path))
 
     def _parent_of(self, found: Iterable[Mapping[str, Any]]) -> str | None:
@@ -250,6 +252,16 @@ class Tracker:
 
         at = int((datetime.now().timestamp() if moment is None else moment) * 1000)  # noqa: DTZ005
         self._client.log_batch(run_id, metrics=[Metric(key, value, at, step) for key, value in figures.items()])
+
+    def _complete_curves(
+        self, run_id: str | None, history: Iterable[Mapping[str, float]], *, started: float | None = None
+    ) -> None:
+        known = {point.step for point in self._client.get_metric_history(run_id, "loss")}
+        for figures in history:
+            step = int(figures["epoch"])
+            if step not in known:
+                moment = None if started is None else started + figures.get("seconds", 0.0)
+                self._log(run_id, curve_point(figures), step=step, moment=moment)
 
     def _finish(self, run_id: str | None, found: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
         self._log(run_id, flatten_metrics(found), moment=ended)

@@ -190,7 +190,7 @@ def test_curves_have_every_epoch_once(project: Project) -> None:
 
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     steps = {
-        name: sorted({point.step for point in client.get_metric_history(run.info.run_id, "loss")})
+        name: [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
         for name, run in _children(project).items()
     }
 
@@ -224,7 +224,7 @@ def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> 
 @pytest.mark.parametrize(
     ("pattern", "replacement", "stale"),
     [
-        (r"chunk_size: \d+", "chunk_size: 777", {"compare"}),
+        (r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", {"ablate", "compare"}),
         (r" temperature: \S+", " temperature: 0.123", {"ablate"}),
         (r"max_tokens: 128", "max_tokens: 99", {"featurize", "ablate"}),
         (r"workers: \d+", "workers: 7", set()),
@@ -281,6 +281,31 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
         "1 of 2 done | text: done before, kept",
         "dos failed: MemoryError; see artifacts/logs/dos.log",
     ]
+
+
+def test_a_new_evaluation_keeps_the_weights_and_the_curves(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for part in ("artifacts/features", "models/text", "metrics/combinations"):
+        shutil.copytree(project.root / part, tmp_path / part)
+    params = (project.root / "params.yaml").read_text()
+    params = re.sub(r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", params)
+    (tmp_path / "params.yaml").write_text(re.sub(r"  combinations: .*", "  combinations: [text]", params))
+    monkeypatch.chdir(tmp_path)
+    before = _weights(tmp_path)
+
+    ablation_run = AblationRun(settings.load(), report=lambda _: None)
+    ablation_run.train("text")
+    ablation_run.finish({})
+
+    assert _weights(tmp_path) == before
+    found = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
+    history = json.loads((tmp_path / "models/text/history.json").read_text())
+    curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(found["run_id"], "loss")
+    assert [point.step for point in curve] == [int(figures["epoch"]) for figures in history]
 
 
 def test_metrics_are_shown_by_dvc(project: Project) -> None:
