@@ -300,8 +300,8 @@ def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[
 class Optimizer:
     """Muon on the matrices inside the networks, AdamW on everything else; or AdamW alone.
 
-    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. Muon
-    learns in far fewer epochs here (benchmarks/choices.py), which on two cores decides how much is learned at all.
+    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. What
+    the choice between them is worth: benchmarks/choices.py.
 
     Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv:2502.16982 (scaling to AdamW).
     """

@@ -83,7 +83,7 @@ def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.T
 
 
 def _copy(source: Path, target: Path) -> None:
-    """What git tracks or would track."""
+    """What git tracks or would track, but not the record of a run: the copy has not run yet."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=source,
@@ -92,7 +92,7 @@ def _copy(source: Path, target: Path) -> None:
         check=True,
     ).stdout
     for name in filter(None, listed.split("\0")):
-        if (source / name).is_file():
+        if name != "dvc.lock" and (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, target / name)
 

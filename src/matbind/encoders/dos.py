@@ -68,8 +68,9 @@ class Encoder(nn.Module):
         missing = -density.shape[1] % self.patch
         if missing:
             density, mask = nn.functional.pad(density, (0, missing)), nn.functional.pad(mask, (0, missing))
-        tokens = self.embed(density.view(len(density), -1, self.patch)) + self.get_buffer("position")
-        known = mask.view(len(mask), -1, self.patch).any(dim=2)
+        shape = (len(density), density.shape[1] // self.patch, self.patch)
+        tokens = self.embed(density.reshape(*shape)) + self.get_buffer("position")
+        known = mask.reshape(*shape).any(dim=2)
         padding = None if bool(known.all()) else ~known
         # The fused attention kernel for CPUs is several times slower than plain matrix products on short sequences.
         short = tokens.device.type == "cpu" and tokens.shape[1] <= LONGEST_PLAIN_ATTENTION
