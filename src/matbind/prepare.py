@@ -15,6 +15,7 @@ from matbind.features.diffraction import pattern_grid, simulate_pattern
 from matbind.records import OPTIONAL_COLUMNS, SCHEMAS, SPLITS, structure_of
 from matbind.settings import PatternSettings, Settings
 from matbind.sources import sample
+from matbind.sources.raw import EXCLUDED
 from matbind.splits import split_by_formula
 from matbind.structure import Structure
 
@@ -42,6 +43,7 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
     """
     raw = sample.read(settings.prepare.data)
     structures, excluded = _sound(raw.structures, settings.prepare.limit)
+    excluded += raw.excluded.rows()
     report(f"{len(structures)} structures read, {len(excluded)} excluded")
     split = split_by_formula(
         structures["formula"].to_list(),
@@ -76,8 +78,7 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
         structures, usable["pxrd"], settings.prepare.pxrd, partial / "pxrd.parquet", seed=settings.seed, report=report
     )
     excluded += failed
-    schema = {"material_id": pl.String, "modality": pl.String, "reason": pl.String}
-    pl.DataFrame(excluded, schema=schema, orient="row").write_parquet(partial / "excluded.parquet")
+    pl.DataFrame(excluded, schema=EXCLUDED, orient="row").write_parquet(partial / "excluded.parquet")
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     counts |= {side: split.count(side) for side in SPLITS} | {"excluded": len(excluded)}

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
-from matbind.records import SCHEMAS, read_table
-
-
-@dataclass(frozen=True, slots=True)
-class RawTables:
-    """What a source delivers, before anything is computed from it; a table that is not there is empty."""
-
-    structures: pl.DataFrame
-    dos: pl.DataFrame
-    text: pl.DataFrame
-    pxrd: pl.DataFrame
+from matbind.records import read_table
+from matbind.sources.raw import RawTables
 
 
 def read(directory: Path) -> RawTables:
@@ -26,8 +14,6 @@ def read(directory: Path) -> RawTables:
     Raises:
         UserError: if a table is unreadable or lacks a column; see :func:`matbind.records.read_table`.
     """
-    tables = {"structures": read_table(directory / "structures.parquet", "structures")}
-    for name in ("dos", "text", "pxrd"):
-        path = directory / f"{name}.parquet"
-        tables[name] = read_table(path, name) if path.exists() else pl.DataFrame(schema=SCHEMAS[name])
-    return RawTables(**tables)
+    paths = {name: directory / f"{name}.parquet" for name in ("dos", "text", "pxrd")}
+    tables = {name: read_table(path, name) for name, path in paths.items() if path.exists()}
+    return RawTables(read_table(directory / "structures.parquet", "structures"), **tables)
