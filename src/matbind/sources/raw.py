@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -10,10 +11,6 @@ import polars as pl
 from matbind.records import SCHEMAS
 
 EXCLUDED: dict[str, Any] = {"material_id": pl.String, "modality": pl.String, "reason": pl.String}
-
-
-def _empty(table: str) -> Any:
-    return field(default_factory=lambda: pl.DataFrame(schema=SCHEMAS[table]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class RawTables:
     """
 
     structures: pl.DataFrame
-    dos: pl.DataFrame = _empty("dos")
-    text: pl.DataFrame = _empty("text")
-    pxrd: pl.DataFrame = _empty("pxrd")
-    excluded: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EXCLUDED))
+    dos: pl.DataFrame = field(default_factory=partial(pl.DataFrame, schema=SCHEMAS["dos"]))
+    text: pl.DataFrame = field(default_factory=partial(pl.DataFrame, schema=SCHEMAS["text"]))
+    pxrd: pl.DataFrame = field(default_factory=partial(pl.DataFrame, schema=SCHEMAS["pxrd"]))
+    excluded: pl.DataFrame = field(default_factory=partial(pl.DataFrame, schema=EXCLUDED))
