@@ -1,7 +1,7 @@
 """The compare stage: all combinations beside each other."""
 
 from matbind.compare import compare as compare_combinations
-from matbind.files import COMPARISON, METRICS, RECORDS, REPORTS, read_json
+from matbind.files import COMPARISON, METRICS, REPORTS, VALID, read_json
 from matbind.settings import Settings
 from matbind.tracking import Tracker
 from pipelines.stage import reporter, run, stage
@@ -15,14 +15,14 @@ def compare(settings: Settings) -> None:
     compare_combinations(
         settings,
         metrics=METRICS,
-        records=RECORDS,
+        records=VALID,
         out=COMPARISON,
         reports=REPORTS,
         data_md5=tracker.origin.data_md5,
         git_commit=tracker.origin.code,
         report=report,
     )
-    files = [COMPARISON, *(path for path in sorted(REPORTS.rglob("*")) if path.is_file())]
+    files = [COMPARISON, REPORTS / "comparison.md", *sorted((REPORTS / "figures").iterdir())]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 
 

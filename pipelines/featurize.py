@@ -1,7 +1,7 @@
-"""The featurize stage: records to memory-mapped arrays."""
+"""The featurize stage: valid records to memory-mapped arrays."""
 
 from matbind.featurize import featurize as featurize_records
-from matbind.files import FEATURES, RECORDS
+from matbind.files import FEATURES, VALID
 from matbind.settings import Settings
 from pipelines.stage import reporter, run, stage
 
@@ -9,7 +9,7 @@ from pipelines.stage import reporter, run, stage
 @stage
 def featurize(settings: Settings) -> None:
     """Turn the records of every modality into arrays."""
-    featurize_records(settings, records=RECORDS, out=FEATURES, report=reporter("featurize"))
+    featurize_records(settings, records=VALID, out=FEATURES, report=reporter("featurize"))
 
 
 if __name__ == "__main__":

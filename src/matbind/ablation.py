@@ -50,7 +50,7 @@ _CODE = (
     "features",
     "evaluation/retrieval.py",
 )
-_NOT_TRAINED_ON = {"ablate", "prepare", "evaluation"}
+_NOT_TRAINED_ON = {"ablate", "prepare", "evaluation", "parallel", "validation"}
 
 Embeddings = dict[str, npt.NDArray[np.float32]]
 
@@ -176,7 +176,7 @@ def _train(  # noqa: PLR0917
     with written_whole(home / WEIGHTS) as path:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
     _write_embeddings(home / EMBEDDINGS, combination, trainer, model, features)
-    write_json(home / SETTINGS, settings.model_dump(mode="json"))
+    write_json(home / SETTINGS, settings.model_dump(mode="json", by_alias=True))
     write_json(home / HISTORY, progress.history)
     trained = {
         "fingerprint": read_json(home / "started.json")["fingerprint"],

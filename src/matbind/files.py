@@ -12,6 +12,7 @@ from typing import Any
 from matbind.errors import UserError
 
 RECORDS = Path("artifacts/records")
+VALID = Path("artifacts/valid")
 FEATURES = Path("artifacts/features")
 LOGS = Path("artifacts/logs")
 MODELS = Path("models")
@@ -19,6 +20,7 @@ METRICS = Path("metrics/combinations")
 SUMMARIES = Path("metrics/summary")
 COMPARISON = Path("metrics/comparison.json")
 REPORTS = Path("reports")
+VALIDATION_REPORT = REPORTS / "validation"
 
 
 @contextmanager

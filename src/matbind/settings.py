@@ -42,10 +42,24 @@ class PatternSettings(StrictModel):
 class PrepareSettings(StrictModel):
     """The prepare stage: read the source, simulate patterns, split."""
 
+    source: Literal["tables", "folder", "materials-project"]
     data: Path
+    wavelength: float | str | None
     limit: int | None = Field(ge=30)
     split: SplitSettings
     pxrd: PatternSettings
+
+
+class ParallelSettings(StrictModel):
+    """Where the long computations run; changes no result.
+
+    Attributes:
+        workers: processes of this machine; 0 for one a core.
+        dask: null, or the Dask cluster to use instead: `local`, or the address of a scheduler.
+    """
+
+    workers: int = Field(ge=0)
+    dask: str | None
 
 
 class DeformationSettings(StrictModel):
@@ -114,6 +128,8 @@ class Settings(StrictModel):
     seed: int = Field(ge=0)
     hub_order: tuple[str, ...]
     prepare: PrepareSettings
+    parallel: ParallelSettings
+    validation: Any = Field(alias="validate")  # a ValidateSettings: pydantic keeps the section's own name for itself
     modalities: dict[str, ModalitySettings]
     deformation: DeformationSettings
     model: ModelSettings
@@ -123,7 +139,7 @@ class Settings(StrictModel):
 
     def flat(self) -> dict[str, str]:
         """Every setting as `section.key: value`, for a tracking run."""
-        return flatten(self.model_dump(mode="json"))
+        return flatten(self.model_dump(mode="json", by_alias=True))
 
 
 def load(path: Path = PARAMS_FILE, *, preset: str | None = None) -> Settings:
@@ -175,6 +191,7 @@ def parse(raw: dict[str, Any], *, source: str = "params.yaml", preset: str | Non
     _check_names(list(blocks), "modalities", source)
     order = merged.get("hub_order")
     _check_names(order if isinstance(order, list) else [order], "hub_order", source)
+    merged["validate"] = _validation(merged.get("validate"), source)
     merged["modalities"] = {m: _modality(m, blocks[m], source) for m in modality.MODALITIES}
     settings: Settings = _validated(Settings, merged, prefix="", source=source)
     _check_combinations(settings, source)
@@ -241,6 +258,11 @@ def _modality(name: str, block: Any, source: str) -> ModalitySettings:
     return ModalitySettings(**parts)
 
 
+def _validation(block: Any, source: str) -> Any:
+    model = importlib.import_module("matbind.validation.stage").ValidateSettings
+    return _validated(model, block or {}, prefix="validate.", source=source)
+
+
 def _validated(model: type[Any], values: Any, *, prefix: str, source: str) -> Any:
     try:
         return model.model_validate(values)
@@ -255,11 +277,15 @@ def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> st
         home = model
         for part in first["loc"][:-1]:
             home = _model_of(home.model_fields[str(part)].annotation)
-        return f"unknown key {key}, expected one of {', '.join(home.model_fields)}"
+        return f"unknown key {key}, expected one of {', '.join(_keys(home))}"
     if first["type"] == "missing":
         return f"{key} is missing, expected a value"
     message = first["msg"].removeprefix("Value error, ")
     return f"{key} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_of(annotation: Any) -> type[BaseModel]:

@@ -16,6 +16,7 @@ from matbind import settings as settings_module
 CROSS_CUTTING = {"__init__", "errors", "files", "lifeline", "provenance", "run_record", "settings", "tracking"}
 ENTRY_POINTS = {
     "prepare": ["prepare"],
+    "validate": ["validation/stage"],
     "featurize": ["featurize", "features/*"],
     "ablate": ["ablation", "encoders/*", "views/*"],  # the last two are found by the name of the modality
     "compare": ["compare"],
@@ -55,7 +56,7 @@ def test_every_setting_belongs_to_a_stage(stages: dict[str, Any], project_root: 
 
     homeless = {key for key in flat if not any(key == param or key.startswith(f"{param}.") for param in declared)}
 
-    assert homeless == {"preset", "ablate.workers", "ablate.retries"}
+    assert homeless == {"preset", "ablate.workers", "ablate.retries", "parallel.workers", "parallel.dask"}
 
 
 def test_how_many_train_at_a_time_makes_nothing_stale(stages: dict[str, Any]) -> None:
