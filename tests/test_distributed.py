@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from matbind import distributed
-from tests.factories import run_ranks
+from matbind.files import read_json
+from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, run_ranks
 
 
 def test_one_process_gathers_nothing():
@@ -43,3 +50,22 @@ def test_all_ranks_get_the_parameters_of_the_first(two_processes):
     for found in two_processes["broadcast:"]:
         np.testing.assert_array_equal(found["weight"], np.full((2, 2), 5.0))
         assert found["world"] == 2
+
+
+@needs_sample
+def test_torchrun_trains_one_model_on_two_processes(tmp_path: Path, project_root: Path):
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts/features").symlink_to(real_features())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings(SMALL_RUN | {"training.batch_size": 8})))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "matbind.cli", "train", "crystal+pxrd"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project_root / "src")}
+
+    first = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert first.returncode == 0, first.stderr
+    found = read_json(tmp_path / "metrics/combinations/crystal+pxrd.json")
+    assert sorted(found["pairs"]) == ["crystal->pxrd", "pxrd->crystal"]
+    assert first.stdout.count("epoch 1 of 2") == 1
+    assert (again.returncode, again.stdout) == (0, "crystal+pxrd: already trained\n")

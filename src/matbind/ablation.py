@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from matbind import distributed
 from matbind.evaluation import retrieval
 from matbind.features.store import MANIFEST
 from matbind.featurize import read_split
@@ -67,6 +68,8 @@ def train_and_evaluate(
 ) -> dict[str, Any]:
     """Train one combination and evaluate it on the test split, or return what is there if it is still valid.
 
+    With several ranks (`torchrun`) all train together; rank 0 alone writes and evaluates, the others return nothing.
+
     Args:
         settings: all settings.
         combination: which modalities.
@@ -83,16 +86,22 @@ def train_and_evaluate(
         UserError: if the features are missing or cut short, or too few materials hold the combination.
     """
     home, result = models / combination.name, metrics / f"{combination.name}.json"
-    if is_done(settings, combination, features=features, models=models, metrics=metrics):
-        report(f"{combination.name}: already trained")
-        done: dict[str, Any] = read_json(result)
-        return done
+    done = is_done(settings, combination, features=features, models=models, metrics=metrics)
     mark = fingerprint(settings, combination, features)
-    if _is_trained(home, mark):
+    trained = _is_trained(home, mark)
+    distributed.wait_for_all()  # before rank 0 changes what the others have just looked at
+    if done:
+        report(f"{combination.name}: already trained")
+        return dict(read_json(result))
+    if trained:
         report(f"{combination.name}: already trained, evaluated anew")
     else:
-        _claim(home, mark)
+        if distributed.rank() == 0:
+            _claim(home, mark)
+        distributed.wait_for_all()
         _train(settings, combination, features, home, on_epoch, report)
+    if distributed.rank():
+        return {}
     found = {
         "combination": combination.name,
         "hub": combination.hub,
@@ -172,6 +181,8 @@ def _train(  # noqa: PLR0917
 
     trainer = Trainer(settings, combination, features=features)
     model = trainer.fit(home, on_epoch=on_epoch, report=report)
+    if distributed.rank():
+        return
     progress = trainer.progress
     with written_whole(home / WEIGHTS) as path:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)

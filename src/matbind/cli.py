@@ -95,7 +95,7 @@ def train(
 
     Goes on from the last checkpoint if it was interrupted; what is there and still valid is kept. Needs the features
     (`dvc repro featurize`). Writes models/COMBINATION/ and metrics/combinations/COMBINATION.json, and records the run
-    in MLflow.
+    in MLflow. On several GPUs: torchrun --nproc-per-node 8 -m matbind.cli train COMBINATION
     """
     if events:
         from matbind.lifeline import end_with_parent
@@ -109,10 +109,15 @@ def train(
         chosen = parse_combination(combination, own.hub_order)
     except ValueError as error:
         raise UserError(f"combination {combination!r}: {error}") from error
-    if events:
-        _train_for_parent(own, chosen)
-    else:
-        _train_tracked(own, chosen)
+    from matbind.distributed import process_group, rank
+
+    with process_group():
+        if rank():
+            _train_beside(own, chosen)
+        elif events:
+            _train_for_parent(own, chosen)
+        else:
+            _train_tracked(own, chosen)
 
 
 def _train_for_parent(own: Any, chosen: Any) -> None:
@@ -127,6 +132,14 @@ def _train_for_parent(own: Any, chosen: Any) -> None:
         on_epoch=lambda figures: _say(json.dumps({"epoch": figures})),
         report=lambda sentence: _say(json.dumps({"report": sentence})),
     )
+
+
+def _train_beside(own: Any, chosen: Any) -> None:
+    """What the ranks do that write nothing."""
+    from matbind.ablation import is_done, train_and_evaluate
+
+    if not is_done(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS):
+        train_and_evaluate(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS)
 
 
 def _train_tracked(own: Any, chosen: Any) -> None:
