@@ -51,7 +51,7 @@ _CODE = (
     "features",
     "evaluation/retrieval.py",
 )
-_NOT_TRAINED_ON = {"ablate", "prepare", "evaluation", "parallel", "validation"}
+_NOT_TRAINED_ON = {"ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
 
 Embeddings = dict[str, npt.NDArray[np.float32]]
 

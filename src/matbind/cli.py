@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from matbind.cli_data import data
 from matbind.errors import UserError
 from matbind.files import FEATURES, METRICS, MODELS, read_json
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(data, name="data")
 
 Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]

@@ -92,21 +92,16 @@ def folder(
 
     Patterns come onto the grid of prepare.pxrd. `prepare.source: folder` does the same within `dvc repro`.
     """
-    from matbind.formats.pattern_grid import Grid
     from matbind.parallel import processes
     from matbind.settings import load
     from matbind.sources.folder import convert
 
     own = load(params).prepare
-    points = own.pxrd
-    grid = Grid(
-        wavelength_angstrom=points.wavelength_angstrom, two_theta_deg=points.two_theta_deg, n_points=points.n_points
-    )
     with processes(workers) as pool:
         counts = convert(
             source,
             out,
-            grid=grid,
+            grid=own.pxrd,
             wavelength=own.wavelength if wavelength is None else wavelength,
             workers=pool,
             retry_failed=retry_failed,

@@ -11,6 +11,8 @@ from typing import Any
 
 from matbind.errors import UserError
 
+COMPLETED = Path("artifacts/completed")
+SCRATCH = Path("artifacts/scratch")  # what a stopped stage goes on from; no output of any
 RECORDS = Path("artifacts/records")
 VALID = Path("artifacts/valid")
 FEATURES = Path("artifacts/features")

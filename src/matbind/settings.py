@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from matbind import modality
+from matbind.complete_settings import CompleteSettings
 from matbind.errors import UserError
 from matbind.strict import AngleRange, PositiveRange, StrictModel
 
@@ -129,6 +130,7 @@ class Settings(StrictModel):
     hub_order: tuple[str, ...]
     prepare: PrepareSettings
     parallel: ParallelSettings
+    complete: CompleteSettings
     validation: Any = Field(alias="validate")  # a ValidateSettings: pydantic keeps the section's own name for itself
     modalities: dict[str, ModalitySettings]
     deformation: DeformationSettings

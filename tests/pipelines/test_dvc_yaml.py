@@ -13,8 +13,19 @@ import yaml
 from matbind import settings as settings_module
 
 # Change nothing that a stage makes: they check, record or report, or hold what params.yaml tells by itself.
-CROSS_CUTTING = {"__init__", "errors", "files", "lifeline", "provenance", "run_record", "settings", "tracking"}
+CROSS_CUTTING = {
+    "__init__",
+    "errors",
+    "files",
+    "lifeline",
+    "parallel",
+    "provenance",
+    "run_record",
+    "settings",
+    "tracking",
+}
 ENTRY_POINTS = {
+    "complete": ["complete"],
     "prepare": ["prepare"],
     "validate": ["validation/stage"],
     "featurize": ["featurize", "features/*"],

@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from matbind.errors import UserError
+from matbind.files import read_json
 from matbind.parallel import Workers
+from matbind.settings import PrepareSettings
 from matbind.sources import sample
 from matbind.sources.raw import RawTables
 
-SourceName = Literal["tables", "folder", "materials-project"]
-
 
 def read_source(
-    source: SourceName,
-    directory: Path,
-    *,
-    wavelength_angstrom: float,
-    two_theta_deg: tuple[float, float],
-    n_points: int,
-    wavelength: str | float | None,
-    scratch: Path,
-    workers: Workers,
-    report: Callable[[str], None],
+    settings: PrepareSettings, *, scratch: Path, workers: Workers, report: Callable[[str], None]
 ) -> RawTables:
-    """Read a source.
+    """Read the source of the settings.
 
     Args:
-        source: `tables` (Parquet files), `folder` (structure files with spectra beside them) or `materials-project`
-            (what `matbind data materials-project` has downloaded).
-        directory: of the source.
-        wavelength_angstrom: for which the patterns of a folder are computed from what was measured.
-        two_theta_deg: first and last angle of the patterns.
-        n_points: of the patterns.
-        wavelength: of patterns whose file names none, a name or angstrom.
+        settings: `source` names the kind: `tables` (Parquet files), `folder` (structure files with spectra beside
+            them) or `materials-project` (what `matbind data materials-project` has downloaded); `data` the directory.
         scratch: keeps the files of a folder as they are read.
         workers: read the files of a folder.
         report: is told the progress in sentences.
@@ -43,20 +28,23 @@ def read_source(
     Raises:
         UserError: if the source is missing, unreadable or not complete.
     """
-    if source == "folder":
-        from matbind.formats.pattern_grid import Grid
+    if settings.source == "folder":
         from matbind.sources import folder
 
-        grid = Grid(wavelength_angstrom=wavelength_angstrom, two_theta_deg=two_theta_deg, n_points=n_points)
-        return folder.read(directory, grid=grid, wavelength=wavelength, scratch=scratch, workers=workers, report=report)
-    if source == "materials-project":
-        _check_downloaded(directory, report)
-    return sample.read(directory)
+        return folder.read(
+            settings.data,
+            grid=settings.pxrd,
+            wavelength=settings.wavelength,
+            scratch=scratch,
+            workers=workers,
+            report=report,
+        )
+    if settings.source == "materials-project":
+        _check_downloaded(settings.data, report)
+    return sample.read(settings.data)
 
 
 def _check_downloaded(directory: Path, report: Callable[[str], None]) -> None:
-    from matbind.files import read_json
-
     found = directory / "source.json"
     if not found.exists():
         raise UserError(
