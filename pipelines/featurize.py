@@ -3,13 +3,15 @@
 from matbind.featurize import featurize as featurize_records
 from matbind.files import FEATURES, VALID
 from matbind.settings import Settings
+from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
 
 @stage
 def featurize(settings: Settings) -> None:
     """Turn the records of every modality into arrays."""
-    featurize_records(settings, records=VALID, out=FEATURES, report=reporter("featurize"))
+    with workers(settings.parallel) as pool:
+        featurize_records(settings, records=VALID, out=FEATURES, report=reporter("featurize"), workers=pool)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,24 @@
 """The prepare stage: data to records."""
 
-from matbind.files import RECORDS
+from matbind.files import COMPLETED, RECORDS, SCRATCH
 from matbind.prepare import prepare as prepare_records
 from matbind.settings import Settings
+from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
 
 @stage
 def prepare(settings: Settings) -> None:
-    """Read the sources, simulate missing patterns, split by formula."""
-    prepare_records(settings, out=RECORDS, report=reporter("prepare"))
+    """Read the source and what was completed, simulate missing patterns, split by formula."""
+    with workers(settings.parallel) as pool:
+        prepare_records(
+            settings,
+            out=RECORDS,
+            completed=COMPLETED,
+            scratch=SCRATCH / "source",
+            report=reporter("prepare"),
+            workers=pool,
+        )
 
 
 if __name__ == "__main__":

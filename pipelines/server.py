@@ -19,10 +19,14 @@ STARTUP_SECONDS = 120
 
 
 @contextmanager
-def api_server() -> Iterator[None]:
+def api_server(*, schedules: bool = False) -> Iterator[None]:
     """Provide the Prefect API to the flows run inside.
 
-    The server goes on until the process ends, for only then has Prefect sent all it has to say.
+    The server goes on until the process ends, for only then has Prefect sent all it has to say. Its database is that of
+    the project (`home` in prefect.toml), so that the flows of all stages are seen on one page later.
+
+    Args:
+        schedules: whether the server has to make the runs of schedules too.
 
     Raises:
         RuntimeError: if the server does not answer within two minutes.
@@ -32,7 +36,7 @@ def api_server() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    command = [sys.executable, "-m", "pipelines.server"]
+    command = [sys.executable, "-m", "pipelines.server", *(["--schedules"] if schedules else [])]
     server = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -78,7 +82,7 @@ def serve() -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    app = create_app(ephemeral=True, final=True)
+    app = create_app(ephemeral="--schedules" not in sys.argv, final=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(sockets=[listener])
 
 

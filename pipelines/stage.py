@@ -19,6 +19,8 @@ from matbind.lifeline import end_with_caller
 from matbind.settings import PARAMS_FILE, Settings, load
 from pipelines.server import api_server
 
+USER_ERROR = 2
+
 
 class StageError(Exception):
     """Something went wrong that is no mistake of the user's; one sentence, shown without a traceback, exit code 1."""
@@ -45,7 +47,7 @@ def reporter(name: str) -> Callable[[str], None]:
     return report
 
 
-def run(stage_flow: Flow[..., Any], params: Path = PARAMS_FILE) -> None:
+def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
     """Run a stage as a program.
 
     A mistake in the settings is told before anything starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
@@ -62,7 +64,7 @@ def run(stage_flow: Flow[..., Any], params: Path = PARAMS_FILE) -> None:
             main_flow.submit(copy_context().run, stage_flow, params).result()
     except (UserError, StageError) as error:
         sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(2 if isinstance(error, UserError) else 1)
+        sys.exit(USER_ERROR if isinstance(error, UserError) else 1)
 
 
 def _stop(number: int, _frame: Any) -> None:

@@ -8,6 +8,7 @@ from matbind import featurize as stage
 from matbind.errors import UserError
 from matbind.features.store import Store
 from matbind.featurize import featurize, read_split
+from matbind.parallel import processes
 from matbind.prepare import prepare
 from tests.factories import DATA, make_settings, needs_sample, silent
 
@@ -55,9 +56,9 @@ def test_the_splits_divide_the_materials(records, tmp_path):
 
 def test_processes_give_the_same_stores_as_one(records, tmp_path, monkeypatch):
     run(records, tmp_path / "one")
-    monkeypatch.setattr(stage, "PARALLEL_FROM", 1)
     monkeypatch.setattr(stage, "CHUNK", 7)
-    run(records, tmp_path / "several")
+    with processes(2) as workers:
+        featurize(make_settings(), records=records, out=tmp_path / "several", report=silent, workers=workers)
     for path in (tmp_path / "one").glob("*/*"):
         assert (tmp_path / "several" / path.relative_to(tmp_path / "one")).read_bytes() == path.read_bytes(), path
 

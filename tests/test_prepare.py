@@ -1,16 +1,39 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
+from matbind import prepare as stage
 from matbind.errors import UserError
 from matbind.features.diffraction import simulate_pattern
+from matbind.parallel import processes
 from matbind.prepare import prepare
 from matbind.records import Records
-from tests.factories import make_settings, silent
+from tests.factories import make_settings, raw_settings, silent
 
 N = 36
+PROGRAM = """
+import sys
+from pathlib import Path
+from matbind import prepare as stage
+from matbind.parallel import processes
+from matbind.settings import load
+
+def report(sentence):
+    print(sentence, flush=True)
+    if sentence.startswith("powder patterns"):
+        sys.stdin.readline()
+
+if __name__ == "__main__":
+    stage.CHUNK = 8
+    with processes(2) as workers:
+        stage.prepare(load(Path(sys.argv[1])), out=Path(sys.argv[2]), report=report, workers=workers)
+"""
 ELEMENTS = list(range(20, 20 + N))
 
 
@@ -210,6 +233,56 @@ def test_an_interrupted_run_leaves_no_records(tmp_path, run):
     with pytest.raises(KeyboardInterrupt):
         prepare(own, out=tmp_path / "records", report=interrupt)
     assert not (tmp_path / "records").exists()
+
+
+def with_faults() -> pl.DataFrame:
+    """Structures of which one is no crystal and one has no pattern."""
+    bad = replaced(structures(), 4, atomic_numbers=[24, 24], frac_coords=[0.0, 0.0, 0.0, 0.0, 0.0, 0.1])
+    return replaced(bad, 20, atomic_numbers=[105])
+
+
+def content(directory) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_processes_write_the_same_files_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "CHUNK", 7)
+    home = tmp_path / "data"
+    home.mkdir()
+    with_faults().write_parquet(home / "structures.parquet")
+    measured = pl.DataFrame({"material_id": ["m-3", "m-30"], "pattern": [[0.5] * 8501] * 2, "simulated": [False] * 2})
+    measured.write_parquet(home / "pxrd.parquet")
+    own = make_settings({"prepare.data": str(home), "prepare.limit": None})
+    counts = [prepare(own, out=tmp_path / "one", report=silent)]
+    with processes(2) as workers:
+        counts.append(prepare(own, out=tmp_path / "two", report=silent, workers=workers))
+
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert counts[0] == counts[1]
+    assert (counts[0]["materials"], counts[0]["pxrd"], counts[0]["excluded"]) == (35, 34, 2)
+
+
+def test_a_killed_run_leaves_no_records_and_the_next_one_writes_them(tmp_path, monkeypatch):
+    home = tmp_path / "data"
+    home.mkdir()
+    with_faults().write_parquet(home / "structures.parquet")
+    raw = raw_settings({"prepare.data": str(home), "prepare.limit": None})
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "program.py").write_text(PROGRAM)
+    out = tmp_path / "records"
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "params.yaml"), str(out)]
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert any(line.startswith("powder patterns: 8 of 35") for line in process.stdout)
+        process.kill()
+    assert not out.exists()
+    assert (tmp_path / "records.partial" / "pxrd.parquet").exists()
+
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    monkeypatch.setattr(stage, "CHUNK", 8)
+    prepare(make_settings({"prepare.data": str(home), "prepare.limit": None}), out=tmp_path / "alone", report=silent)
+    assert content(out) == content(tmp_path / "alone")
+    assert not (tmp_path / "records.partial").exists()
 
 
 def test_optional_columns_are_kept(run):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,19 @@ from matbind import modality
 from matbind.errors import UserError
 from matbind.features.store import write_store
 from matbind.files import written_whole
+from matbind.parallel import Here, Workers
 from matbind.records import Material, Records
 from matbind.settings import Settings
 
 Arrays = dict[str, npt.NDArray[Any]]
 Featurized = tuple[str, Arrays | None, str | None]  # id, arrays, and why there are none
 INDEX = "index.parquet"
-CHUNK = 256
-PARALLEL_FROM = 2000  # materials; below, starting processes takes longer than it saves
+CHUNK = 256  # materials handed to a worker at a time
 
 
-def featurize(settings: Settings, *, records: Path, out: Path, report: Callable[[str], None]) -> dict[str, Any]:
+def featurize(
+    settings: Settings, *, records: Path, out: Path, report: Callable[[str], None], workers: Workers | None = None
+) -> dict[str, Any]:
     """Write `out/<modality>/` for every modality and `out/index.parquet` (material_id, formula, split).
 
     A value that cannot be featurized is left out, counted, and listed in `out/failed.parquet` with the reason. The
@@ -41,6 +40,7 @@ def featurize(settings: Settings, *, records: Path, out: Path, report: Callable[
         records: the records directory.
         out: the directory of the stores.
         report: is told the progress in sentences.
+        workers: compute the arrays; None for this process alone. The stores are the same whoever did the work.
 
     Returns:
         How many materials hold each modality, and how many values failed.
@@ -59,7 +59,7 @@ def featurize(settings: Settings, *, records: Path, out: Path, report: Callable[
         attached = () if name == "crystal" else (name,)
         training = (m for m in data.materials(only=attached) if m.split == "train")
         meta = module.fit(training, own)
-        rows = _rows(name, module.Featurizer(own, meta), data.materials(only=attached), len(data), failed)
+        rows = _rows(name, module.Featurizer(own, meta), data.materials(only=attached), workers or Here(), failed)
         counts[name] = write_store(out / name, module.specs(own), rows, meta=meta)
         report(f"{name}: {counts[name]} of {len(data)} materials")
         if not counts[name]:
@@ -74,28 +74,14 @@ def featurize(settings: Settings, *, records: Path, out: Path, report: Callable[
 
 
 def _rows(
-    name: str, featurizer: Any, materials: Iterator[Material], n: int, failed: list[tuple[str, str, str]]
+    name: str, featurizer: Any, materials: Iterator[Material], workers: Workers, failed: list[tuple[str, str, str]]
 ) -> Iterator[Arrays | None]:
-    for material_id, arrays, reason in _featurized(featurizer, materials, n):
-        if reason is not None:
-            failed.append((material_id, name, reason))
-        yield arrays
-
-
-def _featurized(featurizer: Any, materials: Iterator[Material], n: int) -> Iterator[Featurized]:
-    if n < PARALLEL_FROM:
-        for material in materials:
-            yield _one(featurizer, material)
-        return
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        # A few chunks ahead of the writer, no more: the data set may be larger than memory.
-        pending: deque[Future[list[Featurized]]] = deque()
-        while chunk := list(islice(materials, CHUNK)):
-            pending.append(pool.submit(_many, featurizer, chunk))
-            if len(pending) > 2 * (os.cpu_count() or 1):
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
+    chunks = iter(lambda: list(islice(materials, CHUNK)), [])
+    for chunk in workers.map(partial(_many, featurizer), chunks):
+        for material_id, arrays, reason in chunk:
+            if reason is not None:
+                failed.append((material_id, name, reason))
+            yield arrays
 
 
 def _many(featurizer: Any, materials: list[Material]) -> list[Featurized]:

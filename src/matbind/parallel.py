@@ -1,17 +1,21 @@
-"""One function over many chunks of work, on the processes of this machine or on whatever a caller brings instead."""
+"""One function over many chunks of work: here, on threads or processes of this machine, or on what a caller brings."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
+from matbind.lifeline import end_with_caller
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Pending = TypeVar("Pending")
 AHEAD = 2  # chunks a worker that are handed out before the first result is taken: the data may be larger than memory
 
 
@@ -36,23 +40,58 @@ class Here:
         return map(function, items)
 
 
-class Processes:
-    """A pool of processes of this machine."""
+class Pool:
+    """Threads or processes of this machine."""
 
-    def __init__(self, pool: ProcessPoolExecutor, n: int) -> None:
-        """Take a pool of `n` processes."""
-        self._pool = pool
+    def __init__(self, executor: Executor, n: int) -> None:
+        """Take a pool of `n` threads or processes."""
+        self._executor = executor
         self._n = n
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See :meth:`Workers.map`."""
-        pending: deque[Future[Result]] = deque()
-        for item in items:
-            pending.append(self._pool.submit(function, item))
-            if len(pending) > AHEAD * self._n:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        drawn = iter(items)
+        head = list(islice(drawn, 2))
+        if len(head) < 2:  # noqa: PLR2004  starting a process takes longer than one item does
+            return map(function, head)
+        submitted = (self._executor.submit(function, item) for item in chain(head, drawn))
+        return in_order(submitted, Future.result, ahead=AHEAD * self._n)
+
+
+def called(call: Callable[[], Result]) -> Result:
+    """What a call returns: a function of this module, which any process with the package can import."""
+    return call()
+
+
+def in_order(submitted: Iterable[Pending], result: Callable[[Pending], Result], *, ahead: int) -> Iterator[Result]:
+    """Wait for what is under way, in the order of its submission, with `ahead` more of it under way meanwhile.
+
+    Args:
+        submitted: hands out a chunk of work whenever the next of it is taken.
+        result: waits for one.
+        ahead: chunks handed out before the first result is taken.
+    """
+    pending: deque[Pending] = deque()
+    for one in submitted:
+        pending.append(one)
+        if len(pending) > ahead:
+            yield result(pending.popleft())
+    while pending:
+        yield result(pending.popleft())
+
+
+@contextmanager
+def threads(n: int = 0) -> Iterator[Workers]:
+    """A pool of threads, ended with the block: for functions that spend their time outside the interpreter lock.
+
+    The items are drawn in the caller's thread, so reading them goes on beside the work.
+
+    Args:
+        n: how many; 0 for one a core.
+    """
+    n = n or os.cpu_count() or 1
+    with _ended(ThreadPoolExecutor(n)) as pool:
+        yield Pool(pool, n)
 
 
 @contextmanager
@@ -66,9 +105,17 @@ def processes(workers: int = 0) -> Iterator[Workers]:
     if n == 1:
         yield Here()
         return
-    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+    # Without the initializer the processes would wait for work forever where the caller is killed.
+    with _ended(ProcessPoolExecutor(n, mp_context=get_context("spawn"), initializer=end_with_caller)) as pool:
+        yield Pool(pool, n)
+
+
+@contextmanager
+def _ended(executor: Executor) -> Iterator[Executor]:
+    """End an executor with the block, at once if the block fails."""
+    with executor:
         try:
-            yield Processes(pool, n)
+            yield executor
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,41 @@ import polars as pl
 
 from matbind.errors import UserError
 from matbind.features.diffraction import pattern_grid, simulate_pattern
+from matbind.parallel import Here, Workers
 from matbind.records import OPTIONAL_COLUMNS, SCHEMAS, SPLITS, structure_of
 from matbind.settings import PatternSettings, Settings
-from matbind.sources import sample
-from matbind.sources.raw import EXCLUDED
+from matbind.sources.raw import EXCLUDED, with_completed
+from matbind.sources.read import read_source
 from matbind.splits import split_by_formula
 from matbind.structure import Structure
 
 SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
-CHUNK = 1024
+CHUNK = 1024  # materials handed to a worker at a time
+Excluded = list[tuple[str, str, str]]  # material_id, modality, reason
 
 
-def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> dict[str, Any]:
+def prepare(
+    settings: Settings,
+    *,
+    out: Path,
+    completed: Path | None = None,
+    scratch: Path | None = None,
+    report: Callable[[str], None],
+    workers: Workers | None = None,
+) -> dict[str, Any]:
     """Write the records directory; it appears only when it is whole.
 
     A structure that is no crystal (overlapping atoms, singular cell, arrays that do not fit) is left out, and so is a
     DOS, pattern or text that belongs to no structure or lacks a value, and a measured pattern on another grid; all are
-    counted and listed in `excluded.parquet` with the reason.
+    counted and listed in `excluded.parquet` with the reason. The files are the same whoever did the work.
 
     Args:
         settings: all settings; `prepare` and `seed` are used.
         out: the records directory to write.
+        completed: texts and DOS that were made for materials without, see :func:`matbind.complete.complete`.
+        scratch: keeps the files of a folder as they are read; by default beside `out`.
         report: is told the progress in sentences.
+        workers: check structures and simulate patterns; None for this process alone.
 
     Returns:
         Counts of materials, modalities, splits and exclusions.
@@ -41,8 +55,12 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
     Raises:
         UserError: if the data are missing or unreadable, or too few materials remain to be split.
     """
-    raw = sample.read(settings.prepare.data)
-    structures, excluded = _sound(raw.structures, settings.prepare.limit)
+    workers = workers or Here()
+    scratch = scratch or out.with_name(out.name + ".parts")
+    raw = read_source(settings.prepare, scratch=scratch, workers=workers, report=report)
+    if completed is not None:
+        raw = with_completed(raw, completed)
+    structures, excluded = _sound(raw.structures, settings.prepare.limit, workers)
     excluded += raw.excluded.rows()
     report(f"{len(structures)} structures read, {len(excluded)} excluded")
     split = split_by_formula(
@@ -59,10 +77,10 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
     kept = [*SCHEMAS["structures"], *(c for c in OPTIONAL_COLUMNS if c in structures.columns)]
     structures = structures.select(kept).with_columns(pl.Series("split", split))
 
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    structures.write_parquet(partial / "structures.parquet")
+    unfinished = out.with_name(out.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    structures.write_parquet(unfinished / "structures.parquet")
     ids = set(structures["material_id"])
     known = set(raw.structures["material_id"])
     counts: dict[str, Any] = {"materials": len(ids)}
@@ -72,30 +90,30 @@ def prepare(settings: Settings, *, out: Path, report: Callable[[str], None]) -> 
         usable[name], left_out = _usable(table, name, ids=ids, known=known)
         excluded += left_out
     for name in ("dos", "text"):
-        usable[name].write_parquet(partial / f"{name}.parquet")
+        usable[name].write_parquet(unfinished / f"{name}.parquet")
         counts[name] = len(usable[name])
-    counts["pxrd"], failed = _write_patterns(
-        structures, usable["pxrd"], settings.prepare.pxrd, partial / "pxrd.parquet", seed=settings.seed, report=report
-    )
+    simulate = partial(_patterns, settings=settings.prepare.pxrd, seed=settings.seed)
+    parts = workers.map(simulate, _chunks(structures, usable["pxrd"]))
+    counts["pxrd"], failed = _write_patterns(parts, unfinished / "pxrd.parquet", of=len(structures), report=report)
     excluded += failed
-    pl.DataFrame(excluded, schema=EXCLUDED, orient="row").write_parquet(partial / "excluded.parquet")
+    pl.DataFrame(excluded, schema=EXCLUDED, orient="row").write_parquet(unfinished / "excluded.parquet")
     shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    unfinished.rename(out)
     counts |= {side: split.count(side) for side in SPLITS} | {"excluded": len(excluded)}
     report(", ".join(f"{key} {value}" for key, value in counts.items()))
     return counts
 
 
-def _sound(structures: pl.DataFrame, limit: int | None) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
+def _sound(structures: pl.DataFrame, limit: int | None, workers: Workers) -> tuple[pl.DataFrame, Excluded]:
     if limit is not None:
         structures = structures.gather_every(max(len(structures) // limit, 1)).head(limit)
-    keep, excluded = [], []
-    for row in structures.iter_rows(named=True):
-        reason = _fault(row)
-        keep.append(reason is None)
-        if reason is not None:
-            excluded.append((row["material_id"], "crystal", reason))
-    return structures.filter(pl.Series(keep, dtype=pl.Boolean)), excluded
+    reasons = [reason for part in workers.map(faults, structures.iter_slices(CHUNK)) for reason in part]
+    excluded = [
+        (material_id, "crystal", reason)
+        for material_id, reason in zip(structures["material_id"], reasons, strict=True)
+        if reason is not None
+    ]
+    return structures.filter(pl.Series(reasons, dtype=pl.String).is_null()), excluded
 
 
 def _per_cell(dos: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
@@ -116,9 +134,7 @@ def _per_cell(dos: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _usable(
-    table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]
-) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
+def _usable(table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]) -> tuple[pl.DataFrame, Excluded]:
     """Whole rows of the materials that are kept, and what is left out with the reason."""
     excluded = [
         (m, name, "no structure has this material_id")
@@ -130,6 +146,11 @@ def _usable(
         excluded += [(m, name, f"column {column} holds no value") for m in own.filter(empty)["material_id"]]
         own = own.filter(~empty)
     return own, excluded
+
+
+def faults(structures: pl.DataFrame) -> list[str | None]:
+    """Why each of some structures is no crystal, None where it is one."""
+    return [_fault(row) for row in structures.iter_rows(named=True)]
 
 
 def _fault(row: dict[str, Any]) -> str | None:
@@ -148,55 +169,55 @@ def _fault(row: dict[str, Any]) -> str | None:
     return None
 
 
+def _chunks(structures: pl.DataFrame, measured: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Some structures at a time, with the measured patterns that belong to them."""
+    for chunk in structures.iter_slices(CHUNK):
+        yield chunk, measured.filter(pl.col("material_id").is_in(chunk["material_id"].implode()))
+
+
 def _write_patterns(
-    structures: pl.DataFrame,
-    measured: pl.DataFrame,
-    settings: PatternSettings,
-    path: Path,
-    *,
-    seed: int,
-    report: Callable[[str], None],
-) -> tuple[int, list[tuple[str, str, str]]]:
-    """Given patterns as they are, simulated ones for the rest, chunk by chunk."""
+    parts: Iterator[tuple[pl.DataFrame, Excluded]], path: Path, *, of: int, report: Callable[[str], None]
+) -> tuple[int, Excluded]:
+    """Write patterns as they come."""
     import pyarrow.parquet as pq
 
-    own = {row["material_id"]: (row["pattern"], row["simulated"]) for row in measured.iter_rows(named=True)}
-    start_deg, stop_deg = settings.two_theta_deg
-    grid = pattern_grid(start_deg=start_deg, stop_deg=stop_deg, n_points=settings.n_points)
-    failed: list[tuple[str, str, str]] = []
+    failed: Excluded = []
     written = 0
     schema = pl.DataFrame(schema=SCHEMAS["pxrd"]).to_arrow().schema
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for start in range(0, len(structures), CHUNK):
-            rows = list(_patterns(structures.slice(start, CHUNK), own, settings, grid, seed, failed))
-            writer.write_table(pl.DataFrame(rows, schema=SCHEMAS["pxrd"], orient="row").to_arrow().cast(schema))
-            written += len(rows)
-            report(f"powder patterns: {min(start + CHUNK, len(structures))} of {len(structures)}")
+        for patterns, without in parts:
+            writer.write_table(patterns.to_arrow().cast(schema))
+            written += len(patterns)
+            failed += without
+            report(f"powder patterns: {written + len(failed)} of {of}")
     return written, failed
 
 
-def _patterns(  # noqa: PLR0917
-    chunk: pl.DataFrame,
-    own: dict[str, Any],
-    settings: PatternSettings,
-    grid: Any,
-    seed: int,
-    failed: list[tuple[str, str, str]],
-) -> Iterator[tuple[str, Any, bool]]:
-    for row in chunk.iter_rows(named=True):
+def _patterns(
+    chunk: tuple[pl.DataFrame, pl.DataFrame], *, settings: PatternSettings, seed: int
+) -> tuple[pl.DataFrame, Excluded]:
+    """Measured patterns as they are, simulated ones for the rest, and why some materials have none."""
+    structures, measured = chunk
+    start_deg, stop_deg = settings.two_theta_deg
+    grid = pattern_grid(start_deg=start_deg, stop_deg=stop_deg, n_points=settings.n_points)
+    own = {row["material_id"]: (row["pattern"], row["simulated"]) for row in measured.iter_rows(named=True)}
+    rows: list[tuple[str, Any, bool]] = []
+    failed: Excluded = []
+    for row in structures.iter_rows(named=True):
         material_id = row["material_id"]
         if material_id in own:
             pattern, simulated = own[material_id]
             if len(pattern) == settings.n_points:
-                yield material_id, pattern, simulated
+                rows.append((material_id, pattern, simulated))
             else:
                 reason = f"the pattern has {len(pattern)} points, expected {settings.n_points} (prepare.pxrd.n_points)"
                 failed.append((material_id, "pxrd", reason))
             continue
         try:
-            yield material_id, _simulated(structure_of(row), material_id, settings, grid, seed), True
+            rows.append((material_id, _simulated(structure_of(row), material_id, settings, grid, seed), True))
         except ValueError as error:
             failed.append((material_id, "pxrd", str(error)))
+    return pl.DataFrame(rows, schema=SCHEMAS["pxrd"], orient="row"), failed
 
 
 def _simulated(structure: Structure, material_id: str, settings: PatternSettings, grid: Any, seed: int) -> Any:

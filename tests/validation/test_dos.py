@@ -29,7 +29,7 @@ def summary(settings, *, crystals=CRYSTALS, **change) -> pl.DataFrame:
         "efermi": pl.Float64,
     }
     frame = pl.DataFrame([row], schema=schema, orient="row").with_row_index("row")
-    return dos.summarize(frame, crystals, settings().dos)
+    return dos.summarize(frame, dos.expected_electrons(crystals, settings().dos), settings().dos)
 
 
 def failing(settings, **change) -> set[str]:

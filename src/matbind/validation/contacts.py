@@ -28,7 +28,7 @@ def covalent_radii_angstrom() -> FloatArray:
     return radii
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def shortest_contacts(
     lattices: FloatArray,
     coords: FloatArray,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from matbind.records import SPLITS
 from matbind.strict import Range, StrictModel
-from matbind.structure import FLATTEST_CELL, OCCUPANCY_TOLERANCE
+from matbind.structure import FLATTEST_CELL, HEAVIEST_ATOMIC_NUMBER, OCCUPANCY_TOLERANCE
 from matbind.validation.contacts import HEAVIEST_WITH_RADIUS, group_sums
 from matbind.validation.expectations import Check
 from matbind.validation.formula import amounts, reduced_key
@@ -21,7 +21,8 @@ from matbind.validation.tables import Ragged, ragged
 TABLE = "structures"
 NOUN = "structures"
 FORMULA_TOLERANCE = 0.01  # of the share of an element: formulas of disordered crystals are rounded
-BATCH_ROWS = 16384
+SMALLEST_AMOUNT = 1e-12  # stands for none where amounts are divided by their sum
+BATCH_ROWS = 8192
 
 
 class DuplicateSettings(StrictModel):
@@ -230,19 +231,38 @@ def _formulas(
     formulas: pl.Series, numbers: Ragged, occupancy: Ragged, sound: npt.NDArray[np.int64]
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
     """A key of every formula ("" where it is none), and how far an element's share is from the atoms' at most."""
-    parsed: dict[str | None, tuple[str, dict[int, float]]] = {}
-    for formula in formulas.unique():
-        parts = amounts(formula)
-        total = sum(parts.values())
-        parsed[formula] = (reduced_key(parts), {number: amount / total for number, amount in parts.items()})
-    keys = [parsed[formula][0] for formula in formulas]
+    n_elements = HEAVIEST_ATOMIC_NUMBER + 1
+    unique = formulas.unique(maintain_order=True)
+    parts = [amounts(formula) for formula in unique]
+    rank = {formula: i for i, formula in enumerate(unique)}
+    of_row = np.array([rank[formula] for formula in formulas], dtype=np.int64)
+    stated = _shares(
+        np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        np.array([number for part in parts for number in part], dtype=np.int64),
+        np.array([amount for part in parts for amount in part.values()], dtype=np.float64),
+        shape=(len(parts), n_elements),
+    )
+    is_sound = np.zeros(len(formulas), dtype=np.bool_)
+    is_sound[sound] = True
+    entries = np.repeat(is_sound, numbers.lengths)
+    rows = np.repeat(np.arange(len(formulas)), numbers.lengths)
+    present = _shares(
+        rows[entries], numbers.values[entries], occupancy.values[entries], shape=(len(formulas), n_elements)
+    )
     distance = np.full(len(formulas), np.nan)
-    for row in sound:
-        begin, end = numbers.offsets[row], numbers.offsets[row + 1]
-        weights = occupancy.values[begin:end]
-        total = weights.sum()
-        shares = dict(parsed[formulas[int(row)]][1])
-        for number, weight in zip(numbers.values[begin:end].tolist(), (weights / total).tolist(), strict=True):
-            shares[number] = shares.get(number, 0.0) - weight
-        distance[row] = round(max(map(abs, shares.values())), 6)
-    return keys, distance
+    distance[sound] = np.abs(stated[of_row[sound]] - present[sound]).max(axis=1).round(6)
+    keys = [reduced_key(part) for part in parts]
+    return [keys[i] for i in of_row], distance
+
+
+def _shares(
+    rows: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    amounts_of: npt.NDArray[np.float64],
+    *,
+    shape: tuple[int, int],
+) -> npt.NDArray[np.float64]:
+    """Share of every element, by atomic number, in each row of amounts."""
+    total = np.bincount(rows, amounts_of, shape[0])
+    share = amounts_of / np.maximum(total, SMALLEST_AMOUNT)[rows]
+    return np.bincount(rows * shape[1] + numbers, share, shape[0] * shape[1]).astype(np.float64).reshape(shape)

@@ -131,20 +131,21 @@ def checks(settings: Settings) -> tuple[Check, ...]:
     )
 
 
-def summarize(batch: pl.DataFrame, crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def summarize(batch: pl.DataFrame, electrons: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """One summary row a density of states.
 
     Args:
         batch: rows of `dos.parquet` with `row`.
-        crystals: rows of `structures.parquet` whose structure is sound.
-        settings: the window and whose electrons to count.
+        electrons: of the sound structures, as :func:`expected_electrons` gives them.
+        settings: the window.
 
     Returns:
         Columns row, material_id and the measures that :func:`checks` name; null where a measure has no meaning.
     """
     energies, densities = ragged(batch["energies"]), ragged(batch["densities"])
     efermi = batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64)
-    expected = _expected_electrons(batch, crystals, settings)
+    known = batch.select("material_id").join(electrons, on="material_id", how="left", maintain_order="left")
+    expected = known["electrons"].fill_null(float("nan")).to_numpy(writable=True)
     measures: dict[str, Any] = {
         "n_points": energies.lengths.astype(float),
         "length_difference": (densities.lengths - energies.lengths).astype(float),
@@ -166,27 +167,32 @@ def summarize(batch: pl.DataFrame, crystals: pl.DataFrame, settings: Settings) -
     )
 
 
-def _expected_electrons(batch: pl.DataFrame, crystals: pl.DataFrame, settings: Settings) -> FloatArray:
-    """Valence electrons of the cell of each row's material, NaN where they are not known."""
+def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Valence electrons in the cell of every crystal.
+
+    Args:
+        crystals: rows of `structures.parquet`.
+        settings: whose electrons to count.
+
+    Returns:
+        Columns material_id and electrons, NaN where they are not known.
+    """
     if settings.electrons is None:
-        return np.full(len(batch), np.nan)
+        return crystals.select("material_id", electrons=pl.lit(float("nan")))
     from matbind.validation.valence import electrons_by_element
 
-    stated = [column for column in ("occupancy",) if column in crystals.columns]
-    cells = batch.select("material_id").join(
-        crystals.select("material_id", "atomic_numbers", *stated), on="material_id", how="left", maintain_order="left"
-    )
-    numbers = ragged(cells["atomic_numbers"])
+    numbers = ragged(crystals["atomic_numbers"])
     weight = np.ones(len(numbers.values))
-    if stated:
-        occupancy = ragged(cells["occupancy"])
+    if "occupancy" in crystals.columns:
+        occupancy = ragged(crystals["occupancy"])
         weight[np.repeat(occupancy.lengths == numbers.lengths, numbers.lengths)] = occupancy.values
     each = weight * electrons_by_element(settings.electrons, settings.electrons_of)[numbers.values]
     unknown = group_sums(np.isnan(each), numbers.offsets) + (numbers.lengths == 0)
-    return np.where(unknown > 0, np.nan, group_sums(np.nan_to_num(each), numbers.offsets))
+    total = np.where(unknown > 0, np.nan, group_sums(np.nan_to_num(each), numbers.offsets))
+    return crystals.select("material_id", pl.Series("electrons", total))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
     energies: npt.NDArray[np.float32],
     energy_offsets: npt.NDArray[np.int64],

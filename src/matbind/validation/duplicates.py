@@ -43,14 +43,22 @@ def duplicate_groups(structures: pl.DataFrame, summary: pl.DataFrame, settings: 
         ltol=settings.length, stol=settings.site, angle_tol=settings.angle_deg, primitive_cell=False
     )
     primitive = cache(lambda i: structure_of(structures.row(i, named=True)).to_pymatgen().get_primitive_structure())
+    reduced = cache(lambda i: primitive(i).get_reduced_structure("niggli"))  # once, not for every comparison
+
+    def equal(i: int, j: int) -> bool:
+        if len(primitive(i)) != len(primitive(j)):
+            return False
+        return bool(matcher.fit(reduced(i), reduced(j), skip_structure_reduction=True))
+
     for positions in formulas["position"]:
         leaders: list[int] = []
         for i in positions:
             near = (j for j in leaders if abs(volumes[i] - volumes[j]) <= settings.volume * volumes[j])
-            same = next((j for j in near if matcher.fit(primitive(j), primitive(i))), None)
+            same = next((j for j in near if equal(j, i)), None)
             if same is None:
                 leaders.append(i)
             else:
                 group[i] = same
         primitive.cache_clear()
+        reduced.cache_clear()
     return pl.Series("duplicate_of", group)

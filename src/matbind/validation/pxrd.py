@@ -10,19 +10,15 @@ import polars as pl
 from numba import njit
 from pydantic import Field
 
-from matbind.records import structure_of
 from matbind.strict import Range, StrictModel
+from matbind.validation.agreement import Cells, agreement
 from matbind.validation.expectations import Check
 from matbind.validation.tables import ragged
 
 TABLE = "pxrd"
 NOUN = "powder patterns"
-BATCH_ROWS = 2048
-MATCH_STEP_DEG = 0.25
-TAIL_DEG = 1.0  # peaks up to here beyond the compared angles reach into them
-N_MATCH_REFLECTIONS = (
-    1000  # reciprocal lattice points compared, so that a large cell costs hardly more than a small one
-)
+BATCH_VALUES = 1 << 23  # intensities of one batch
+MOST_ROWS = 8192
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -100,12 +96,17 @@ def checks(settings: Settings, grid: Grid) -> tuple[Check, ...]:
     )
 
 
-def summarize(batch: pl.DataFrame, crystals: pl.DataFrame, settings: Settings, grid: Grid) -> pl.DataFrame:
+def batch_rows(grid: Grid) -> int:
+    """Rows that are read at a time."""
+    return max(1, min(MOST_ROWS, BATCH_VALUES // grid.n_points))
+
+
+def summarize(batch: pl.DataFrame, cells: Cells, settings: Settings, grid: Grid) -> pl.DataFrame:
     """One summary row a pattern.
 
     Args:
         batch: rows of `pxrd.parquet` with `row`.
-        crystals: rows of `structures.parquet` whose structure is sound.
+        cells: the sound structures.
         settings: what counts as a peak.
         grid: angles of the patterns.
 
@@ -118,53 +119,20 @@ def summarize(batch: pl.DataFrame, crystals: pl.DataFrame, settings: Settings, g
     measures: dict[str, Any] = {"n_points": patterns.lengths.astype(float)}
     measures |= {name: table[:, i] for i, name in enumerate(MEASURES)}
     comparable = simulated & (patterns.lengths == grid.n_points) & (table[:, 0] == 0) & (table[:, 3] > 0)
-    measures["agreement"] = np.full(len(batch), np.nan)
-    cells = batch.select("material_id").join(crystals, on="material_id", how="left", maintain_order="left")
-    for row in np.flatnonzero(comparable):
-        cell = cells.row(int(row), named=True)
-        if cell["lattice"] is not None:
-            pattern = patterns.values[patterns.offsets[row] : patterns.offsets[row + 1]]
-            measures["agreement"][row] = agreement(cell, pattern, grid)
+    measures["agreement"] = agreement(
+        patterns.values,
+        patterns.offsets,
+        np.where(comparable, cells.find(batch["material_id"]), -1),
+        cells,
+        two_theta_deg=grid.two_theta_deg,
+        wavelength_angstrom=grid.wavelength_angstrom,
+    )
     return batch.select(
         "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in measures.items())
     )
 
 
-def agreement(row: dict[str, Any], pattern: npt.NDArray[np.float32], grid: Grid) -> float:
-    """Cosine of a pattern with the reflections of a structure, smoothed so that the width of the peaks matters little.
-
-    Only angles up to about the first 1,000 reciprocal lattice points are compared.
-
-    Args:
-        row: of `structures.parquet`.
-        pattern: shape (n_points,), finite.
-        grid: its angles.
-
-    Returns:
-        0 to 1; NaN where the structure reflects nothing at these angles.
-    """
-    from matbind.features.diffraction import reflections
-
-    structure = structure_of(row)
-    start, stop = grid.two_theta_deg
-    g_wanted = (3.0 * N_MATCH_REFLECTIONS / (4.0 * np.pi * structure.volume_angstrom3)) ** (1.0 / 3.0)
-    sine = min(0.5 * grid.wavelength_angstrom * g_wanted, 1.0)
-    near = min(stop, max(float(np.degrees(2.0 * np.arcsin(sine))), start + 20.0 * MATCH_STEP_DEG))
-    for end in (near, stop):
-        try:
-            peaks = reflections(
-                structure,
-                wavelength_angstrom=grid.wavelength_angstrom,
-                two_theta_deg=(start, min(end + TAIL_DEG, stop)),
-            )
-        except ValueError:
-            continue
-        step = max(MATCH_STEP_DEG, 2.0 * (stop - start) / (grid.n_points - 1))
-        return float(_cosine(pattern, start, stop, end, peaks.two_theta_deg, peaks.intensity, step))
-    return float("nan")
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _measure(
     values: npt.NDArray[np.float32],
     offsets: npt.NDArray[np.int64],
@@ -210,38 +178,3 @@ def _measure(
         table[row, 5] = (highest - lowest) * (1.0 - middle / 255.0)
         table[row, 6] = above / len(known)
     return table
-
-
-@njit(cache=True)
-def _cosine(  # noqa: PLR0917
-    pattern: npt.NDArray[np.float32],
-    start: float,
-    stop: float,
-    end: float,
-    peak_deg: FloatArray,
-    intensity: FloatArray,
-    step: float,
-) -> float:
-    """Cosine of binned and smoothed pattern and peaks between `start` and `end`."""
-    n_bins = int((end - start) / step) + 1
-    found, computed = np.zeros(n_bins), np.zeros(n_bins)
-    fine = (stop - start) / (len(pattern) - 1)
-    for i in range(len(pattern)):
-        at = i * fine / step
-        if int(at) < n_bins - 1:
-            found[int(at)] += pattern[i] * (1.0 - at % 1.0)
-            found[int(at) + 1] += pattern[i] * (at % 1.0)
-    for i in range(len(peak_deg)):
-        at = (peak_deg[i] - start) / step
-        if int(at) < n_bins - 1:
-            computed[int(at)] += intensity[i] * (1.0 - at % 1.0)
-            computed[int(at) + 1] += intensity[i] * (at % 1.0)
-    for _ in range(4):
-        for line in (found, computed):
-            before = line[0]
-            for i in range(n_bins - 1):
-                here = line[i]
-                line[i] = 0.25 * before + 0.5 * here + 0.25 * line[i + 1]
-                before = here
-    norm = np.sqrt((found * found).sum() * (computed * computed).sum())
-    return (found * computed).sum() / norm if norm > 0 else 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import polars as pl
 from matbind.errors import UserError
 from matbind.files import write_json, written_whole
 from matbind.modality import MODALITIES
+from matbind.parallel import threads
 from matbind.records import SCHEMAS
 from matbind.strict import StrictModel
 from matbind.validation import crystal, dos, pxrd, text
+from matbind.validation.agreement import Cells
 from matbind.validation.document import NOUNS, Checked, describe, refusal
 from matbind.validation.expectations import run_checks
 from matbind.validation.quarantine import identity_checks, lost_with_structure, quarantined, with_identity
@@ -24,6 +27,7 @@ from matbind.validation.report import page
 from matbind.validation.tables import arrow_batches, batches, check_table
 
 Report = Callable[[str], None]
+Summarize = Callable[[pl.DataFrame], pl.DataFrame]
 TABLES = {"crystal": crystal.TABLE, "dos": dos.TABLE, "pxrd": pxrd.TABLE, "text": text.TABLE}
 WRITTEN_ROWS = 4096
 QUARANTINE = "quarantine.parquet"
@@ -95,13 +99,12 @@ def validate(
 
 
 def _check_structures(settings: crystal.Settings, path: Path) -> tuple[pl.DataFrame, Checked, pl.DataFrame]:
-    tables, summaries = [], []
-    for batch in batches(path, crystal.TABLE, rows=crystal.BATCH_ROWS):
-        tables.append(batch)
-        summaries.append(crystal.summarize(batch, settings))
-    if not tables:
+    with threads() as pool:
+        read = batches(path, crystal.TABLE, rows=crystal.BATCH_ROWS)
+        parts = list(pool.map(lambda batch: (batch, crystal.summarize(batch, settings)), read))
+    if not parts:
         raise UserError(f"{path}: the table has no rows, expected one a material")
-    structures, summary = pl.concat(tables), pl.concat(summaries)
+    structures, summary = (pl.concat(part) for part in zip(*parts, strict=True))
     summary = with_identity(summary, structures["material_id"]).with_columns(crystal.split_conflicts(summary))
     group = pl.Series("duplicate_of", range(len(summary)))
     if settings.duplicates is not None:
@@ -126,25 +129,28 @@ def _check_structures(settings: crystal.Settings, path: Path) -> tuple[pl.DataFr
 def _check_values(
     name: str, settings: ValidateSettings, path: Path, *, ids: pl.Series, sound: pl.DataFrame, grid: pxrd.Grid
 ) -> Checked:
+    summarize: Summarize
     if name == "dos":
-        summary = _summary(path, dos.TABLE, dos.BATCH_ROWS, lambda batch: dos.summarize(batch, sound, settings.dos))
-        checks = dos.checks(settings.dos)
+        electrons = dos.expected_electrons(sound, settings.dos)
+        rows, checks = dos.BATCH_ROWS, dos.checks(settings.dos)
+        summarize = partial(dos.summarize, electrons=electrons, settings=settings.dos)
     elif name == "pxrd":
-        summary = _summary(
-            path, pxrd.TABLE, pxrd.BATCH_ROWS, lambda batch: pxrd.summarize(batch, sound, settings.pxrd, grid)
-        )
-        checks = pxrd.checks(settings.pxrd, grid)
+        rows, checks = pxrd.batch_rows(grid), pxrd.checks(settings.pxrd, grid)
+        summarize = partial(pxrd.summarize, cells=Cells.of(sound), settings=settings.pxrd, grid=grid)
     else:
-        summary = _summary(path, text.TABLE, text.BATCH_ROWS, lambda batch: text.summarize(batch, sound))
-        checks = text.checks(settings.text)
+        rows, checks = text.BATCH_ROWS, text.checks(settings.text)
+        summarize = partial(text.summarize, crystals=sound)
+    summary = _summary(path, TABLES[name], rows, summarize)
     summary = with_identity(summary, ids)
     outcomes = run_checks(summary, (*identity_checks(of_structures=False), *checks), suite=name)
     bad = quarantined(outcomes, summary, modality=name)
     return Checked(summary, outcomes, bad, lost_with_structure(summary, bad, sound["material_id"], modality=name))
 
 
-def _summary(path: Path, table: str, rows: int, summarize: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
-    parts = [summarize(batch) for batch in batches(path, table, rows=rows)]
+def _summary(path: Path, table: str, rows: int, summarize: Summarize) -> pl.DataFrame:
+    # Compiled measures run outside the interpreter lock: some batches are measured while the next is decoded.
+    with threads() as pool:
+        parts = list(pool.map(summarize, batches(path, table, rows=rows)))
     return pl.concat(parts) if parts else summarize(pl.DataFrame(schema=SCHEMAS[table]).with_row_index("row"))
 
 
@@ -174,14 +180,28 @@ def _write(records: Path, out: Path, present: dict[str, Path], results: dict[str
 
 def _write_kept(source: Path, target: Path, keep: npt.NDArray[np.bool_]) -> None:
     """A table without the rows that do not stay, batch by batch."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if keep.all():
         shutil.copyfile(source, target)
         return
+    with (
+        pq.ParquetWriter(target, pq.read_schema(source), compression="zstd", use_dictionary=False) as writer,
+        threads(1) as pool,  # some rows are written while the next are decoded
+    ):
+        for _ in pool.map(writer.write_table, _staying(source, keep)):
+            pass
+
+
+def _staying(source: Path, keep: npt.NDArray[np.bool_]) -> Iterator[Any]:
+    """Tables of what stays of each batch: the stretches between the removed rows, of which nothing is copied."""
+    import pyarrow as pa
+
     start = 0
-    with pq.ParquetWriter(target, pq.read_schema(source), compression="zstd", use_dictionary=False) as writer:
-        for batch in arrow_batches(source, rows=WRITTEN_ROWS):
-            writer.write_batch(batch.filter(pa.array(keep[start : start + len(batch)])))
-            start += len(batch)
+    for batch in arrow_batches(source, rows=WRITTEN_ROWS):
+        removed = np.flatnonzero(~keep[start : start + len(batch)])
+        begins, ends = [0, *(removed + 1)], [*removed, len(batch)]
+        stretches = [batch.slice(begin, end - begin) for begin, end in zip(begins, ends, strict=True) if end > begin]
+        if stretches:
+            yield pa.Table.from_batches(stretches)
+        start += len(batch)

@@ -133,7 +133,7 @@ def _about(
         missing -= {number for word in re.findall(FORMULA_WORD, text) for number in _amounts(word)}
         lower = text.lower()
         missing = {number for number in missing if not _named(number, lower)}
-    other = float(_shares(begins) != _shares(own)) if begins else None
+    other = float(begins != own and _shares(begins) != _shares(own)) if begins else None
     return float(len(missing)), float(len(labels - set(own))), other
 
 

@@ -26,9 +26,11 @@ MATERIALS_PROJECT = (
     "Sb5 Te6 I7 Xe8 Cs9 Ba10 La11 Ce12 Pr11 Nd11 Pm11 Sm11 Eu17 Gd18 Tb9 Dy9 Ho9 Er9 Tm9 Lu9 Hf10 Ta11 Re13 Os14 "
     "Ir9 Pt10 Au11 Hg12 Tl13 Pb14 Bi5 Ac11 Th12 Pa13 U14 Np15 Pu16"
 )
-"""Valence of the PBE projector-augmented waves of pymatgen's MPRelaxSet.
+"""Valence of the PBE projector-augmented waves of pymatgen's MPRelaxSet, for its GGA and GGA+U calculations.
 
-W and Yb, whose potentials changed over the years, are left out."""
+W and Yb, whose potentials changed over the years, are left out; so are the r2SCAN calculations with other potentials.
+
+Source: the numbers equal those pymatgen distributes (potentials in MPRelaxSet.yaml, ZVAL of their POTCAR summaries)."""
 
 TABLES: dict[str, str] = {"gfn1": GFN1, "materials-project": MATERIALS_PROJECT}
 
