@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint ui smoke clean
+.PHONY: help run test lint ui smoke bench-data clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 run: $(INSTALLED) data ## train and compare all combinations, from whatever is there already to the comparison
 	@matbind settings > /dev/null
@@ -38,6 +38,9 @@ smoke: $(INSTALLED) ## the real pipeline on 150 materials, in a copy of the proj
 	export PYTHONPATH="$$copy/src" && \
 	dvc pull --remote sample data.dvc && dvc repro && python -m matbind.cli status && \
 	echo "The copy is $$copy"
+
+bench-data: data ## how fast data are prepared, beside the public tools, into benchmarks/results/data.json (half an hour)
+	OMP_NUM_THREADS=1 python benchmarks/data.py --json benchmarks/results/data.json
 
 clean: ## remove results and caches; DVC's cache, the runs and .venv stay (`dvc checkout` brings the results back)
 	rm -rf artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis

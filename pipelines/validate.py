@@ -4,7 +4,9 @@ import logging
 
 from matbind.files import RECORDS, VALID, VALIDATION_REPORT
 from matbind.settings import Settings
+from matbind.tracking import Tracker
 from matbind.validation.pxrd import Grid
+from matbind.validation.stage import QUARANTINE
 from matbind.validation.stage import validate as validate_records
 from pipelines.stage import reporter, run, stage
 
@@ -18,7 +20,8 @@ def validate(settings: Settings) -> None:
     grid = Grid(
         wavelength_angstrom=points.wavelength_angstrom, two_theta_deg=points.two_theta_deg, n_points=points.n_points
     )
-    validate_records(settings.validation, RECORDS, VALID, VALIDATION_REPORT, grid=grid, report=report)
+    document = validate_records(settings.validation, RECORDS, VALID, VALIDATION_REPORT, grid=grid, report=report)
+    Tracker(warn=report).log_validation(settings, document, [*sorted(VALIDATION_REPORT.iterdir()), VALID / QUARANTINE])
 
 
 if __name__ == "__main__":

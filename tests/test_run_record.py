@@ -12,7 +12,11 @@ from matbind.modality import parse_combination
 from matbind.run_record import (
     combination_tags,
     curve_point,
+    describe_ablation,
+    describe_combination,
     flatten_metrics,
+    lock_tags,
+    parted,
     result_digest,
     stored_settings,
     summarise,
@@ -61,12 +65,9 @@ def test_names_are_made_of_what_mlflow_accepts() -> None:
     assert [name for name in names if not re.fullmatch(r"[\w./: -]+", name)] == []
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_not_finite_is_left_out(value: float) -> None:
-    found = {"pairs": {"dos->crystal": {"kind": "aligned", "recall_at_1": 0.5, "recall_at_5": 0.5, "mrr": value}}}
-
-    assert "mrr.dos_to_crystal" not in flatten_metrics(found)
-    assert curve_point({"epoch": 1.0, "loss": value}) == {}
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_named_apart(value: float) -> None:
+    assert parted({"loss": value, "mrr": 0.5}) == ({"mrr": 0.5}, ["loss"])
 
 
 def test_epoch_and_time_are_the_axes_of_a_curve_not_points_of_it() -> None:
@@ -102,3 +103,37 @@ def test_stored_settings_are_flat(tmp_path: Path) -> None:
 
 def test_a_model_without_settings_has_none(tmp_path: Path) -> None:
     assert stored_settings(tmp_path) == {}
+
+
+def test_a_combination_is_described_by_a_table_of_its_pairs() -> None:
+    found = FOUND | {"hub": "crystal"}
+    found["pairs"] = {"text->dos": FOUND["pairs"]["text->dos"] | {"recall_at_1_ci95": [0.05, 0.25], "median_rank": 4.0}}
+
+    lines = describe_combination(found).splitlines()
+
+    assert lines[0] == "**crystal+dos+text**, hub crystal: retrieval on the test split."
+    assert lines[4] == "| text → dos | emergent | 40 | 0.125 | 0.050 to 0.250 | 0.250 | 4.0 |  |"
+    assert lines[-1] == "Trained for 62 s; best epoch 8."
+
+
+def test_an_ablation_is_described_by_its_combinations_the_smallest_first() -> None:
+    children = {"crystal+dos": {"recall_at_1.aligned_mean": 0.5}, "text": {"recall_at_1.view_mean": 1.0}}
+
+    assert describe_ablation(children).splitlines()[2:] == [
+        "| combination | aligned | emergent | view |",
+        "|---|---|---|---|",
+        "| text |  |  | 1.000 |",
+        "| crystal+dos | 0.500 |  |  |",
+    ]
+
+
+def test_locks_are_tags_of_what_was_written_and_digests_of_the_rest() -> None:
+    lock = {"deps": {"data": "d1.dir"}, "outs": {"artifacts/features": "f1.dir"}, "params_digest": "p1"}
+
+    tags = lock_tags({"featurize": lock})
+
+    assert (tags["dvc.featurize.artifacts/features"], tags["dvc.featurize.params"]) == ("f1.dir", "p1")
+    assert (
+        tags["dvc.featurize.deps"]
+        != lock_tags({"featurize": lock | {"deps": {"data": "d2.dir"}}})["dvc.featurize.deps"]
+    )

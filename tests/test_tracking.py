@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +13,11 @@ from typing import Any
 import pytest
 
 from matbind import settings as settings_module
-from matbind.files import write_json
+from matbind.files import METRICS, write_json
+from matbind.mlflow_runs import NOTE
 from matbind.modality import Combination, all_combinations, parse_combination
+from matbind.plots import learning_curves
+from matbind.provenance import dvc_md5
 from matbind.settings import Settings
 from matbind.tracking import PARENT, Tracker, tracking_uri
 
@@ -85,7 +90,7 @@ def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Pa
     models, metrics = root / "models", root / "metrics"
     for name in names:
         write_json(metrics / f"{name}.json", _found(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
-        write_json(models / name / "settings.json", settings.model_dump(mode="json"))
+        write_json(models / name / "settings.json", settings.model_dump(mode="json", by_alias=True))
         history = [{"epoch": e, "seconds": 6.0 * e, "loss": 3.0 - e, "validation_recall_at_1": 0.1 * e} for e in (1, 2)]
         write_json(models / name / "history.json", history)
     return models, metrics
@@ -123,8 +128,7 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     from mlflow import MlflowClient
 
     tracker = Tracker(warn=pytest.fail, root=root)
-    figure = root / "learning_curves.png"
-    figure.write_bytes(b"png")
+    figure = learning_curves([{"epoch": 1.0, "loss": 3.0}], root / "learning_curves.png")
     run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"))
     for epoch in (1.0, 2.0):
         tracker.log_epoch(run_id, {"epoch": epoch, "loss": 4.0 - epoch, "validation_recall_at_1.text->crystal": 0.5})
@@ -146,7 +150,120 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     assert run.data.metrics["recall_at_1.emergent_mean"] == 0.5
     assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "loss")) == [(1, 3.0), (2, 2.0)]
     assert "validation_recall_at_1.text_to_crystal" in run.data.metrics
-    assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["learning_curves.png"]
+    artifacts = [artifact.path for artifact in client.list_artifacts(run_id)]
+    assert artifacts == ["images", "learning_curves.png", "recall_at_1.png"]
+    assert {a.path.split("/")[1].split("+")[0] for a in client.list_artifacts(run_id, "images")} == {
+        "learning_curves",
+        "recall_at_1",
+    }
+    assert "| text → dos | emergent | 18 | 0.500 |" in run.data.tags[NOTE]
+
+
+def test_the_data_of_a_run_are_those_dvc_names(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    import polars as pl
+    from mlflow.data import get_source
+
+    (root / "artifacts/features").mkdir(parents=True)
+    pl.DataFrame({"split": ["train", "train", "validation", "test"]}).write_parquet(
+        root / "artifacts/features/index.parquet"
+    )
+
+    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+
+    inputs = runs()["dos"].inputs.dataset_inputs
+    assert {(each.tags[0].value, each.dataset.digest, each.dataset.profile) for each in inputs} == {
+        ("train", "1234.dir", '{"materials": 2}'),
+        ("test", "1234.dir", '{"materials": 1}'),
+    }
+    assert get_source(inputs[0]).uri == "data.dvc"
+
+
+def test_a_figure_that_is_no_number_is_named_in_a_tag(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": float("inf"), "learning_rate": 0.5})
+    tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 1.0, "gradient": float("nan")})
+
+    data = runs()["dos"].data
+    assert data.tags["not_finite"] == "gradient loss"
+    assert data.metrics == {"learning_rate": 0.5, "loss": 1.0}
+
+
+def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Tracker(warn=pytest.fail, root=root)
+    plain = first.start_ablation(settings, mark=MARK, is_done=False)
+    first.finish_ablation(plain)
+    monkeypatch.setenv("DVC_EXP_NAME", "puffy-cage")
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=True)
+    tracker.start_combination(parent, settings, parse_combination("dos"))
+
+    assert parent != plain
+    found = {name: run.data.tags.get("dvc_exp_name") for name, run in runs().items()}
+    assert found["dos"] == "puffy-cage"
+    assert [name for name in found if name.startswith("ablation") and name.endswith("(puffy-cage)")] != []
+
+
+def test_what_was_locked_before_the_training_is_told_by_its_runs(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    (root / "dvc.lock").write_text(
+        "stages:\n"
+        "  featurize: {deps: [], outs: [{path: artifacts/features, md5: f1.dir}]}\n"
+        "  ablate: {deps: [{path: artifacts/features, md5: f0.dir}], outs: [{path: models, md5: old.dir}]}\n"
+    )
+
+    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+
+    tags = runs()["dos"].data.tags
+    assert tags["dvc.featurize.artifacts/features"] == "f1.dir"
+    assert "dvc.ablate.models" not in tags  # that is the lock of the last ablation, this one is only beginning
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "another"])
+def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], *, own: bool
+) -> None:
+    models, _ = _write_results(root, ["dos"], settings)
+    found = _found("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    write_json(root / METRICS / "dos.json", found)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, root / METRICS)
+    md5 = dvc_md5(root / METRICS) if own else "0.dir"
+    (root / "dvc.lock").write_text(
+        f"stages:\n  ablate: {{deps: [], outs: [{{path: {METRICS}, md5: {md5}}}, {{path: models, md5: m1.dir}}]}}\n"
+    )
+
+    tracker.log_comparison([found], [])
+
+    assert {run.data.tags.get("dvc.ablate.models") for run in runs().values()} == {"m1.dir" if own else None}
+
+
+def test_a_training_and_the_machine_are_measured_while_they_run(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("dos"))
+    stops = [tracker.watch(parent), tracker.watch(child, os.getpid())]
+    deadline = time.monotonic() + 60
+    measured = {"system/cpu_utilization_percentage", "system/training_memory_megabytes"}
+    while time.monotonic() < deadline and not measured <= {m for run in runs().values() for m in run.data.metrics}:
+        time.sleep(0.1)
+    for stop in stops:
+        stop()
+
+    assert measured <= {metric for run in runs().values() for metric in run.data.metrics}
+    assert "system/training_memory_megabytes" in runs()["dos"].data.metrics
 
 
 def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: Settings) -> None:
@@ -287,7 +404,8 @@ def test_the_comparison_is_kept_with_its_ablation(root: Path, settings: Settings
     tracker.log_comparison([found], [table])
 
     client = MlflowClient(tracking_uri(root))
-    parent = client.search_runs([tracker._experiment], "tags.`matbind.kind` = 'ablation'")[0]
+    experiment = client.get_experiment_by_name("matbind").experiment_id
+    parent = client.search_runs([experiment], "tags.`matbind.kind` = 'ablation'")[0]
     assert [a.path for a in client.list_artifacts(parent.info.run_id, "comparison")] == ["comparison/comparison.md"]
 
 
@@ -329,3 +447,20 @@ def test_the_users_own_store_is_respected(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////somewhere/else.db")
 
     assert tracking_uri(tmp_path) == "sqlite:////somewhere/else.db"
+
+
+def test_a_validation_is_a_run_with_its_counts_and_its_report(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    (root / "index.html").write_text("<p>sound</p>")
+    found = {"values": 10, "quarantined": 1, "share": 0.1}
+
+    Tracker(warn=pytest.fail, root=root).log_validation(
+        settings, {"passed": True, "modalities": {"dos": found}}, [root / "index.html"]
+    )
+
+    (run,) = runs().values()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"dos.values": 10, "dos.quarantined": 1, "dos.share": 0.1}
+    assert run.data.tags["passed"] == "true"
+    assert (root / "mlartifacts" / run.info.run_id / "artifacts/validation/index.html").exists()

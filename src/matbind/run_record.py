@@ -26,6 +26,21 @@ def combination_tags(combination: Combination) -> dict[str, str]:
     }
 
 
+def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
+
+    Args:
+        locks: by stage, as of `provenance.stage_locks`; what a stage read and its settings are one digest each.
+    """
+    tags = {}
+    for stage, lock in locks.items():
+        deps = json.dumps(lock["deps"], sort_keys=True).encode()
+        tags[f"dvc.{stage}.deps"] = hashlib.sha256(deps).hexdigest()[:32]
+        tags[f"dvc.{stage}.params"] = lock["params_digest"]
+        tags |= {f"dvc.{stage}.{path}": md5 or "unknown" for path, md5 in lock["outs"].items()}
+    return tags
+
+
 def summarise(found: Mapping[str, Any]) -> dict[str, float]:
     """Means over the pairs of each kind of a metrics file: ``recall_at_1.aligned_mean`` and the like."""
     means = {}
@@ -38,26 +53,65 @@ def summarise(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def flatten_metrics(found: Mapping[str, Any]) -> dict[str, float]:
-    """The finite figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``."""
+    """The figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``."""
     flat: dict[str, Any] = summarise(found)
     for pair, result in found.get("pairs", {}).items():
         query, key = pair.split("->")
         flat |= {f"{measure}.{metric_name(query, key)}": result[measure] for measure in MEASURES if measure in result}
     flat |= {f"training.{key}": found[key] for key in ("best_epoch", "seconds") if found.get(key) is not None}
     flat |= {f"n_parameters.{part}": count for part, count in (found.get("n_parameters") or {}).items()}
-    return finite(flat)
+    return {name: float(value) for name, value in flat.items()}
 
 
 def curve_point(figures: Mapping[str, float]) -> dict[str, float]:
-    """One epoch's finite figures, named like ``validation_recall_at_1.text_to_crystal``."""
-    return finite(
-        {key.replace("->", "_to_"): value for key, value in figures.items() if key not in {"epoch", "seconds"}}
-    )
+    """One epoch's figures, named like ``validation_recall_at_1.text_to_crystal``."""
+    return {
+        key.replace("->", "_to_"): float(value) for key, value in figures.items() if key not in {"epoch", "seconds"}
+    }
 
 
-def finite(figures: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers that are numbers."""
-    return {key: float(value) for key, value in figures.items() if math.isfinite(float(value))}
+def parted(figures: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    """The figures that are numbers, and the names of those that are NaN or infinite, which no chart can show."""
+    numbers = {name: value for name, value in figures.items() if math.isfinite(value)}
+    return numbers, sorted(figures.keys() - numbers.keys())
+
+
+def describe_combination(found: Mapping[str, Any]) -> str:
+    """What a combination reached, as a Markdown table of its pairs."""
+    lines = [
+        f"**{found['combination']}**, hub {found['hub']}: retrieval on the test split.",
+        "",
+        "| query → key | kind | N | recall@1 | 95 % interval | recall@5 | median rank | chance@1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for pair, result in found.get("pairs", {}).items():
+        low, high = result.get("recall_at_1_ci95") or (None, None)
+        interval = "" if low is None else f"{low:.3f} to {high:.3f}"
+        cells = [pair.replace("->", " → "), result["kind"], str(result["n"])]
+        cells += [_cell(result, "recall_at_1"), interval, _cell(result, "recall_at_5")]
+        cells += [_cell(result, "median_rank", ".1f"), _cell(result, "chance_at_1", ".4f")]
+        lines.append(f"| {' | '.join(cells)} |")
+    if found.get("seconds") is not None:
+        lines += ["", f"Trained for {float(found['seconds']):.0f} s; best epoch {found.get('best_epoch')}."]
+    return "\n".join(lines)
+
+
+def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
+    """What the combinations of an ablation reached, as a Markdown table.
+
+    Args:
+        children: metrics of each combination's run, by its name.
+    """
+    lines = ["Means of recall@1 on the test split over the pairs of each kind.", ""]
+    lines += [f"| combination | {' | '.join(KINDS)} |", f"|---{'|---' * len(KINDS)}|"]
+    for name, metrics in sorted(children.items(), key=lambda item: (item[0].count("+"), item[0])):
+        cells = [_cell(metrics, f"recall_at_1.{kind}_mean") for kind in KINDS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(figures: Mapping[str, Any], name: str, form: str = ".3f") -> str:
+    return format(float(figures[name]), form) if figures.get(name) is not None else ""
 
 
 def result_digest(found: Mapping[str, Any]) -> str:

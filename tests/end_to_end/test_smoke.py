@@ -176,6 +176,13 @@ def test_there_is_one_parent_run_with_fifteen_finished_children(project: Project
     assert len(runs) == 16
 
 
+def test_the_validation_is_a_run_with_its_report(project: Project) -> None:
+    (run,) = _runs(project, "validation")
+
+    assert run.data.metrics["crystal.values"] == 150
+    assert (project.root / "reports/validation/index.html").exists()
+
+
 def test_a_finished_combination_is_not_trained_again_after_a_kill(project: Project) -> None:
     after = _weights(project.root)
 
@@ -324,11 +331,13 @@ def test_restored_results_show_their_runs(project: Project, tmp_path: Path, monk
     assert tracker.backfill(*where) == 0
 
 
-def _runs(project: Project) -> list[Any]:
+def _runs(project: Project, *kinds: str) -> list[Any]:
+    """All runs of the given kinds, by default those of the ablation."""
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
-    return list(client.search_runs([client.get_experiment_by_name("matbind").experiment_id]))
+    found = client.search_runs([client.get_experiment_by_name("matbind").experiment_id])
+    return [run for run in found if run.data.tags["matbind.kind"] in (kinds or ("ablation", "combination"))]
 
 
 def _children(project: Project) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""Where MLflow keeps the runs, and what is wrong with that place when it cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+EXPERIMENT = "matbind"
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+REASON_CHARACTERS = 200
+ANSWER_SECONDS = 20
+_UNREACHABLE = (
+    r"max retries exceeded|connection refused|failed to establish|timed out|could not connect|name resolution"
+    r"|server closed the connection|connection to server|terminating connection"
+)
+# What drivers and the system say, and what it means; the first that fits is told.
+_MEANINGS = (
+    (r"readonly database|read-only file system", "{store} can only be read"),
+    (r"disk is full|no space left|file too large|disk I/O error|quota exceeded", "the disk of {store} is full"),
+    (r"unable to open database file|is a directory", "{store} cannot be opened as a database"),
+    (r"not a database|malformed", "{store} is no database"),
+    (r"database is locked", "{store} is held by another program"),
+    (r"permission denied", "{store} may not be written by this user"),
+    (r"out-of-date database schema|can't locate revision", "{store} was made by another version of MLflow"),
+    (_UNREACHABLE, "{store} does not answer"),
+    (
+        r"no module named|can't load plugin",
+        "the driver of {store} is missing, install it by `pip install 'matbind[team]'`",
+    ),
+)
+
+
+def tracking_uri(root: Path = Path()) -> str:
+    """The store: MLFLOW_TRACKING_URI where it is set, else the SQLite file of the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home(root) / DATABASE).resolve()}"
+
+
+def home(root: Path = Path()) -> Path:
+    """The project whose runs these are: DVC runs queued experiments in temporary copies of it."""
+    given = os.environ.get("DVC_ROOT") if "DVC_EXP_NAME" in os.environ and root == Path() else None
+    return Path(given) if given else root
+
+
+def connect(root: Path = Path()) -> tuple[Any, str]:
+    """A client of the store and the id of this project's experiment, which is made if it is not there.
+
+    An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # A server that is away is noticed within seconds, not after minutes of growing pauses.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(ANSWER_SECONDS))
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _knock(tracking_uri(root))
+    client = MlflowClient(tracking_uri(root))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        own = None if os.environ.get("MLFLOW_TRACKING_URI") else (home(root) / ARTIFACTS).resolve().as_uri()
+        try:
+            return client, client.create_experiment(EXPERIMENT, artifact_location=own)
+        except MlflowException:  # another member of the team was faster
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return client, experiment.experiment_id
+
+
+def reason_of(error: BaseException, root: Path = Path()) -> str:
+    """What is wrong with the store, in less than a sentence that names it."""
+    store = _without_password(tracking_uri(root)).removeprefix("sqlite:///")
+    told = "\n".join(str(each) or type(each).__name__ for each in _chain(error))
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:
+        told = f"disk is full: {told}"
+    for pattern, meaning in _MEANINGS:
+        if re.search(pattern, told, flags=re.IGNORECASE):
+            return meaning.format(store=store)
+    return f"{store}: {_without_password(told.splitlines()[0])}"[:REASON_CHARACTERS]
+
+
+def _knock(uri: str) -> None:
+    """Open a database once, so that one which cannot be opened is told at once: MLflow tries for minutes."""
+    import sqlalchemy
+
+    if uri.startswith(("http:", "https:", "file:", "databricks")):
+        return
+    timeout = {"connect_timeout": ANSWER_SECONDS} if uri.startswith("postgresql") else {}
+    engine = sqlalchemy.create_engine(uri, connect_args=timeout)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^:/@\s]+):[^@/\s]+@", r"\1@", text)
