@@ -278,7 +278,7 @@ def test_a_fifth_modality_is_featurized_trained_and_evaluated(tmp_path, monkeypa
     for name, module in toy_modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(modality, "MODALITIES", (*modality.MODALITIES, "toy"))
-    raw = raw_settings(SMALL_RUN | {"training.epochs": 12, "hub_order": ["crystal", "text", "pxrd", "dos", "toy"]})
+    raw = raw_settings(SMALL_RUN | {"training.epochs": 30, "hub_order": ["crystal", "text", "pxrd", "dos", "toy"]})
     block = {"features": {"n_elements": 96}, "views": {"noise": 0.01}, "encoder": {"width": 64}}
     raw["presets"]["smoke"]["modalities"]["toy"] = block
     own = settings.parse(raw)

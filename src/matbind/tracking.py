@@ -184,7 +184,7 @@ class Tracker:
             tags = {"matbind.kind": "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
             run = runs.create(f"validation {datetime.now():%Y-%m-%d %H:%M}", settings.flat(), tags)  # noqa: DTZ005
             for name, found in document["modalities"].items():
-                runs.log(run, {f"{name}.{key}": float(found[key]) for key in ("values", "quarantined", "share")}, step=0)
+                runs.log(run, {f"{name}.{key}": float(found[key]) for key in ("values", "quarantined", "share")})
             for path in files:
                 runs.client.log_artifact(run, str(path), "validation")
             runs.client.set_terminated(run)
