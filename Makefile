@@ -39,8 +39,9 @@ smoke: $(INSTALLED) ## the real pipeline on 150 materials, in a copy of the proj
 	dvc pull --remote sample data.dvc && dvc repro && python -m matbind.cli status && \
 	echo "The copy is $$copy"
 
-bench-data: data ## how fast data are prepared, beside the public tools, into benchmarks/results/data.json (half an hour)
-	OMP_NUM_THREADS=1 python benchmarks/data.py --json benchmarks/results/data.json
+bench-data: data ## speed of data preparation beside public tools, to benchmarks/results/data.json; STRUCTURES=FILE for more
+	@mkdir -p benchmarks/results
+	OMP_NUM_THREADS=1 python benchmarks/data.py --json benchmarks/results/data.json $(if $(STRUCTURES),--structures $(STRUCTURES))
 
 clean: ## remove results and caches; DVC's cache, the runs and .venv stay (`dvc checkout` brings the results back)
 	rm -rf artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis
