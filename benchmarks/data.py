@@ -6,7 +6,8 @@
   loop over pymatgen's neighbours, over ours, for the same structures in the same process; results have to be equal.
 - materials a second of every step, on one core.
 - prepare, validate and featurize for 1,000 and 4,000 structures, and for all those of `--structures`, each size in a
-  process of its own, one worker: seconds, peak memory, the exponent of the growth, and what follows for 170,000.
+  process of its own, one worker: seconds, peak memory up to the end of each stage, the exponent of the growth, and what
+  follows for 170,000.
 
 All is timed in CPU seconds beside those of the clock, because other work on the machine shows in the latter only.
 Compiled functions run once before anything is timed. The growing data sets have made-up densities of states and texts.
@@ -261,15 +262,18 @@ def growth(sample: pl.DataFrame, larger: Path | None, params: Path) -> dict[str,
 
 
 def fit(sizes: list[dict[str, Any]], name: str) -> dict[str, float]:
-    """Exponent of the CPU seconds over the materials, and what follows for the paper's number of them."""
+    """Exponent of the CPU seconds over the materials, and what follows for the paper's number of them.
+
+    Time is extrapolated by the exponent, or in proportion where that is more; memory along the last two sizes.
+    """
     n = np.array([size["materials"] for size in sizes], dtype=float)
     cpu, memory = (np.array([size[name][key] for size in sizes]) for key in ("cpu_seconds", "peak_gb"))
     exponent = float(np.polyfit(np.log(n), np.log(cpu), 1)[0])
-    slope = np.polyfit(n, memory, 1)
+    slope = (memory[-1] - memory[-2]) / (n[-1] - n[-2])
     return {
         "exponent": exponent,
         "extrapolated_cpu_seconds": float(cpu[-1] * (PAPER_MATERIALS / n[-1]) ** max(exponent, 1.0)),
-        "extrapolated_peak_gb": float(np.polyval(slope, PAPER_MATERIALS)),
+        "extrapolated_peak_gb": float(memory[-1] + slope * (PAPER_MATERIALS - n[-1])),
     }
 
 

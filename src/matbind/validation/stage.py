@@ -29,7 +29,7 @@ from matbind.validation.tables import arrow_batches, batches, check_table
 Report = Callable[[str], None]
 Summarize = Callable[[pl.DataFrame], pl.DataFrame]
 TABLES = {"crystal": crystal.TABLE, "dos": dos.TABLE, "pxrd": pxrd.TABLE, "text": text.TABLE}
-WRITTEN_ROWS = 4096
+WRITTEN_ROWS = 1024
 QUARANTINE = "quarantine.parquet"
 
 
