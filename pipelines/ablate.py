@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +23,16 @@ from matbind.settings import Settings
 from matbind.tracking import Tracker
 from pipelines.progress import Progress, cost
 from pipelines.stage import StageError, reporter, run, stage
+from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
 from pipelines.trainers import TrainingError, train_in_process
 
 LOCK = LOGS / "ablate.lock"
-RETRY_SECONDS = 2
 
 
 @stage
 def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
-    with _alone():
+    with alone(LOCK, "ablation"):
         ablation_run = AblationRun(settings, report=reporter("ablate"))
 
         @task(
@@ -43,13 +41,13 @@ def ablate(settings: Settings) -> None:
             persist_result=False,
             retries=settings.ablate.retries,
             retry_delay_seconds=RETRY_SECONDS,
-            retry_condition_fn=_worth_another_try,
+            retry_condition_fn=worth_another_try,
         )
         def train(combination: str) -> None:
             ablation_run.train(combination)
 
         names = list(ablation_run.combinations)
-        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=_workers(settings))
+        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=cores_or(settings.ablate.workers))
         with runner:
             futures = runner.map(train, {"combination": names})
             outcomes = [future.result(raise_on_failure=False) for future in futures]
@@ -185,37 +183,9 @@ def longest_first(settings: Settings) -> list[Combination]:
     return sorted(found, key=lambda combination: -cost(combination.name))
 
 
-def _workers(settings: Settings) -> int:
-    if settings.ablate.workers:
-        return settings.ablate.workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    return not isinstance(state.result(raise_on_failure=False), UserError)
-
-
 def _in_words(summary: dict[str, float]) -> str:
     means = {key.removeprefix("recall_at_1."): value for key, value in summary.items() if "_at_1." in key}
     return "test recall@1 " + ", ".join(f"{kind.removesuffix('_mean')} {value:.3f}" for kind, value in means.items())
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Two ablations of one directory would train into the same files.
-
-    Raises:
-        UserError: if another one is running.
-    """
-    import fcntl
-
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError("another ablation is running in this directory, wait for its end or stop it") from error
-        yield
 
 
 if __name__ == "__main__":

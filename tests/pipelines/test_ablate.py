@@ -43,14 +43,16 @@ def test_missing_features_are_named(settings: Settings, tmp_path: Path, monkeypa
 
 
 def test_a_second_ablation_of_the_same_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.ablate import _alone
+    from pipelines.ablate import LOCK
+    from pipelines.tasks import alone
 
     monkeypatch.chdir(tmp_path)
-    code = "from pipelines.ablate import _alone\nwith _alone():\n    print('in')"
+    imports = "from pipelines.ablate import LOCK\nfrom pipelines.tasks import alone"
+    code = f"{imports}\nwith alone(LOCK, 'ablation'):\n    print('in')"
     command = [sys.executable, "-c", code]
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
-    with _alone():
+    with alone(LOCK, "ablation"):
         refused = subprocess.run(command, capture_output=True, text=True, check=False)
     allowed = subprocess.run(command, capture_output=True, text=True, check=False)
 
