@@ -1,6 +1,7 @@
 # `make` shows what there is. Everything runs in .venv, which is made once and again when pyproject.toml or constraints.txt change.
 PYTHON ?= python3.11
 PORT ?= 5000
+PREFECT_PORT ?= 4200
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
@@ -8,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint ui smoke bench-data clean
+.PHONY: help run test lint ui prefect experiment smoke bench-data clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -29,6 +30,12 @@ lint: $(INSTALLED) ## ruff and mypy
 
 ui: $(INSTALLED) ## open the MLflow pages on PORT (5000)
 	matbind ui --port $(PORT)
+
+prefect: $(INSTALLED) ## open Prefect's page of the flows on PREFECT_PORT (4200)
+	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT)
+
+experiment: $(INSTALLED) ## the flow to schedule: pull the data, run what is stale, tell what came out
+	@python -m pipelines.experiment
 
 smoke: $(INSTALLED) ## the real pipeline on 150 materials, in a copy of the project that is left for you to look at
 	@copy=$$(mktemp -d) && \

@@ -18,9 +18,11 @@ from matbind.features.store import Store
 from matbind.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
 from matbind.modality import Combination, all_combinations, parse_combination
 from matbind.plots import learning_curves
+from matbind.provenance import PROVENANCE
 from matbind.run_record import summarise
 from matbind.settings import Settings
 from matbind.tracking import Tracker
+from matbind.tuning_space import apply_tuned
 from pipelines.progress import Progress, cost
 from pipelines.stage import StageError, reporter, run, stage
 from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
@@ -33,7 +35,7 @@ LOCK = LOGS / "ablate.lock"
 def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
     with alone(LOCK, "ablation"):
-        ablation_run = AblationRun(settings, report=reporter("ablate"))
+        ablation_run = AblationRun(apply_tuned(settings), report=reporter("ablate"))
 
         @task(
             task_run_name="{combination}",
@@ -75,6 +77,7 @@ class AblationRun:
         self._done = {name for name, each in self.combinations.items() if self._is_done(each)}
         all_done = len(self._done) == len(self.combinations)
         self._parent = self._tracker.start_ablation(settings, mark=self._mark(), is_done=all_done)
+        self._stop_watching = self._tracker.watch(self._parent)
         self._progress = Progress(list(self.combinations), epochs=settings.training.epochs, report=report)
         self._forget_others()
 
@@ -92,16 +95,24 @@ class AblationRun:
             return
         run_id = self._tracker.start_combination(self._parent, self.settings, self.combinations[name])
 
+        stops: list[Callable[[], None]] = []
+
+        def on_start(pid: int) -> None:
+            stops.append(self._tracker.watch(run_id, pid))
+
         def on_epoch(figures: dict[str, float]) -> None:
             self._tracker.log_epoch(run_id, figures)
             self._progress.epoch(name, figures)
 
         try:
-            self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch)
+            self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
         except (UserError, TrainingError) as error:
             self._tracker.fail(run_id, str(error))
             self._progress.say(f"{name} failed: {error}")
             raise
+        finally:
+            for stop in stops:
+                stop()
         found = self._keep_origin(name, run_id)
         self._tracker.complete_curves(run_id, read_json(MODELS / name / "history.json"))
         self._tracker.finish_combination(run_id, found, [METRICS / f"{name}.json", *self._files(name)])
@@ -123,6 +134,7 @@ class AblationRun:
         self._tracker.backfill(MODELS, METRICS, parent=self._parent)
         for name in self._done:
             self._keep_run(name)
+        self._stop_watching()
         self._tracker.finish_ablation(self._parent, failed=bool(failures))
         if failures:
             which = "; ".join(f"{name} ({error})" for name, error in failures.items())
@@ -166,7 +178,7 @@ class AblationRun:
         history, figure = read_json(MODELS / name / "history.json"), MODELS / name / "learning_curves.png"
         with self._drawing:
             learning_curves(history, figure)
-        yield from (figure, MODELS / name / "settings.json")
+        yield from (figure, MODELS / name / "settings.json", MODELS / name / PROVENANCE)
 
     def _summarise(self, name: str) -> dict[str, float]:
         summary = summarise(read_json(METRICS / f"{name}.json"))

@@ -37,7 +37,7 @@ def _edit(project: Path, pattern: str, replacement: str) -> None:
     ("edit", "sentence"),
     [
         ((r"^model:", "model:\n  temprature: 0.1"), "unknown key model.temprature"),
-        ((r"temperature: \S+", "temperature: -1"), "model.temperature is -1"),
+        ((r"^  temperature: \S+", "  temperature: -1"), "model.temperature is -1"),
         ((r"^hub_order: .*", "hub_order: [crystal, text, xrd, dos]"), "hub_order names the unknown modality 'xrd'"),
         ((r"^preset: \w+", "preset: large"), "preset is 'large'"),
         ((r"^  combinations: .*", "  combinations: [crystal+xrd]"), "unknown modality 'xrd'"),

@@ -18,29 +18,36 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from matbind import distributed
+from matbind.embeddings import (
+    ALL_EMBEDDINGS,
+    TEST_EMBEDDINGS,
+    VIEWS,
+    Embeddings,
+    read_test_embeddings,
+    write_embeddings,
+)
 from matbind.evaluation import retrieval
 from matbind.features.store import MANIFEST
 from matbind.featurize import read_split
 from matbind.files import read_json, write_json, written_whole
 from matbind.modality import Combination, pair_name
-from matbind.model import Model, counts_of
+from matbind.model import counts_of
+from matbind.provenance import PROVENANCE, training_record
 from matbind.settings import Settings
 
-WEIGHTS, SETTINGS, HISTORY, TRAINED, EMBEDDINGS, DONE = (
+WEIGHTS, SETTINGS, HISTORY, TRAINED, DONE = (
     "model.safetensors",
     "settings.json",
     "history.json",
     "trained.json",
-    "test_embeddings.npz",
     "done.json",
 )
-VIEWS = 2
 _CODE = (
     "ablation.py",
     "distributed.py",
+    "embeddings.py",
     "featurize.py",
     "loss.py",
     "model.py",
@@ -51,9 +58,7 @@ _CODE = (
     "features",
     "evaluation/retrieval.py",
 )
-_NOT_TRAINED_ON = {"ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
-
-Embeddings = dict[str, npt.NDArray[np.float32]]
+_NOT_TRAINED_ON = {"tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
 
 
 def train_and_evaluate(
@@ -106,7 +111,7 @@ def train_and_evaluate(
         "combination": combination.name,
         "hub": combination.hub,
         "run_id": None,
-        **evaluate(settings, combination, read_embeddings(home / EMBEDDINGS)),
+        **evaluate(settings, combination, read_test_embeddings(home)),
         **read_json(home / TRAINED),
     }
     write_json(result, found)
@@ -154,7 +159,7 @@ def _evaluation_of(settings: Settings) -> dict[str, Any]:
 
 
 def _is_trained(home: Path, mark: str) -> bool:
-    files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, EMBEDDINGS)
+    files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, TEST_EMBEDDINGS, ALL_EMBEDDINGS)
     return all((home / name).exists() for name in files) and bool(read_json(home / TRAINED)["fingerprint"] == mark)
 
 
@@ -186,9 +191,10 @@ def _train(  # noqa: PLR0917
     progress = trainer.progress
     with written_whole(home / WEIGHTS) as path:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
-    _write_embeddings(home / EMBEDDINGS, combination, trainer, model, features)
+    write_embeddings(home, combination, trainer=trainer, model=model, features=features)
     write_json(home / SETTINGS, settings.model_dump(mode="json", by_alias=True))
     write_json(home / HISTORY, progress.history)
+    write_json(home / PROVENANCE, training_record())
     trained = {
         "fingerprint": read_json(home / "started.json")["fingerprint"],
         "best_epoch": progress.best_epoch,
@@ -199,35 +205,6 @@ def _train(  # noqa: PLR0917
     }
     write_json(home / TRAINED, trained)
     (home / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _write_embeddings(path: Path, combination: Combination, trainer: Any, model: Model, features: Path) -> None:
-    """Embed the test split once: all that evaluation, search and analysis start from."""
-    index = read_split(features, "test")
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for name in combination.modalities:
-        rows = np.flatnonzero(trainer.stores[name].present[index])
-        seeds = [None, *range(VIEWS)] if combination.is_single else [None]
-        for seed in seeds:
-            found = trainer.embed_split(model, name, index[rows], view_seed=seed)
-            arrays[name if seed is None else f"{name}.view{seed}"] = full = np.full(
-                (len(index), found.shape[1]), np.nan, dtype=np.float32
-            )
-            full[rows] = found
-    ids = pl.read_parquet(features / "index.parquet", columns=["material_id"])["material_id"].to_numpy()[index]
-    with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{"material_id": ids.astype(str), **arrays})
-
-
-def read_embeddings(path: Path) -> Embeddings:
-    """Read the test embeddings of a trained combination.
-
-    Returns:
-        By modality, shape (n_test, projection_dim), NaN where a material lacks it; a single has besides them
-        two augmented views of itself, `<modality>.view0` and `.view1`.
-    """
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files if name != "material_id"}
 
 
 def evaluate(settings: Settings, combination: Combination, embeddings: Embeddings) -> dict[str, Any]:

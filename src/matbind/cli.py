@@ -47,8 +47,9 @@ def settings(params: Params = PARAMS, preset: Preset = None) -> None:
     The preset is laid over the rest of the file.
     """
     from matbind.settings import load
+    from matbind.tuning_space import apply_tuned
 
-    flat = load(params, preset=preset).flat()
+    flat = apply_tuned(load(params, preset=preset)).flat()
     _print_table([], [[key, value] for key, value in flat.items()])
 
 
@@ -77,8 +78,9 @@ def model(params: Params = PARAMS, preset: Preset = None) -> None:
     """
     from matbind.model import parameter_counts
     from matbind.settings import load
+    from matbind.tuning_space import apply_tuned
 
-    counts = parameter_counts(load(params, preset=preset))
+    counts = parameter_counts(apply_tuned(load(params, preset=preset)))
     rows = [[part, f"{count:,}"] for part, count in [*counts.items(), ("total", sum(counts.values()))]]
     _print_table(["part", "parameters"], rows, right={1})
 
@@ -105,8 +107,9 @@ def train(
         end_with_parent()
     from matbind.modality import parse_combination
     from matbind.settings import load
+    from matbind.tuning_space import apply_tuned
 
-    own = load(params, preset=preset)
+    own = apply_tuned(load(params, preset=preset))
     try:
         chosen = parse_combination(combination, own.hub_order)
     except ValueError as error:
@@ -168,7 +171,27 @@ def _train_tracked(own: Any, chosen: Any) -> None:
     path = METRICS / f"{chosen.name}.json"
     write_json(path, found)
     tracker.complete_curves(run_id, read_json(MODELS / chosen.name / "history.json"))
-    tracker.finish_combination(run_id, found, [path, MODELS / chosen.name / "settings.json"])
+    files = [path, *(MODELS / chosen.name / name for name in ("settings.json", "provenance.json"))]
+    tracker.finish_combination(run_id, found, files)
+
+
+@app.command()
+def provenance(
+    model: Annotated[str, typer.Argument(help="A combination in models/, or a registered NAME@ALIAS or NAME/VERSION.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    checkout: Annotated[bool, typer.Option("--checkout", help="The shell commands that make the model again.")] = False,
+) -> None:
+    """Print what a model was made from: data, code, settings, stages, environment."""
+    from matbind import lineage
+
+    found = lineage.lineage_of(model)
+    if checkout:
+        sys.stdout.write(lineage.rebuild_script(found, interpreter=sys.executable))
+    elif as_json:
+        _say(json.dumps(found.as_dict(), indent=1))
+    else:
+        _print_table([], lineage.rows(found))
 
 
 @app.command()

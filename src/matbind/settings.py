@@ -19,6 +19,7 @@ from matbind import modality
 from matbind.complete_settings import CompleteSettings
 from matbind.errors import UserError
 from matbind.strict import AngleRange, PositiveRange, StrictModel
+from matbind.tuning_settings import TuneSettings
 
 PARAMS_FILE = Path("params.yaml")
 _PARTS = {"features": "features", "views": "views", "encoder": "encoders"}
@@ -136,6 +137,7 @@ class Settings(StrictModel):
     deformation: DeformationSettings
     model: ModelSettings
     training: TrainingSettings
+    tune: TuneSettings
     ablate: AblateSettings
     evaluation: EvaluationSettings
 

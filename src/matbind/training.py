@@ -236,13 +236,21 @@ class Trainer:
         return {key: tensor.to(self.device, non_blocking=True) for key, tensor in view.items()}
 
     def embed_split(
-        self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None
+        self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None, exact: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim)."""
+        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim).
+
+        Args:
+            model: that embeds.
+            name: of the modality.
+            index: positions in the store.
+            view_seed: of the augmentation.
+            exact: in single precision, whatever the training computes in.
+        """
         model.eval()
         rng = None if view_seed is None else np.random.default_rng([self.settings.seed, VIEW_SEED, view_seed])
         own, parts = self.settings.deformation, []
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), nullcontext() if exact else self.autocast():
             for start in range(0, len(index), EVALUATION_BATCH):
                 batch = index[start : start + EVALUATION_BATCH]
                 strain = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
@@ -231,9 +232,9 @@ def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> 
 @pytest.mark.parametrize(
     ("pattern", "replacement", "stale"),
     [
-        (r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", {"ablate", "compare"}),
-        (r" temperature: \S+", " temperature: 0.123", {"ablate"}),
-        (r"max_tokens: 128", "max_tokens: 99", {"featurize", "ablate"}),
+        (r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", {"tune", "ablate", "compare"}),
+        (r" temperature: \S+", " temperature: 0.123", {"tune", "ablate"}),
+        (r"max_tokens: 128", "max_tokens: 99", {"featurize", "tune", "ablate"}),
         (r"workers: \d+", "workers: 7", set()),
         (r"(small:\s+prepare: \{limit:) \w+", r"\1 4001", set()),  # a preset that is not in use
     ],
@@ -313,6 +314,22 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     history = json.loads((tmp_path / "models/text/history.json").read_text())
     curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(found["run_id"], "loss")
     assert sorted(point.step for point in curve) == [int(figures["epoch"]) for figures in history]
+
+
+def test_a_model_is_made_again_from_its_record(project: Project) -> None:
+    script = project.run(sys.executable, "-m", "matbind.cli", "provenance", "dos", "--checkout")
+    assert script.returncode == 0, script.stderr
+
+    done = project.run("sh", "-c", script.stdout)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (again,) = project.root.parent.glob("matbind-*")
+    metrics = [json.loads((root / "metrics/combinations/dos.json").read_text()) for root in (project.root, again)]
+    assert metrics[0]["pairs"] == metrics[1]["pairs"]
+    assert filecmp.cmp(
+        project.root / "models/dos/model.safetensors", again / "models/dos/model.safetensors", shallow=False
+    )
+    assert project.run("git", "worktree", "remove", "--force", str(again)).returncode == 0
 
 
 def test_metrics_are_shown_by_dvc(project: Project) -> None:

@@ -18,10 +18,15 @@ CROSS_CUTTING = {
     "errors",
     "files",
     "lifeline",
+    "lineage",
+    "mlflow_runs",
+    "mlflow_store",
     "parallel",
     "provenance",
+    "run_figures",
     "run_record",
     "settings",
+    "system_metrics",
     "tracking",
 }
 ENTRY_POINTS = {
@@ -29,8 +34,13 @@ ENTRY_POINTS = {
     "prepare": ["prepare"],
     "validate": ["validation/stage"],
     "featurize": ["featurize", "features/*"],
-    "ablate": ["ablation", "encoders/*", "views/*"],  # the last two are found by the name of the modality
+    "tune": [
+        *("tuning", "tuning_choice", "tuning_plots", "tuning_report", "tuning_space", "tuning_trial"),
+        *("encoders/*", "views/*"),
+    ],
+    "ablate": ["ablation", "tuning_space", "encoders/*", "views/*"],  # the last two are found by a modality's name
     "compare": ["compare"],
+    "register": ["registry_stage", "serving/mlflow_model", "serving/queries/*", "encoders/*", "views/*", "features/*"],
 }
 PRESET = "small"
 
@@ -98,9 +108,15 @@ def _imported(package: Path, entry_points: list[Path]) -> set[Path]:
         if path in found or name in CROSS_CUTTING or path.name == "__init__.py":
             continue
         found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_without_imports_for_types(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "matbind":
                 home = package.joinpath(*str(node.module).split(".")[1:])
                 candidates = [home / alias.name for alias in node.names] if home.is_dir() else [home]
                 waiting += [c.with_suffix(".py") for c in candidates if c.with_suffix(".py").exists()]
     return found
+
+
+def _without_imports_for_types(path: Path) -> ast.Module:
+    module = ast.parse(path.read_text())
+    module.body = [each for each in module.body if not (isinstance(each, ast.If) and "TYPE_CHECKING" in ast.dump(each))]
+    return module

@@ -1,0 +1,237 @@
+"""The experiment: fetch the data, run what is stale, share the results, tell what came out. Once, or by a schedule.
+
+    python -m pipelines.experiment
+    python -m pipelines.experiment --set training.epochs=20 --name longer
+    python -m pipelines.experiment serve --cron "0 3 * * *"
+
+This is no stage of DVC: it is what runs DVC, which runs the stages.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.schedules import Cron, Schedule
+
+from matbind.errors import UserError
+from matbind.files import SUMMARIES, read_json
+from pipelines import summary
+from pipelines.dvc import run_dvc
+from pipelines.server import api_server
+from pipelines.stage import USER_ERROR, StageError, reporter, run
+
+POINTER = "data.dvc"
+DEPLOYMENT = "scheduled"
+RETRY_SECONDS = 5.0
+_NO_REMOTE = re.compile(r"no remote|remote '[^']*' (doesn't|does not) exist|config file error", re.IGNORECASE)
+_CHANGE = re.compile(r"[\w.]+=.*")
+
+
+def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), UserError)
+
+
+@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+def pull() -> None:
+    """Fetch the data that data.dvc names.
+
+    Raises:
+        UserError: if no remote is configured.
+        StageError: if the remote does not deliver.
+    """
+    done = run_dvc("pull", POINTER, report=_listener("pull"))
+    if not done.succeeded:
+        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
+        raise kind(f"{POINTER}: the data cannot be pulled: {done.told()}")
+
+
+@task(retries=1, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+def reproduce(changes: list[str], name: str | None) -> None:
+    """Run the stages that are stale; a second try goes on where the first one stopped.
+
+    Raises:
+        UserError: if a stage found a mistake of the user's.
+        StageError: if a stage failed otherwise.
+    """
+    as_experiment = [*(["--name", name] if name else []), *(part for each in changes for part in ("--set-param", each))]
+    command = ["exp", "run", *as_experiment] if as_experiment else ["repro"]
+    done = run_dvc(*command, report=_listener("dvc"))
+    if done.succeeded:
+        return
+    if done.stage is None or done.stage_code is None:
+        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
+        raise kind(f"dvc {command[0]} failed: {done.told()}")
+    kind = UserError if done.is_users_mistake else StageError
+    raise kind(f"stage {done.stage} failed with exit code {done.stage_code}: {done.told(own=True)}")
+
+
+@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+def push(remote: str) -> None:
+    """Share the results by a remote.
+
+    Raises:
+        UserError: if there is no such remote.
+        StageError: if it does not take them.
+    """
+    done = run_dvc("push", "--remote", remote, report=_listener("push"))
+    if not done.succeeded:
+        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
+        raise kind(f"the results cannot be pushed to {remote}: {done.told()}")
+
+
+@task(cache_policy=NO_CACHE)
+def summarise() -> None:
+    """Show recall, runs and report among the artifacts of this flow."""
+    summary.publish()
+
+
+@flow(name="experiment", persist_result=False)
+def experiment(
+    changes: list[str] | None = None,
+    name: str | None = None,
+    push_to: str | None = None,
+    pull_data: bool = True,  # noqa: FBT001, FBT002  # a parameter on Prefect's page
+) -> None:
+    """Fetch the data, run what is stale, share the results, tell what came out.
+
+    Args:
+        changes: settings changed for this run, such as "training.epochs=20"; makes it a DVC experiment.
+        name: of the DVC experiment; DVC draws one by default.
+        push_to: the DVC remote that the results are pushed to; by default they stay here.
+        pull_data: whether to fetch the data first.
+
+    Raises:
+        UserError: if a change is not written as key=value, or a step met a mistake of the user's.
+        StageError: if a step failed otherwise.
+    """
+    report = reporter("experiment")
+    for change in changes or []:
+        if not _CHANGE.fullmatch(change):
+            raise UserError(f"--set {change}: found no key and value, expected such as training.epochs=20")
+    if pull_data:
+        outcome = pull(return_state=True).result(raise_on_failure=False)
+        if isinstance(outcome, (UserError, StageError)):
+            if not _data_are_here():
+                raise outcome
+            report(f"{outcome}; going on with the data that are here")
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    reproduce(changes or [], name)
+    if push_to:
+        push(push_to)
+    summarise()
+    for path in sorted(SUMMARIES.glob("*.json")):
+        means = ", ".join(f"{key} {value:.3f}" for key, value in read_json(path).items() if "_at_1." in key)
+        report(f"{path.stem}: {means}")
+    report(f"runs: {summary.mlflow_link()}; report: {summary.report_file() or 'none'}")
+
+
+def _data_are_here() -> bool:
+    data = Path("data")
+    return data.is_dir() and any(data.glob("*.parquet"))
+
+
+def _listener(name: str) -> Callable[[str], None]:
+    """Prints lines as they come and sends them to the page of the task that runs."""
+    page = logging.getLogger("prefect.task_runs")
+    page.setLevel(logging.INFO)
+    page.propagate = False  # to the terminal they go once
+    log, report = get_run_logger(), reporter(name)
+
+    def listen(line: str) -> None:
+        report(line)
+        log.info(line)
+
+    return listen
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; makes a DVC experiment.")
+]
+Name = Annotated[str | None, typer.Option("--name", help="Name of the DVC experiment.")]
+PushTo = Annotated[str | None, typer.Option("--push", metavar="REMOTE", help="Push the results to this DVC remote.")]
+Pull = Annotated[bool, typer.Option("--pull/--no-pull", help="Fetch the data first.")]
+
+
+@app.callback(invoke_without_command=True)
+def once(
+    context: typer.Context, changes: Changes = None, name: Name = None, push_to: PushTo = None, *, pull: Pull = True
+) -> None:
+    """Fetch the data, run what is stale, share the results, tell what came out."""
+    if context.invoked_subcommand is None:
+        run(lambda _params: experiment(changes, name, push_to, pull))
+
+
+@app.command()
+def serve(
+    cron: Annotated[str, typer.Option(help="When to run: minute, hour, day of month, month, day of week.")],
+    timezone: Annotated[str, typer.Option(help="Of the schedule, such as Europe/Berlin.")] = "UTC",
+    changes: Changes = None,
+    push_to: PushTo = None,
+    *,
+    pull: Pull = True,
+) -> None:
+    """Stay and run the experiment by a schedule, one run at a time; Ctrl-C ends it."""
+    try:
+        schedule = Cron(cron, timezone=timezone)
+        _check(cron, timezone)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"--cron {cron!r} --timezone {timezone}: no schedule ({reason}), expected such as '0 3 * * *'"
+        ) from error
+    parameters = {"changes": changes, "push_to": push_to, "pull_data": pull}
+    with api_server(schedules=True):
+        reporter("experiment")(f"serving by the schedule {cron} ({timezone}); Ctrl-C ends it")
+        _serve(schedule, parameters)
+
+
+def _serve(schedule: Schedule, parameters: dict[str, Any]) -> None:
+    """Wait for runs and start them; those that were due while nobody served are not made up for."""
+    import asyncio
+
+    from prefect import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.runner import Runner
+
+    class OneByOne(Runner):
+        def handle_sigterm(self, *_: Any, **__: Any) -> None:
+            """End as by Ctrl-C: Prefect's own way leaves a coroutine that nobody waits for."""
+            raise KeyboardInterrupt
+
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+        client.delete_deployment(client.read_deployment_by_name(f"{experiment.name}/{DEPLOYMENT}").id)
+    runner = OneByOne(name=experiment.name, limit=1)
+    runner.add_flow(experiment, name=DEPLOYMENT, schedule=schedule, parameters=parameters, paused=False)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(runner.start())
+
+
+def _check(cron: str, timezone: str) -> None:
+    """Let Prefect's server-side rules see the schedule before a server is asked."""
+    from prefect.client.schemas.schedules import CronSchedule
+
+    CronSchedule(cron=cron, timezone=timezone)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
+    try:
+        app(prog_name="python -m pipelines.experiment")
+    except UserError as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What an experiment found, as rows and links for the pages of Prefect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matbind.files import METRICS, REPORTS, SUMMARIES, read_json
+from matbind.mlflow_runs import PARENT
+from matbind.mlflow_store import connect, tracking_uri
+from matbind.modality import all_combinations
+
+LOCAL_PAGE = "http://127.0.0.1:5000"  # where `matbind ui` serves the runs of a project without a tracking server
+REPORT_FILES = ("index.html", "comparison.md")
+
+
+def recall_rows(summaries: Path = SUMMARIES) -> list[dict[str, Any]]:
+    """Means of recall by combination, in the order of the comparison; empty where there is no such pair."""
+    rows = []
+    for combination in all_combinations():
+        path = summaries / f"{combination.name}.json"
+        if path.exists():
+            means = {key: round(value, 4) for key, value in read_json(path).items()}
+            rows.append({"combination": combination.name, **means})
+    columns = dict.fromkeys(key for row in rows for key in row)
+    return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+def mlflow_link(metrics: Path = METRICS) -> str:
+    """The page of the ablation these metrics belong to, or of all runs if the store does not tell it."""
+    uri = tracking_uri()
+    base = uri.rstrip("/") if uri.startswith("http") else LOCAL_PAGE
+    ids = [found["run_id"] for path in sorted(metrics.glob("*.json")) if (found := read_json(path)).get("run_id")]
+    try:
+        client, experiment = connect()
+        parents = [client.get_run(run_id).data.tags.get(PARENT) for run_id in ids[:1]]
+    except Exception:  # noqa: BLE001  # a link is no reason to fail
+        return base
+    page = f"{base}/#/experiments/{experiment}"
+    return f"{page}/runs/{parents[0]}" if parents and parents[0] else page
+
+
+def report_file(reports: Path = REPORTS) -> Path | None:
+    """The page a reader begins with, None if there is no report."""
+    return next((path for name in REPORT_FILES if (path := reports / name).exists()), None)
+
+
+def publish() -> None:
+    """Show the summary among the artifacts of the flow that runs."""
+    from prefect.artifacts import create_link_artifact, create_table_artifact
+
+    rows = recall_rows()
+    if rows:
+        create_table_artifact(rows, key="recall", description="Means of recall on the test split by kind of pair")
+    create_link_artifact(mlflow_link(), key="mlflow", link_text="Runs in MLflow")
+    report = report_file()
+    if report is not None:
+        create_link_artifact(report.resolve().as_uri(), key="report", link_text=f"Report ({report})")

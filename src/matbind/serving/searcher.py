@@ -1,0 +1,271 @@
+"""Answers queries: any modality of a combination in, its embedding and the nearest materials out."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind import modality
+from matbind.errors import UserError
+from matbind.files import read_json
+from matbind.modality import Combination
+from matbind.records import Material
+from matbind.serving.carried import code_digest
+from matbind.serving.confidence import Confidence, evidence_of
+from matbind.serving.embedder import Embedder
+from matbind.serving.gallery import Gallery
+from matbind.settings import ModalitySettings, ModelSettings, PatternSettings, PrepareSettings, Settings
+
+MODEL, SETTINGS, WEIGHTS, CONFIDENCE, CHECKPOINT = (
+    "model.json",
+    "settings.json",
+    "model.safetensors",
+    "confidence.json",
+    "checkpoint",
+)
+FORMAT = 1
+MOST_NEAREST = 1000
+Wanted = Literal["nearest", "embedding", "both"]
+WANTED: tuple[Wanted, ...] = ("nearest", "embedding", "both")
+FIELDS = ("nearest", "embedding", "probability", "confident", "message", "error")
+
+Answer = dict[str, Any]
+
+
+def columns() -> dict[str, str]:
+    """What a query may hold, each with what is expected there: ``cif``, ``pxrd`` and the like."""
+    return {column: text for name in modality.MODALITIES for column, text in _reader(name).COLUMNS.items()}
+
+
+def example_of(name: str) -> dict[str, str]:
+    """A small query of one modality, by column."""
+    return dict(_reader(name).EXAMPLE)
+
+
+def query_material(column: str, value: str, settings: Settings) -> Material:
+    """One filled column of a query as a material.
+
+    Raises:
+        ValueError: if the column is unknown or its value cannot be read.
+    """
+    for name in modality.MODALITIES:
+        if column in _reader(name).COLUMNS:
+            found: Material = _reader(name).read(column, value, settings)
+            return found
+    raise ValueError(f"{column!r} is no column of a query, expected one of {', '.join(columns())}")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a query is answered.
+
+    Attributes:
+        k: length of the list.
+        key: modality whose gallery is searched; empty for the model's own default.
+        wanted: the nearest materials, the embedding, or both.
+        contains: elements that have to be in an answer.
+        only: elements of which an answer may hold no other.
+        without: elements that must not be in an answer.
+    """
+
+    k: int = 10
+    key: str = ""
+    wanted: Wanted = "nearest"
+    contains: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= MOST_NEAREST:
+            raise ValueError(f"k is {self.k}, expected 1 to {MOST_NEAREST}")
+        if self.wanted not in WANTED:
+            raise ValueError(f"return is {self.wanted!r}, expected one of {', '.join(WANTED)}")
+
+
+class Searcher:
+    """A trained combination with its gallery, read from the directory that a registered model carries."""
+
+    def __init__(self, directory: Path) -> None:
+        """Load the model.
+
+        Raises:
+            UserError: if the directory holds no model of this format.
+        """
+        from safetensors.torch import load_file
+
+        told = read_json(directory / MODEL)
+        if told.get("format") != FORMAT:
+            raise UserError(f"{directory / MODEL}: the format is {told.get('format')!r}, expected {FORMAT}")
+        self.combination = Combination(tuple(told["combination"].split("+")), told["hub"])
+        self.default_key: str = told["default_key"]
+        self.settings = read_settings(directory, self.combination.modalities)
+        metas = {name: _with_checkpoint(meta, directory) for name, meta in told["metas"].items()}
+        self.embedder = Embedder(self.settings, self.combination, metas, load_file(directory / WEIGHTS))
+        self.gallery = Gallery.read(directory)
+        found = read_json(directory / CONFIDENCE)
+        self.confidence = {pair: Confidence.from_dict(content) for pair, content in found.items()}
+        self.has_own_code = told["code_digest"] == code_digest()
+
+    def answer(self, record: Mapping[str, Any], options: Options | None = None) -> Answer:
+        """Answer one query; whatever is wrong with it is said in the answer, not raised.
+
+        Args:
+            record: text by column, see :func:`columns`; what is None, NaN or blank counts as not given. Several
+                modalities make one query, the normalised mean of their embeddings.
+            options: how to answer.
+
+        Returns:
+            ``nearest``: rank, material_id, formula, split and similarity of each; ``embedding``: a list of numbers;
+            ``probability`` that the first is right; whether that is ``confident``; a ``message`` about it; or
+            ``error``, one sentence. What was not asked for is None.
+        """
+        try:
+            return self.answer_materials(self._read(record), options)
+        except (UserError, ValueError) as error:
+            return dict.fromkeys(FIELDS) | {"error": str(error)}
+
+    def answer_materials(self, query: Mapping[str, Material], options: Options | None = None) -> Answer:
+        """Answer one query that has been read already.
+
+        Args:
+            query: by modality, a material of which that modality is looked at.
+            options: how to answer.
+
+        Returns:
+            As :meth:`answer`.
+
+        Raises:
+            ValueError: if there is nothing to embed, something cannot be embedded, or no material passes the filter.
+        """
+        own = options or Options()
+        embedding = self.embed(query)
+        answer: Answer = dict.fromkeys(FIELDS)
+        if own.wanted != "nearest":
+            answer["embedding"] = [float(value) for value in embedding]
+        if own.wanted != "embedding":
+            answer |= self._nearest([name for name in modality.MODALITIES if name in query], embedding, own)
+        return answer
+
+    def embed(self, query: Mapping[str, Material]) -> npt.NDArray[np.float32]:
+        """The unit vector of a query, shape (projection_dim,): of several modalities the normalised mean.
+
+        Raises:
+            ValueError: if there is nothing to embed, or something that cannot be.
+        """
+        parts = []
+        for name, material in query.items():
+            self._require(name)
+            try:
+                parts.append(self.embedder.embed_materials(name, [material])[0])
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        mean = np.mean(parts, axis=0)
+        length = float(np.linalg.norm(mean))
+        if not (math.isfinite(length) and length > 0):
+            raise ValueError(f"{', '.join(query)}: the embedding is not finite or has no direction")
+        return np.asarray(mean / length, dtype=np.float32)
+
+    def _require(self, name: str) -> None:
+        if name not in self.combination.modalities:
+            known = ", ".join(self.combination.modalities)
+            raise ValueError(f"{name}: this model knows {known} and cannot embed a {name}")
+
+    def _read(self, record: Mapping[str, Any]) -> dict[str, Material]:
+        found = {}
+        for name, (column, value) in self._given(record).items():
+            self._require(name)
+            try:
+                found[name] = query_material(column, value, self.settings)
+            except ValueError as error:
+                raise ValueError(f"{column}: {error}") from error
+        return found
+
+    def _given(self, record: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        """The filled columns by modality, in the modalities' order."""
+        filled: dict[str, tuple[str, str]] = {}
+        for name in modality.MODALITIES:
+            for column in _reader(name).COLUMNS:
+                value = record.get(column)
+                if value is None or value != value or (isinstance(value, str) and not value.strip()):  # noqa: PLR0124  NaN
+                    continue
+                if not isinstance(value, str):
+                    raise ValueError(f"{column} is of type {type(value).__name__}, expected text")  # noqa: TRY004
+                if name in filled:
+                    raise ValueError(f"{filled[name][0]} and {column} both give a {name}, expected one of them")
+                filled[name] = (column, value)
+        if not filled:
+            known = [c for name in self.combination.modalities for c in _reader(name).COLUMNS]
+            raise ValueError(f"the query is empty, expected at least one of {', '.join(known)}")
+        return filled
+
+    def _nearest(self, names: Sequence[str], query: npt.NDArray[np.float32], options: Options) -> Answer:
+        key = options.key or self.default_key
+        if key not in self.gallery.keys:
+            raise ValueError(f"key is {key!r}, expected one of {', '.join(self.gallery.keys)}")
+        keys = self.gallery.keys[key]
+        if options.contains or options.only or options.without:
+            passes = self.gallery.allowed(contains=options.contains, only=options.only, without=options.without)
+            allowed = passes[keys.rows]
+        else:
+            allowed = np.ones(len(keys.rows), dtype=bool)
+        if not allowed.any():
+            raise ValueError("no material of the gallery passes the element filter")
+        similarity = np.where(allowed, keys.vectors @ query, -np.inf)
+        order = np.argsort(-similarity, kind="stable")[: min(options.k, int(allowed.sum()))]
+        confidence = self.confidence[f"{'+'.join(names)}->{key}"]
+        probability = float(confidence.probability(evidence_of(similarity[None]))[0])
+        confident = confidence.is_confident(probability)
+        nearest = [
+            {"rank": rank, **self.gallery.describe(int(keys.rows[i])), "similarity": float(similarity[i])}
+            for rank, i in enumerate(order, start=1)
+        ]
+        likely = f"in about {100 * probability:.0f} of 100 such queries the first answer is right"
+        return {
+            "nearest": nearest,
+            "probability": probability,
+            "confident": confident,
+            "message": likely if confident else f"no confident match: {likely}",
+        }
+
+
+def read_settings(directory: Path, names: Iterable[str]) -> Settings:
+    """The part of its settings that a trained model needs, from its directory.
+
+    The rest is left out: sections of other stages may have changed since, and nothing here depends on them.
+
+    Args:
+        directory: holds settings.json, and the checkpoint of a language model if there is one.
+        names: the modalities.
+    """
+    raw = read_json(directory / SETTINGS)
+    blocks = {}
+    for name in names:
+        block = raw["modalities"][name]
+        block["features"] = _with_checkpoint(block["features"], directory)
+        parts = {"features": "features", "views": "views", "encoder": "encoders"}
+        models = {part: importlib.import_module(f"matbind.{home}.{name}").Settings for part, home in parts.items()}
+        blocks[name] = ModalitySettings(**{part: own.model_validate(block[part]) for part, own in models.items()})
+    grid: dict[str, Any] = {"pxrd": PatternSettings.model_validate(raw["prepare"]["pxrd"])}
+    used: dict[str, Any] = {
+        "modalities": blocks,
+        "model": ModelSettings.model_validate(raw["model"]),
+        "prepare": PrepareSettings.model_construct(**grid),
+    }
+    return Settings.model_construct(**used)
+
+
+def _with_checkpoint(block: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """The same, with the checkpoint of a language model taken from the directory of the model if it is there."""
+    own = directory / CHECKPOINT
+    return {**block, "checkpoint": str(own)} if block.get("checkpoint") and own.exists() else dict(block)
+
+
+def _reader(name: str) -> Any:
+    return importlib.import_module(f"matbind.serving.queries.{name}")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matbind.errors import UserError
+from matbind.modality import parse_combination
+from matbind.serving import bundle as bundles
+from matbind.serving.bundle import Bundle, bundle_digest, default_key, test_set_digest, write_bundle
+from matbind.serving.gallery import Gallery
+from matbind.serving.searcher import CONFIDENCE, MODEL, Searcher, read_settings
+from tests.factories import needs_sample, real_features
+from tests.serving.trained import EVERYTHING, bundle, searcher, trained
+
+pytestmark = needs_sample
+test_set_digest.__test__ = False  # its name is that of the split, it is no test
+
+
+def digest(**changes: Path) -> str:
+    return bundle_digest(
+        trained().combination, **({"home": trained().directory, "features": real_features()} | changes)
+    )
+
+
+def test_the_gallery_holds_all_materials_as_the_evaluation_embedded_them() -> None:
+    gallery = Gallery.read(bundle())
+    split = gallery.materials["split"].to_numpy()
+    test = np.flatnonzero(split == "test")
+
+    assert set(split) == {"train", "validation", "test"}
+    for name, stored in trained().test_embeddings.items():
+        keys = gallery.keys[name]
+        held = np.isfinite(stored).all(axis=1)
+        ours = keys.vectors[np.searchsorted(keys.rows, test[held])]
+        np.testing.assert_allclose(ours, stored[held], atol=1e-3)
+
+
+def test_every_question_is_calibrated() -> None:
+    found = json.loads((bundle() / CONFIDENCE).read_text())
+
+    assert len(found) == 15 * 4
+    assert {"pxrd->crystal", "dos+pxrd+text->crystal", "crystal->crystal"} <= set(found)
+
+
+def test_it_counts_what_the_gallery_holds() -> None:
+    found = Bundle.read(bundle() / MODEL, bundle() / CONFIDENCE).counts
+    index = pl.read_parquet(real_features() / "index.parquet")
+
+    assert {side: n["crystal"] for side, n in found.items()} == dict(index["split"].value_counts().iter_rows())
+
+
+def test_the_digest_of_the_same_model_is_the_same() -> None:
+    assert digest() == digest()
+
+
+@pytest.mark.parametrize("part", ["settings.json", "model.safetensors"])
+def test_another_part_of_the_model_is_another_digest(part: str, tmp_path: Path) -> None:
+    home = shutil.copytree(trained().directory, tmp_path / "model")
+    if part.endswith(".json"):
+        (home / part).write_text((home / part).read_text().replace('"projection_dim": 128', '"projection_dim": 64'))
+    else:
+        (home / part).write_bytes((home / part).read_bytes()[:-1] + b"\x01")
+
+    assert digest(home=home) != digest()
+
+
+def test_other_code_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest()
+    monkeypatch.setattr(bundles, "code_digest", lambda: "other")
+
+    assert digest() != before
+
+
+def test_a_model_without_weights_is_said(tmp_path: Path) -> None:
+    home = shutil.copytree(trained().directory, tmp_path / "model")
+    (home / "settings.json").unlink()
+
+    with pytest.raises(UserError, match=r"settings\.json: the file does not exist"):
+        digest(home=home)
+
+
+def test_the_test_set_is_known_by_its_materials(tmp_path: Path) -> None:
+    index = pl.read_parquet(real_features() / "index.parquet")
+    index.reverse().write_parquet(tmp_path / "index.parquet")
+    same = test_set_digest(tmp_path)
+    index.with_columns(split=pl.lit("test")).write_parquet(tmp_path / "index.parquet")
+
+    assert same == test_set_digest(real_features())
+    assert test_set_digest(tmp_path) != same
+
+
+@pytest.mark.parametrize(("name", "key"), [("crystal+dos", "crystal"), ("dos+text", "text"), ("dos", "dos")])
+def test_crystals_are_searched_or_the_hub(name: str, key: str) -> None:
+    assert default_key(parse_combination(name)) == key
+
+
+def test_the_path_of_the_data_stays_at_home() -> None:
+    assert json.loads((bundle() / "settings.json").read_text())["prepare"]["data"] == "data"
+
+
+def test_settings_of_other_stages_may_have_changed_since(tmp_path: Path) -> None:
+    home = shutil.copytree(bundle(), tmp_path / "bundle")
+    settings = json.loads((home / "settings.json").read_text())
+    del settings["evaluation"]
+    (home / "settings.json").write_text(json.dumps(settings | {"new": {"stage": 1}}))
+
+    assert read_settings(home, ["pxrd"]).modalities.keys() == {"pxrd"}
+
+
+def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
+    home = shutil.copytree(bundle(), tmp_path / "bundle")
+    told = json.loads((home / "model.json").read_text())
+    (home / "model.json").write_text(json.dumps(told | {"format": 7}))
+
+    with pytest.raises(UserError, match=r"model\.json: the format is 7, expected 1"):
+        Searcher(home)
+
+
+def test_materials_of_any_size_come_out_in_their_order() -> None:
+    own = searcher(EVERYTHING).embedder
+    index = np.arange(9)[::-1].copy()
+    from matbind.features.store import Store
+
+    store = Store(real_features() / "text")
+
+    found = own.embed_store("text", store, index)
+
+    one_by_one = np.concatenate([own.embed_store("text", store, index[i : i + 1]) for i in range(9)])
+    np.testing.assert_allclose(found, one_by_one, atol=1e-5)
+
+
+def test_a_language_model_is_carried_without_pickle(tmp_path: Path) -> None:
+    checkpoint = _tiny_bert(tmp_path / "checkpoint")
+    out = tmp_path / "out"
+    out.mkdir()
+
+    bundles._carry_checkpoint({"text": {"checkpoint": str(checkpoint)}}, out)
+
+    suffixes = {path.suffix for path in (out / "checkpoint").iterdir()}
+    assert ".safetensors" in suffixes
+    assert suffixes <= {".json", ".safetensors", ".txt"}
+
+
+def _tiny_bert(directory: Path) -> Path:
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    directory.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "crystal"]
+    (directory / "vocab.txt").write_text("\n".join(words))
+    tokenizer: Any = BertTokenizerFast(vocab_file=str(directory / "vocab.txt"))
+    tokenizer.save_pretrained(directory)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(directory)
+    return directory
+
+
+def test_a_missing_store_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
+        write_bundle(trained().combination, home=trained().directory, features=tmp_path, out=tmp_path / "out")

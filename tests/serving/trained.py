@@ -1,0 +1,127 @@
+"""A model of seconds, and real materials as queries; shared by the tests of serving, registry and search."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matbind.ablation import train_and_evaluate
+from matbind.embeddings import read_test_embeddings
+from matbind.modality import Combination, parse_combination
+from matbind.records import Material, Records
+from matbind.serving.bundle import write_bundle
+from matbind.serving.searcher import Searcher
+from tests.factories import real_features, small_run
+
+EVERYTHING = "crystal+dos+pxrd+text"
+GRID_DEG = np.linspace(5.0, 90.0, 8501)  # of prepare.pxrd
+WAVELENGTH_ANGSTROM = 1.54184
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an ablation of one combination left behind; tests only read it."""
+
+    combination: Combination
+    home: Path
+    found: dict[str, Any]
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def metrics(self) -> Path:
+        return self.home / "metrics"
+
+    @property
+    def directory(self) -> Path:
+        return self.models / self.combination.name
+
+    @property
+    def test_embeddings(self) -> dict[str, np.ndarray]:
+        return read_test_embeddings(self.directory)
+
+
+def trained(name: str = EVERYTHING) -> Trained:
+    return _trained(name)
+
+
+@cache
+def _trained(name: str) -> Trained:
+    home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    own = small_run({"training.epochs": 1})
+    combination = parse_combination(name, own.hub_order)
+    where = {"models": home / "models", "metrics": home / "metrics"}
+    found = train_and_evaluate(own, combination, features=real_features(), **where)
+    return Trained(combination, home, found)
+
+
+def bundle(name: str = EVERYTHING) -> Path:
+    return _bundle(name)
+
+
+@cache
+def _bundle(name: str) -> Path:
+    own = trained(name)
+    out = own.home / "bundle"
+    write_bundle(own.combination, home=own.directory, features=real_features(), out=out)
+    return out
+
+
+def searcher(name: str = EVERYTHING) -> Searcher:
+    return _searcher(name)
+
+
+@cache
+def _searcher(name: str) -> Searcher:
+    return Searcher(bundle(name))
+
+
+@cache
+def test_materials() -> tuple[Material, ...]:
+    """The materials of the test split, in the order of the stored embeddings."""
+    return tuple(m for m in Records(real_features().parent / "records").materials() if m.split == "test")
+
+
+test_materials.__test__ = False  # its name is that of the split, it is no test
+
+
+def query(material: Material, name: str, column: str | None = None) -> dict[str, str]:
+    """One modality of a material as a user would give it."""
+    if name == "crystal":
+        column = column or "poscar"
+        return {column: material.structure.to_pymatgen().to(fmt=column)}
+    if name == "dos":
+        return {"dos": dos_json(material)}
+    if name == "pxrd":
+        return {"pxrd": pattern_json(material.pxrd.intensity)}
+    return {"text": material.text}
+
+
+def dos_json(material: Material, **changes: Any) -> str:
+    content = {
+        "energies_ev": material.dos.energies_ev.tolist(),
+        "densities": material.dos.densities.tolist(),
+        "efermi_ev": material.dos.efermi_ev,
+        "n_atoms": float(material.structure.occupancy.sum()),
+    }
+    return json.dumps(content | changes)
+
+
+def pattern_json(measured: np.ndarray, /, **changes: Any) -> str:
+    content = {
+        "two_theta_deg": GRID_DEG.tolist(),
+        "intensity": np.asarray(measured, dtype=float).tolist(),
+        "wavelength_angstrom": WAVELENGTH_ANGSTROM,
+    }
+    return json.dumps({key: value for key, value in (content | changes).items() if value is not None})
