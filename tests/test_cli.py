@@ -79,6 +79,16 @@ def test_an_unknown_combination_is_named(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 @pytest.mark.usefixtures("project")
+def test_a_promotion_that_says_not_where_to_ends_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(monkeypatch, "promote", "crystal+pxrd") == 2
+
+    expected = "matbind: --to is missing, expected one of staging, production, archived, or --rollback\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.usefixtures("project")
 def test_training_without_features_says_what_to_run_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from matbind.mlflow_runs import NOTE
 from matbind.modality import Combination, all_combinations, parse_combination
 from matbind.plots import learning_curves
 from matbind.provenance import dvc_md5
+from matbind.run_record import combination_params
 from matbind.settings import Settings
 from matbind.tracking import PARENT, Tracker, tracking_uri
 
@@ -135,7 +136,9 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     tracker.finish_combination(run_id, _found("crystal+dos+text"), [figure])
 
     run, client = runs()["crystal+dos+text"], MlflowClient(tracking_uri(root))
-    assert run.data.params == settings.flat()
+    own = {"combination": "crystal+dos+text", "hub": "crystal"}
+    own |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1"}
+    assert run.data.params == own | settings.flat()
     assert {
         key: run.data.tags[key] for key in ("hub", "spokes", "n_modalities", "data_md5", "preset", "git_dirty")
     } == {
@@ -346,7 +349,7 @@ def test_files_without_runs_are_backfilled_once(
     assert len(parents) == 1
     assert {found[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
     run = found["crystal+dos"]
-    assert run.data.params == settings.flat()
+    assert run.data.params == combination_params(parse_combination("crystal+dos")) | settings.flat()
     assert run.data.metrics["recall_at_1.dos_to_crystal"] == 0.5
     assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
     assert run.data.tags["data_md5"] == "old.dir"

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from matbind.cli_data import data
+from matbind.cli_models import add_to
+from matbind.cli_output import print_table, say
 from matbind.errors import UserError
 from matbind.files import FEATURES, METRICS, MODELS, read_json
 
@@ -25,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data, name="data")
+add_to(app)
 
 Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]
@@ -50,7 +53,7 @@ def settings(params: Params = PARAMS, preset: Preset = None) -> None:
     from matbind.tuning_space import apply_tuned
 
     flat = apply_tuned(load(params, preset=preset)).flat()
-    _print_table([], [[key, value] for key, value in flat.items()])
+    print_table([], [[key, value] for key, value in flat.items()])
 
 
 @app.command()
@@ -67,7 +70,7 @@ def combinations(params: Params = PARAMS, preset: Preset = None) -> None:
         kinds = (each.aligned_pairs(), each.emergent_pairs())
         pairs = [" ".join(f"{a}-{b}" for a, b in kind if a < b) or "-" for kind in kinds]
         rows.append([each.name, each.hub, " ".join(each.spokes) or "-", *pairs])
-    _print_table(["combination", "hub", "spokes", "aligned pairs", "emergent pairs"], rows)
+    print_table(["combination", "hub", "spokes", "aligned pairs", "emergent pairs"], rows)
 
 
 @app.command()
@@ -82,7 +85,7 @@ def model(params: Params = PARAMS, preset: Preset = None) -> None:
 
     counts = parameter_counts(apply_tuned(load(params, preset=preset)))
     rows = [[part, f"{count:,}"] for part, count in [*counts.items(), ("total", sum(counts.values()))]]
-    _print_table(["part", "parameters"], rows, right={1})
+    print_table(["part", "parameters"], rows, right={1})
 
 
 @app.command()
@@ -134,8 +137,8 @@ def _train_for_parent(own: Any, chosen: Any) -> None:
         features=FEATURES,
         models=MODELS,
         metrics=METRICS,
-        on_epoch=lambda figures: _say(json.dumps({"epoch": figures})),
-        report=lambda sentence: _say(json.dumps({"report": sentence})),
+        on_epoch=lambda figures: say(json.dumps({"epoch": figures})),
+        report=lambda sentence: say(json.dumps({"report": sentence})),
     )
 
 
@@ -157,13 +160,13 @@ def _train_tracked(own: Any, chosen: Any) -> None:
         Store(FEATURES / name)  # says what is missing before anything starts
     where: dict[str, Path] = {"features": FEATURES, "models": MODELS, "metrics": METRICS}
     if is_done(own, chosen, **where):
-        _say(f"{chosen.name}: already trained")
+        say(f"{chosen.name}: already trained")
         return
-    tracker = Tracker(warn=_say)
+    tracker = Tracker(warn=say)
     run_id = tracker.start_combination(None, own, chosen)
     on_epoch: Callable[[dict[str, float]], None] = lambda figures: tracker.log_epoch(run_id, figures)  # noqa: E731
     try:
-        found = train_and_evaluate(own, chosen, **where, on_epoch=on_epoch, report=_say)
+        found = train_and_evaluate(own, chosen, **where, on_epoch=on_epoch, report=say)
     except BaseException as error:
         tracker.fail(run_id, str(error) or type(error).__name__)
         raise
@@ -173,25 +176,6 @@ def _train_tracked(own: Any, chosen: Any) -> None:
     tracker.complete_curves(run_id, read_json(MODELS / chosen.name / "history.json"))
     files = [path, *(MODELS / chosen.name / name for name in ("settings.json", "provenance.json"))]
     tracker.finish_combination(run_id, found, files)
-
-
-@app.command()
-def provenance(
-    model: Annotated[str, typer.Argument(help="A combination in models/, or a registered NAME@ALIAS or NAME/VERSION.")],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
-    checkout: Annotated[bool, typer.Option("--checkout", help="The shell commands that make the model again.")] = False,
-) -> None:
-    """Print what a model was made from: data, code, settings, stages, environment."""
-    from matbind import lineage
-
-    found = lineage.lineage_of(model)
-    if checkout:
-        sys.stdout.write(lineage.rebuild_script(found, interpreter=sys.executable))
-    elif as_json:
-        _say(json.dumps(found.as_dict(), indent=1))
-    else:
-        _print_table([], lineage.rows(found))
 
 
 @app.command()
@@ -213,7 +197,7 @@ def status() -> None:
         rows.append([each.name, state, *("-" if recall is None else f"{recall:.3f}" for recall in recalls)])
         if "error" in found:
             rows[-1].append(str(found["error"]))
-    _print_table(["combination", "state", *KINDS], rows)
+    print_table(["combination", "state", *KINDS], rows)
 
 
 @app.command()
@@ -229,31 +213,18 @@ def ui(
 
     from matbind.tracking import Tracker, tracking_uri
 
-    tracker = Tracker(warn=_say)
+    tracker = Tracker(warn=say)
     added = tracker.backfill(MODELS, METRICS)
     if added:
-        _say(f"{added} runs added from files")
+        say(f"{added} runs added from files")
     uri = tracking_uri()
     if uri.startswith("http"):
-        _say(f"the runs are at {uri}")
+        say(f"the runs are at {uri}")
         return
-    _say(f"http://{host}:{port}, experiment matbind; Ctrl-C ends it")
+    say(f"http://{host}:{port}, experiment matbind; Ctrl-C ends it")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # noqa: S606
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _print_table(header: list[str], rows: list[list[str]], *, right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-    lines = [header, *rows] if header else rows
-    widths = [max(len(line[i]) if i < len(line) else 0 for line in lines) for i in range(max(map(len, lines)))]
-    for line in lines:
-        cells = [cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)]
-        _say("  ".join(cells).rstrip())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from matbind.cli_output import say
 from matbind.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -70,10 +71,10 @@ def materials_project(
         dos_endpoint=dos_endpoint,
         with_dos=not no_dos,
         retry_failed=retry_failed,
-        report=_say,
+        report=say,
     )
     if not found["complete"]:
-        _say(f"{found['counts']['failed']} values failed: {out / 'failed.parquet'}; --retry-failed asks for them again")
+        say(f"{found['counts']['failed']} values failed: {out / 'failed.parquet'}; --retry-failed asks for them again")
 
 
 @data.command()
@@ -105,9 +106,9 @@ def folder(
             wavelength=own.wavelength if wavelength is None else wavelength,
             workers=pool,
             retry_failed=retry_failed,
-            report=_say,
+            report=say,
         )
-    _say(f"{out}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    say(f"{out}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
 @data.command()
@@ -147,9 +148,9 @@ def _complete(which: str, directory: Path, workers: int, time_limit: float, *, r
             workers=pool,
             time_limit_s=time_limit,
             retry_failed=retry_failed,
-            report=_say,
+            report=say,
         )
-    _say(f"{directory}: {counts[which]} made, {counts[f'{which}_failed']} failed ({scratch / 'failed.parquet'})")
+    say(f"{directory}: {counts[which]} made, {counts[f'{which}_failed']} failed ({scratch / 'failed.parquet'})")
 
 
 def _listed(given: str | None) -> tuple[str, ...]:
@@ -162,8 +163,3 @@ def _listed(given: str | None) -> tuple[str, ...]:
             raise UserError(f"{path}: the file does not exist, expected one id a line")
         given = ",".join(path.read_text(encoding="utf-8").split())
     return tuple(part.strip() for part in given.split(",") if part.strip())
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

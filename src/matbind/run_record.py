@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matbind import modality
 from matbind.files import read_json
 from matbind.modality import Combination, metric_name
 
@@ -24,6 +25,12 @@ def combination_tags(combination: Combination) -> dict[str, str]:
         "spokes": ",".join(combination.spokes),
         "n_modalities": str(len(combination.modalities)),
     }
+
+
+def combination_params(combination: Combination) -> dict[str, str]:
+    """What a combination is, as parameters: MLflow's comparison draws recall against each modality, 0 or 1."""
+    held = {f"with_{name}": str(int(name in combination.modalities)) for name in modality.MODALITIES}
+    return {"combination": combination.name, "hub": combination.hub, **held}
 
 
 def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -17,7 +17,14 @@ from matbind.mlflow_runs import DVC_EXPERIMENT, PARENT, RESULT, Runs, experiment
 from matbind.mlflow_store import EXPERIMENT, reason_of, tracking_uri
 from matbind.modality import Combination, parse_combination
 from matbind.provenance import PROVENANCE, read_origin, workspace_mark
-from matbind.run_record import combination_tags, curve_point, lock_tags, result_digest, stored_settings
+from matbind.run_record import (
+    combination_params,
+    combination_tags,
+    curve_point,
+    lock_tags,
+    result_digest,
+    stored_settings,
+)
 from matbind.settings import Settings
 
 __all__ = ["EXPERIMENT", "PARENT", "Tracker", "tracking_uri"]
@@ -86,12 +93,12 @@ class Tracker:
         def start(runs: Runs) -> str:
             tags = {"matbind.kind": "combination", **combination_tags(combination), "preset": settings.preset}
             if parent is None:
-                return runs.create(combination.name, settings.flat(), tags)
+                return runs.create(combination.name, combination_params(combination) | settings.flat(), tags)
             tags[PARENT] = parent
             unfinished = runs.search({PARENT: parent, "combination": combination.name}, unfinished=True)
             if unfinished:
                 return runs.reopen(unfinished[0].info.run_id)
-            return runs.create(combination.name, settings.flat(), tags)
+            return runs.create(combination.name, combination_params(combination) | settings.flat(), tags)
 
         return self._try(start)
 
@@ -263,16 +270,19 @@ def _restore(runs: Runs, parent: str, path: Path, found: Mapping[str, Any], home
     if unfinished:  # its first curves were logged as it ran, the end is missing
         run_id = str(unfinished[0].info.run_id)
     else:
-        modalities, settings = parse_combination(found["combination"]).modalities, stored_settings(home)
+        combination = Combination(parse_combination(found["combination"]).modalities, found["hub"])
+        settings = stored_settings(home)
         tags = {
             "matbind.kind": "combination",
-            **combination_tags(Combination(modalities, found["hub"])),
+            **combination_tags(combination),
             PARENT: parent,
             "preset": settings.get("preset", ""),
             "matbind.restored_from": str(found.get("run_id")),
             **lock_tags(read_json(record)["stages"] if record.exists() else {}),
         }
-        run_id = runs.create(found["combination"], settings, tags, found=found, started=started)
+        run_id = runs.create(
+            combination.name, combination_params(combination) | settings, tags, found=found, started=started
+        )
     runs.complete_curves(run_id, curves, started=started)
     runs.finish(run_id, found, files, ended=_modified(path))
 

@@ -1,0 +1,106 @@
+"""Promotion as a flow: to run by hand or by a schedule, with the decision on Prefect's page.
+
+    python -m pipelines.promote crystal+pxrd --to production
+
+What it does is `matbind promote`; this is no stage of DVC.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+from prefect import flow
+
+from matbind import promotion
+from matbind.errors import UserError
+from matbind.promotion_decision import Decision, Refused
+from pipelines.stage import USER_ERROR, reporter, run
+
+
+@flow(name="promote", persist_result=False)
+def promote(
+    name: str,
+    version: int | None = None,
+    to: str = "production",
+    reason: str = "",
+    force: bool = False,  # noqa: FBT001, FBT002  # a parameter on Prefect's page
+) -> None:
+    """Move a version of a registered model to a stage, if it is no worse than the one in production.
+
+    Args:
+        name: of the registered model, or its combination.
+        version: which one; the challenger by default.
+        to: staging, production or archived.
+        reason: why; it is kept.
+        force: in spite of unmet conditions; needs a reason.
+
+    Raises:
+        UserError: if the version does not meet the conditions, or something that was given is wrong.
+    """
+    try:
+        decision = promotion.promote(name, to=to, version=version, reason=reason, force=force)
+    except Refused as refused:
+        publish(refused.decision)
+        raise
+    publish(decision)
+    reporter("promote")(decision.says)
+
+
+def publish(decision: Decision) -> None:
+    """Show a decision among the artifacts of the flow that runs."""
+    from prefect.artifacts import create_markdown_artifact
+
+    key = "promote-" + re.sub(r"[^a-z0-9]+", "-", decision.name.lower()).strip("-")
+    create_markdown_artifact(markdown(decision), key=key, description=f"Last decision on {decision.name}")
+
+
+def markdown(decision: Decision) -> str:
+    """A decision with its conditions and figures."""
+    entry = decision.entry
+    verdict = "unchanged" if not decision.is_new and decision.accepted else "moved" if decision.accepted else "refused"
+    lines = [f"# {decision.name} version {entry.version}: {entry.source} → {entry.to}, {verdict}", "", decision.says]
+    lines += ["", f"By {entry.by} at {entry.at}{', because ' + entry.reason if entry.reason else ''}."]
+    if entry.gates:
+        lines += ["", "| condition | met | |", "|---|---|---|"]
+        for gate in entry.gates:
+            met = "yes" if gate.passed else "no, overridden" if gate.name in entry.overridden else "no"
+            lines.append(f"| {gate.name} | {met} | {gate.says.replace('|', '/')} |")
+    if entry.figures:
+        lines += ["", "| mean recall@1 | version | aligned | emergent | view |", "|---|---|---|---|---|"]
+        for who, means in entry.figures.items():
+            kinds = (means.get(f"recall_at_1.{kind}_mean") for kind in ("aligned", "emergent", "view"))
+            cells = ["" if mean is None else f"{mean:.3f}" for mean in kinds]
+            lines.append(f"| {who} | {means['version']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def once(
+    name: Annotated[str, typer.Argument(help="A registered model or its combination, such as crystal+pxrd.")],
+    *,
+    to: Annotated[str, typer.Option(metavar="STAGE", help="staging, production or archived.")] = "production",
+    version: Annotated[int | None, typer.Option(min=1, help="Which version; the challenger if left out.")] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="In spite of unmet conditions; needs a reason.")] = False,
+) -> None:
+    """Move a version of a registered model to a stage, if it is no worse than the one in production."""
+    run(lambda _params: promote(name, version, to, reason, force))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
+    try:
+        app(prog_name="python -m pipelines.promote")
+    except UserError as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()
