@@ -241,9 +241,7 @@ def test_resumed_twice_earlier_trials_count_once(tmp_path):
 
 
 def test_a_database_that_cannot_be_used_is_told(tmp_path):
-    with pytest.raises(
-        UserError, match=r"^params.yaml: tune.storage: the database cannot be used .*, expected"
-    ):
+    with pytest.raises(UserError, match=r"^params.yaml: tune.storage: the database cannot be used .*, expected"):
         _run(storage=f"sqlite:///{tmp_path}/missing/optuna.db")
 
 

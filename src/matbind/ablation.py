@@ -58,7 +58,7 @@ _CODE = (
     "features",
     "evaluation/retrieval.py",
 )
-_NOT_TRAINED_ON = {"tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
+_NOT_TRAINED_ON = {"analysis", "tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
 
 
 def train_and_evaluate(

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from matbind import modality
+from matbind.analysis_settings import AnalysisSettings
 from matbind.complete_settings import CompleteSettings
 from matbind.errors import UserError
 from matbind.strict import AngleRange, PositiveRange, StrictModel
@@ -140,6 +141,7 @@ class Settings(StrictModel):
     tune: TuneSettings
     ablate: AblateSettings
     evaluation: EvaluationSettings
+    analysis: AnalysisSettings
 
     def flat(self) -> dict[str, str]:
         """Every setting as `section.key: value`, for a tracking run."""

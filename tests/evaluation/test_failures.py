@@ -83,6 +83,17 @@ def test_only_the_worst_where_asked():
     assert [row["material_id"] for row in failures(*four(), worst=1)] == ["m-4"]
 
 
+def test_worst_by_rank_and_by_margin_differ():
+    # Two keys are narrowly before the first query's, one is widely before the second's.
+    angles = np.deg2rad([0, 90, 5, -5]), np.deg2rad([10, 174, 5, -5])
+    query, key = (np.column_stack([np.cos(each), np.sin(each)]) for each in angles)
+    [by_rank] = failures(query, key, four()[2], worst=1)
+    [by_margin] = failures(query, key, four()[2], worst=1, order_by="margin")
+    assert (by_rank["material_id"], by_rank["rank"]) == ("m-1", 3)
+    assert (by_margin["material_id"], by_margin["rank"]) == ("m-2", 2)
+    assert by_margin["margin"] == pytest.approx(np.cos(np.deg2rad(80)) - np.cos(np.deg2rad(84)))
+
+
 def test_relations_are_counted_with_zeros():
     assert count_relations(failures(*four())) == {
         "same material": 0,

@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from matbind.evaluation.gallery import expected_recall, label_chance, label_numbers, label_ranks, recall_by_gallery_size
+from matbind.evaluation.gallery import (
+    distractors_ahead,
+    expected_recall,
+    label_chance,
+    label_numbers,
+    label_ranks,
+    recall_by_gallery_size,
+)
 from matbind.evaluation.retrieval import ranks, recall_at_k
 
 
@@ -65,6 +72,27 @@ def test_a_random_model_stays_at_chance_in_every_size():
 def test_refusals(k, size, message):
     with pytest.raises(ValueError, match=message):
         expected_recall(np.array([1, 2, 3]), k=k, gallery_size=size)
+
+
+def test_keys_of_other_materials_push_the_true_one_back_by_hand():
+    query = np.array([[1.0, 0.0], [0.0, 1.0]])
+    key = np.array([[1.0, 1.0], [0.0, 1.0]])
+    others = np.array([[2.0, 0.0], [3.0, 3.0], [-1.0, 0.0]])  # nearer, as near (a tie counts), opposite
+    np.testing.assert_array_equal(distractors_ahead(query, key, others), [2, 0])
+    np.testing.assert_array_equal(distractors_ahead(query, key, others, chunk_size=1), [2, 0])
+    np.testing.assert_array_equal(distractors_ahead(query, key, others[:0]), [0, 0])
+
+
+def test_ranks_with_other_keys_are_those_of_one_large_gallery():
+    rng = np.random.default_rng(0)
+    query, key, others = rng.normal(size=(20, 4)), rng.normal(size=(20, 4)), rng.normal(size=(30, 4))
+    together = ranks(np.vstack([query, rng.normal(size=(30, 4))]), np.vstack([key, others]))[:20]
+    np.testing.assert_array_equal(ranks(query, key) + distractors_ahead(query, key, others), together)
+
+
+def test_queries_and_keys_of_other_materials_are_refused():
+    with pytest.raises(ValueError, match="differ"):
+        distractors_ahead(np.ones((2, 3)), np.ones((3, 3)), np.ones((1, 3)))
 
 
 def test_label_numbers_keep_unknown_labels_apart():

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import gaussian_kde, ks_2samp, norm
 
 from matbind.evaluation.latent import density_overlap, group_difference, group_similarities, project_pca, project_tsne
+from matbind.evaluation.unavailable import UnavailableError
 
 
 def two_groups(n: int = 30, *, apart: float, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +63,7 @@ def test_samples_far_apart_do_not_overlap():
 
 
 def test_a_sample_without_spread_has_no_density():
-    with pytest.raises(ValueError, match="sample b has no spread"):
+    with pytest.raises(UnavailableError, match="sample b has no spread"):
         density_overlap(np.array([0.0, 1.0]), np.ones(5))
 
 
@@ -102,12 +103,17 @@ def test_ties_are_compared_after_the_last_of_them():
     [
         ([True, True, False, False, False], "the group has 2 materials"),
         ([True, True, True, False, False], "the rest has 2 materials"),
-        ([True], "differ in their rows"),
     ],
 )
 def test_groups_that_cannot_be_compared(member, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UnavailableError, match=message):
         group_similarities(np.eye(5), np.array(member))
+
+
+def test_labels_of_another_number_are_a_mistake_in_the_code():
+    with pytest.raises(ValueError, match="differ in their rows") as caught:
+        group_similarities(np.eye(5), np.array([True]))
+    assert not isinstance(caught.value, UnavailableError)
 
 
 def test_an_embedding_that_is_not_finite_is_refused():
@@ -126,7 +132,7 @@ def test_tsne_is_scikit_learns_and_repeats():
 
 
 def test_tsne_needs_more_rows_than_its_perplexity():
-    with pytest.raises(ValueError, match="perplexity 30 needs more rows than that, found 30"):
+    with pytest.raises(UnavailableError, match="perplexity 30 needs more rows than that, found 30"):
         project_tsne(np.eye(30))
 
 
@@ -140,5 +146,5 @@ def test_components_of_an_ellipse():
 
 
 def test_more_components_than_columns_are_refused():
-    with pytest.raises(ValueError, match="3 components"):
+    with pytest.raises(UnavailableError, match="3 components"):
         project_pca(np.eye(5)[:, :2], n_components=3)

@@ -114,7 +114,7 @@ def test_the_test_split_is_not_learned_from():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ([True] * N, "all 120 train materials have the same metal"),
+        ([True] * N, "all 120 train materials have the same value of metal"),
         ([None] * 101 + [True, False] * 69 + [None], "19 train materials have metal, expected at least 20"),
         ([True, False] * 90 + [None] * 56 + [True] * 4, "4 test materials have metal, expected at least 5"),
         ([None] * N, "0 train materials have metal, expected at least 20"),

@@ -13,6 +13,7 @@ from matbind.evaluation.shapley import (
     worth_of_probe,
     worth_of_retrieval,
 )
+from matbind.evaluation.unavailable import UnavailableError
 from matbind.modality import MODALITIES, all_combinations
 
 TWO = ("dos", "text")
@@ -77,7 +78,7 @@ def test_resamples_are_divided_one_by_one():
 def test_a_missing_combination_is_named():
     worth = random_worth()
     del worth["dos+pxrd"], worth["text"]
-    with pytest.raises(ValueError, match=r"no worth of text, dos\+pxrd: exact values need every combination"):
+    with pytest.raises(UnavailableError, match=r"no worth of text, dos\+pxrd: exact values need every combination"):
         shapley_values(worth, empty=0.1)
 
 
@@ -119,7 +120,7 @@ def test_worth_of_retrieval_counts_unanswered_pairs_as_chance():
 
 
 def test_worth_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no combination answers a pair"):
+    with pytest.raises(UnavailableError, match="no combination answers a pair"):
         worth_of_retrieval({"dos": {"dos->dos": np.ones(3)}})
 
 
@@ -144,7 +145,7 @@ def test_an_interval_is_as_wide_as_its_standard_error():
 
 
 def test_shares_without_every_combination_are_refused():
-    with pytest.raises(ValueError, match=r"no worth of dos\+text"):
+    with pytest.raises(UnavailableError, match=r"no worth of dos\+text"):
         shapley_of_retrieval(hits(absent="dos+text"))
 
 

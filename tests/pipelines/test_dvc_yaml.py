@@ -40,6 +40,7 @@ ENTRY_POINTS = {
     ],
     "ablate": ["ablation", "tuning_space", "encoders/*", "views/*"],  # the last two are found by a modality's name
     "compare": ["compare"],
+    "analyse": ["analysis/*", "encoders/*", "views/*", "features/*"],
     "register": ["registry_stage", "serving/mlflow_model", "serving/queries/*", "encoders/*", "views/*", "features/*"],
 }
 PRESET = "small"

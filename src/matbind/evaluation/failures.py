@@ -74,7 +74,12 @@ def nearest_keys(query: FloatArray, key: FloatArray, *, chunk_size: int = CHUNK_
 
 
 def failures(
-    query: FloatArray, key: FloatArray, identities: Sequence[Identity], *, worst: int | None = None
+    query: FloatArray,
+    key: FloatArray,
+    identities: Sequence[Identity],
+    *,
+    worst: int | None = None,
+    order_by: Literal["rank", "margin"] = "rank",
 ) -> list[dict[str, Any]]:
     """Every query whose true key is not nearest, the worst first.
 
@@ -83,12 +88,14 @@ def failures(
         key: of the same materials in another, shape (n, d).
         identities: of the materials, n of them.
         worst: how many to return; all if not given.
+        order_by: what is worst: the largest rank of the true key, or the largest margin of the nearest key over it.
 
     Returns:
         Rows of a table: ``material_id``, ``formula``, ``space_group``, ``prototype`` of the query; ``rank`` of its true
         key and ``similarity`` to it; ``found_id``, ``found_formula``, ``found_space_group``, ``found_prototype``,
-        ``found_similarity`` of the nearest key, and the ``relation`` of the two. A query whose true key ties with
-        others has rank 2 or more; if it is its own nearest key all the same, the relation is ``same material``.
+        ``found_similarity`` of the nearest key, the ``margin`` of that over ``similarity``, and the ``relation`` of the
+        two materials. A query whose true key ties with others has rank 2 or more; if it is its own nearest key all the
+        same, the relation is ``same material``.
 
     Raises:
         ValueError: if the shapes differ, or as `matbind.evaluation.retrieval.ranks`.
@@ -98,7 +105,10 @@ def failures(
     rank = ranks(query, key)
     nearest = nearest_keys(query, key)
     unit_query, unit_key = unit_rows(query), unit_rows(key)
-    order = [int(row) for row in np.argsort(-rank, kind="stable") if rank[row] > 1][:worst]
+    own = np.einsum("id,id->i", unit_query, unit_key)
+    best = np.einsum("id,id->i", unit_query, unit_key[nearest])
+    badness = rank if order_by == "rank" else best - own
+    order = [int(row) for row in np.argsort(-badness, kind="stable") if rank[row] > 1][:worst]
     rows = []
     for row in order:
         asked, found = identities[row], identities[nearest[row]]
@@ -106,9 +116,10 @@ def failures(
             {
                 **_columns_of_table(asked, ""),
                 "rank": int(rank[row]),
-                "similarity": float(unit_query[row] @ unit_key[row]),
+                "similarity": float(own[row]),
                 **_columns_of_table(found, "found_"),
-                "found_similarity": float(unit_query[row] @ unit_key[nearest[row]]),
+                "found_similarity": float(best[row]),
+                "margin": float(best[row] - own[row]),
                 "relation": relation(asked, found),
             }
         )

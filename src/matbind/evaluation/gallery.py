@@ -58,6 +58,34 @@ def recall_by_gallery_size(ranks: IntArray, *, k: int, sizes: Sequence[int] | No
     return {size: expected_recall(ranks, k=k, gallery_size=size) for size in sizes}
 
 
+def distractors_ahead(
+    query: FloatArray, key: FloatArray, distractors: FloatArray, *, chunk_size: int = CHUNK_SIZE
+) -> IntArray:
+    """How many keys of other materials are at least as similar to each query as its true key.
+
+    Args:
+        query: shape (n, d).
+        key: of the same materials in the same order, shape (n, d).
+        distractors: of materials that are not asked for, shape (n_distractors, d).
+        chunk_size: queries at a time; changes memory, not the result.
+
+    Returns:
+        Shape (n,); added to the rank among the keys, the rank in the gallery of keys and distractors.
+
+    Raises:
+        ValueError: if the shapes of query and key differ.
+    """
+    if query.shape != key.shape:
+        raise ValueError(f"{query.shape=} and {key.shape=} differ")
+    unit_query, unit_key, unit_other = unit_rows(query), unit_rows(key), unit_rows(distractors)
+    threshold = np.einsum("id,id->i", unit_query, unit_key) - TIE_TOLERANCE
+    found = np.empty(len(query), dtype=np.int64)
+    for start in range(0, len(query), chunk_size):
+        rows = slice(start, start + chunk_size)
+        found[rows] = np.count_nonzero(unit_query[rows] @ unit_other.T >= threshold[rows, None], axis=1)
+    return found
+
+
 def label_ranks(
     query: FloatArray, key: FloatArray, labels: Sequence[object], *, chunk_size: int = CHUNK_SIZE
 ) -> IntArray:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.evaluation.geometry import unit_rows
+from matbind.evaluation.unavailable import UnavailableError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 DoubleArray = npt.NDArray[np.float64]
@@ -98,7 +99,8 @@ def group_similarities(
         seed: of the sample.
 
     Raises:
-        ValueError: if shapes do not fit, or a side has fewer than three materials.
+        ValueError: if shapes do not fit.
+        UnavailableError: if a side has fewer than three materials.
 
     Source: Mirza et al. 2025, Section 4.2 and Figure 3.
     """
@@ -116,13 +118,13 @@ def density_overlap(a: DoubleArray, b: DoubleArray, *, n_grid: int = N_GRID) -> 
         n_grid: points of the grid, which spans both samples and the tails of their kernels.
 
     Raises:
-        ValueError: if a sample has fewer than two different values.
+        UnavailableError: if a sample has fewer than two different values.
 
     Source: Mirza et al. 2025, Figures 3 and 7; bandwidths by Scott's rule.
     """
     for name, sample in (("a", a), ("b", b)):
         if len(sample) < 2 or np.std(sample) < SMALLEST_SPREAD:  # noqa: PLR2004
-            raise ValueError(f"sample {name} has no spread: a density needs at least two different values")
+            raise UnavailableError(f"sample {name} has no spread: a density needs at least two different values")
     kernels = [_kernel_density(sample) for sample in (a, b)]
     reach = TAIL * max(float(np.sqrt(kernel.covariance[0, 0])) for kernel in kernels)
     grid = np.linspace(min(a.min(), b.min()) - reach, max(a.max(), b.max()) + reach, n_grid)
@@ -148,7 +150,7 @@ def group_difference(
         seed: of the sample and the relabellings.
 
     Raises:
-        ValueError: as `group_similarities`.
+        ValueError, UnavailableError: as `group_similarities`.
 
     Source: Mirza et al. 2025, Section 4.2; Phipson and Smyth 2010 for the permutation p-value.
     """
@@ -182,7 +184,7 @@ def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
         Shape (n, 2).
 
     Raises:
-        ValueError: if there are no more rows than the default perplexity of 30.
+        UnavailableError: if there are no more rows than the default perplexity of 30.
 
     Source: Mirza et al. 2025, Figure 5; van der Maaten and Hinton 2008.
     """
@@ -190,7 +192,9 @@ def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
 
     method = TSNE(random_state=seed)
     if len(values) <= method.perplexity:
-        raise ValueError(f"t-SNE with perplexity {method.perplexity:g} needs more rows than that, found {len(values)}")
+        raise UnavailableError(
+            f"t-SNE with perplexity {method.perplexity:g} needs more rows than that, found {len(values)}"
+        )
     return np.asarray(method.fit_transform(np.asarray(values, dtype=np.float32)), dtype=np.float64)
 
 
@@ -202,14 +206,14 @@ def project_pca(values: FloatArray, *, n_components: int = 2) -> Components:
         n_components: at most min(n, d).
 
     Raises:
-        ValueError: if there are fewer rows or columns than components.
+        UnavailableError: if there are fewer rows or columns than components.
 
     Source: Mirza et al. 2025, Figure 6.
     """
     from sklearn.decomposition import PCA
 
     if min(values.shape) < n_components:
-        raise ValueError(f"{n_components} components need as many rows and columns, found {values.shape}")
+        raise UnavailableError(f"{n_components} components need as many rows and columns, found {values.shape}")
     method = PCA(n_components=n_components, svd_solver="full")
     coordinates = method.fit_transform(np.asarray(values, dtype=np.float64))
     return Components(np.asarray(coordinates), np.asarray(method.explained_variance_ratio_))
@@ -226,7 +230,7 @@ def _sides(
     sides = []
     for name, side in (("group", np.flatnonzero(member)), ("rest", np.flatnonzero(~member))):
         if len(side) < MIN_MATERIALS:
-            raise ValueError(f"the {name} has {len(side)} materials, expected at least {MIN_MATERIALS}")
+            raise UnavailableError(f"the {name} has {len(side)} materials, expected at least {MIN_MATERIALS}")
         sides.append(np.sort(rng.choice(side, max_materials, replace=False)) if len(side) > max_materials else side)
     return sides[0], sides[1]
 

@@ -235,7 +235,7 @@ def _refusal(target: Target, labels: npt.NDArray[Any], rows: _Rows) -> dict[str,
         if len(found) < least:
             return {"reason": f"{len(found)} {side} materials have {target.name}, expected at least {least}"}
     if len(np.unique(labels[rows.train])) == 1:
-        return {"reason": f"all {len(rows.train)} train materials have the same {target.name}"}
+        return {"reason": f"all {len(rows.train)} train materials have the same value of {target.name}"}
     return None
 
 
@@ -252,6 +252,7 @@ def _probe_class(features: DoubleArray, labels: IntArray, rows: _Rows) -> dict[s
     for inverse in INVERSE_PENALTIES if choose else (1.0,):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is one more penalty
+            warnings.filterwarnings("ignore", "The number of unique classes")  # of small samples: labels all the same
             model.set_params(C=inverse).fit(inputs[rows.train], labels[rows.train])
         accuracy = model.score(inputs[rows.validation], labels[rows.validation]) if choose else 0.0
         if accuracy > best_accuracy:

@@ -14,6 +14,8 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from matbind.evaluation.unavailable import UnavailableError
+
 FloatArray = npt.NDArray[np.float32]
 
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
@@ -59,6 +61,7 @@ def perturb(
 
     Raises:
         ValueError: if there is no such perturbation, or the strength is below 0.
+        UnavailableError: if it leaves nothing of the rows.
     """
     known: Mapping[str, Perturbation] = PERTURBATIONS.get(modality, {})
     if name not in known:
@@ -102,7 +105,9 @@ def _hidden(first: bool) -> Callable[[FloatArray, float, float, np.random.Genera
     def hide(rows: FloatArray, strength: float, bin_width: float, _: np.random.Generator) -> FloatArray:
         n_hidden = round(strength / bin_width)
         if n_hidden >= rows.shape[1]:
-            raise ValueError(f"{strength=} degree hides the whole pattern of {rows.shape[1] * bin_width:g} degree")
+            raise UnavailableError(
+                f"{strength=} degree hides the whole pattern of {rows.shape[1] * bin_width:g} degree"
+            )
         hidden = rows.copy()
         hidden[:, slice(0, n_hidden) if first else slice(rows.shape[1] - n_hidden, None)] = np.nan
         return _to_maximum_one(hidden)

@@ -23,6 +23,7 @@ from matbind.evaluation.contribution import (
     resampled_means,
     resampling_weights,
 )
+from matbind.evaluation.unavailable import UnavailableError
 from matbind.modality import MODALITIES, all_combinations, parse_combination
 
 Worth = Mapping[str, Any]
@@ -54,12 +55,12 @@ def shapley_values(worth: Worth, *, empty: float, modalities: Sequence[str] | No
         By modality, of the shape of the worths.
 
     Raises:
-        ValueError: if a combination is missing, naming it; `shapley_bounds` says what is known all the same.
+        UnavailableError: if a combination is missing, naming it; `shapley_bounds` says what is known all the same.
     """
     names = MODALITIES if modalities is None else tuple(modalities)
     missing = missing_combinations(worth, modalities=names)
     if missing:
-        raise ValueError(f"no worth of {', '.join(missing)}: exact values need every combination")
+        raise UnavailableError(f"no worth of {', '.join(missing)}: exact values need every combination")
     return {name: _sum_over_combinations(worth, name, names, empty=empty) for name in names}
 
 
@@ -114,12 +115,12 @@ def worth_of_retrieval(
         Worth by combination, of those in `scores` and all singles; and the worth of none.
 
     Raises:
-        ValueError: if there is no pair at all.
+        UnavailableError: if there is no pair at all.
     """
     names = MODALITIES if modalities is None else tuple(modalities)
     questions = {question: hits for found in scores.values() for question, hits in found.items() if _is_pair(question)}
     if not questions:
-        raise ValueError("no combination answers a pair: there is no retrieval to divide")
+        raise UnavailableError("no combination answers a pair: there is no retrieval to divide")
     chance = {question: 1 / max(1, int(np.isfinite(hits).sum())) for question, hits in questions.items()}
     none = float(np.mean(list(chance.values())))
     worth: dict[str, Any] = {}

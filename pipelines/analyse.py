@@ -1,0 +1,38 @@
+"""The analyse stage: every question of the trained models, answered from their stored embeddings."""
+
+from pathlib import Path
+
+from matbind.analysis.stage import analyse as analyse_models
+from matbind.files import FEATURES, METRICS, MODELS, SCRATCH, VALID
+from matbind.settings import PARAMS_FILE, Settings
+from pipelines.cluster import workers
+from pipelines.stage import reporter, run, stage
+
+ANALYSIS = Path("artifacts/analysis")
+LATENT, SHAPLEY = Path("metrics/latent.json"), Path("metrics/shapley.json")
+
+
+@stage
+def analyse(settings: Settings) -> None:
+    """Write the numbers behind the figures: similarities, maps, contributions, probes, robustness, failures."""
+    with workers(settings.parallel) as pool:
+        analyse_models(
+            settings.analysis,
+            seed=settings.seed,
+            hub_order=settings.hub_order,
+            records=VALID,
+            features=FEATURES,
+            models=MODELS,
+            metrics=METRICS,
+            out=ANALYSIS,
+            latent=LATENT,
+            shapley=SHAPLEY,
+            scratch=SCRATCH / "symmetry",
+            params=PARAMS_FILE,
+            report=reporter("analyse"),
+            workers=pool,
+        )
+
+
+if __name__ == "__main__":
+    run(analyse)

@@ -1,0 +1,173 @@
+"""What every question starts from: the materials, the trained combinations and their embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from matbind.analysis_settings import AnalysisSettings
+from matbind.embeddings import Embeddings, read_embeddings, read_test_embeddings
+from matbind.errors import UserError
+from matbind.evaluation.symmetry import Symmetry
+from matbind.evaluation.unavailable import UnavailableError
+from matbind.featurize import INDEX
+from matbind.files import read_json
+from matbind.modality import Combination, all_combinations
+
+TRAINED = "trained.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Where everything is and how it is asked; small, so that any process can be told it.
+
+    Attributes:
+        settings: the section `analysis`.
+        seed: of all that is drawn.
+        hub_order: as in the settings.
+        records: the records directory.
+        features: the feature stores.
+        models: holds `<combination>/` for each.
+        metrics: holds `<combination>.json` for each.
+        symmetry: the table that `matbind.analysis.symmetries` writes.
+        state: digest of what is there; the inputs of another state are not the same.
+    """
+
+    settings: AnalysisSettings
+    seed: int
+    hub_order: tuple[str, ...]
+    records: Path
+    features: Path
+    models: Path
+    metrics: Path
+    symmetry: Path
+    state: str
+
+
+class Inputs:
+    """Materials and models of one request, read when they are asked for and kept."""
+
+    def __init__(self, request: Request) -> None:
+        """See which combinations were trained.
+
+        Raises:
+            UserError: if the features or all metrics are missing.
+        """
+        self.request = request
+        self.combinations: dict[str, Combination] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.missing: dict[str, str] = {}
+        for combination in all_combinations(request.hub_order):
+            self._find(combination)
+        if not self.runs:
+            reason = next(iter(self.missing.values()))
+            raise UserError(f"{request.metrics}: no combination can be analysed, the first because {reason}")
+
+    def _find(self, combination: Combination) -> None:
+        name = combination.name
+        path, home = self.request.metrics / f"{name}.json", self.request.models / name
+        if not path.exists():
+            self.missing[name] = "it was not trained"
+            return
+        run = read_json(path)
+        if "error" in run:
+            self.missing[name] = f"its training failed: {run['error']}"
+        elif not (home / TRAINED).exists() or read_json(home / TRAINED)["fingerprint"] != run["fingerprint"]:
+            self.missing[name] = f"{home} does not hold the model that its metrics are of"
+        else:
+            self.combinations[name], self.runs[name] = combination, run
+
+    @cached_property
+    def index(self) -> pl.DataFrame:
+        """``material_id``, ``formula`` and ``split`` of all materials.
+
+        Raises:
+            UserError: if it is missing.
+        """
+        path = self.request.features / INDEX
+        if not path.exists():
+            raise UserError(f"{path}: the file does not exist, run the featurize stage first")
+        return pl.read_parquet(path)
+
+    @cached_property
+    def split(self) -> npt.NDArray[np.str_]:
+        """Split of every material, shape (n_materials,)."""
+        return self.index["split"].to_numpy().astype(str)
+
+    @cached_property
+    def test(self) -> npt.NDArray[np.int64]:
+        """Positions of the test split's materials, in the order of the test embeddings."""
+        return np.flatnonzero(self.split == "test")
+
+    @cached_property
+    def symmetries(self) -> list[Symmetry | None]:
+        """Symmetry of every material."""
+        from matbind.analysis.symmetries import read_symmetries
+
+        return read_symmetries(self.request.symmetry)
+
+    @property
+    def everything(self) -> str:
+        """Name of the combination of all modalities, trained or not."""
+        return all_combinations(self.request.hub_order)[-1].name
+
+    def with_modality(self, *names: str) -> list[str]:
+        """Trained combinations that hold all of these modalities."""
+        return [name for name, each in self.combinations.items() if set(names) <= set(each.modalities)]
+
+    def all_with(self, modality: str) -> list[str]:
+        """Combinations that hold a modality, trained or not."""
+        return [each.name for each in all_combinations(self.request.hub_order) if modality in each.modalities]
+
+    @property
+    def unavailable(self) -> dict[str, dict[str, str]]:
+        """What stands in place of a result, by the name of each combination that was not trained."""
+        return {name: {"unavailable": reason} for name, reason in self.missing.items()}
+
+    def require(self, name: str) -> Combination:
+        """A trained combination.
+
+        Raises:
+            UnavailableError: if it was not trained, with the reason.
+        """
+        if name in self.missing:
+            raise UnavailableError(f"{name}: {self.missing[name]}")
+        return self.combinations[name]
+
+    def run_ids(self) -> dict[str, str | None]:
+        """The tracking run of every trained combination; None where it was trained without tracking."""
+        return {name: run.get("run_id") for name, run in self.runs.items()}
+
+    def embeddings(self, name: str) -> Embeddings:
+        """Embeddings of all materials by a combination, by modality."""
+        return read_embeddings(self.request.models / name)
+
+    def test_embeddings(self, name: str) -> Embeddings:
+        """Embeddings of the test split by a combination, by modality, and the views of a single."""
+        return read_test_embeddings(self.request.models / name)
+
+    def test_modalities(self, name: str) -> Embeddings:
+        """As :meth:`test_embeddings`, without the views."""
+        found = self.test_embeddings(name)
+        return {each: found[each] for each in self.combinations[name].modalities}
+
+
+@lru_cache(maxsize=1)
+def open_inputs(request: Request) -> Inputs:
+    """The inputs of a request, opened once in each process."""
+    return Inputs(request)
+
+
+def answer(question: Callable[[], Any]) -> Any:
+    """What a question gives, or ``{"unavailable": why}`` where the data cannot answer it."""
+    try:
+        return question()
+    except UnavailableError as error:
+        return {"unavailable": str(error)}

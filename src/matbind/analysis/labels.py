@@ -1,0 +1,148 @@
+"""Which materials count as perovskites: the paper's chalcogenides, and larger families where statistics mean more."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.perovskite import Judgement, count_judgements, judge
+
+GOLDSCHMIDT_WINDOW = (0.825, 1.059)
+CHALCOGENIDES = frozenset({"sulfide", "selenide"})
+OXIDES_AND_HALIDES = frozenset({"oxide", "halide"})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSet:
+    """One way of telling perovskites from other ABX3 compounds.
+
+    Attributes:
+        title: of a figure.
+        criterion: in words.
+        source: who says so.
+        judge: judges a formula.
+        families: families of anions it is about.
+    """
+
+    title: str
+    criterion: str
+    source: str
+    judge: Callable[[str], Judgement]
+    families: frozenset[str]
+
+    def judgements(self, formulas: Sequence[str]) -> list[Judgement | None]:
+        """One judgement a formula, None where it is not of the families."""
+        found = [self.judge(formula) for formula in formulas]
+        return [each if each.family in self.families else None for each in found]
+
+
+@lru_cache(maxsize=1 << 18)
+def _judge(formula: str, *, nearest_coordination: bool = False) -> Judgement:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No Pauling electronegativity")  # of noble gases, which are no ABX3
+        return judge(formula, nearest_coordination=nearest_coordination)
+
+
+def _judge_wide(formula: str) -> Judgement:
+    return _judge(formula, nearest_coordination=True)
+
+
+def _judge_goldschmidt(formula: str) -> Judgement:
+    found = _judge(formula)
+    if found.t is None:
+        return found
+    low, high = GOLDSCHMIDT_WINDOW
+    return replace(found, perovskite=low < found.t < high, reason=None)
+
+
+_T_STAR = "t* in 0.90 to 1.09 (S), 1.01 to 1.05 (Se)"
+LABEL_SETS = MappingProxyType(
+    {
+        "chalcogenides": LabelSet(
+            "Sulfides and selenides, as in the paper", _T_STAR, "Jess et al. 2022", _judge, CHALCOGENIDES
+        ),
+        "chalcogenides_wide": LabelSet(
+            "Sulfides and selenides, more of them judged",
+            f"{_T_STAR}; where no 12-fold radius of A is listed, that of the highest coordination listed",
+            "Jess et al. 2022",
+            _judge_wide,
+            CHALCOGENIDES,
+        ),
+        "oxides_and_halides": LabelSet(
+            "Oxides and halides", "tau below 4.18", "Bartel et al. 2019", _judge, OXIDES_AND_HALIDES
+        ),
+        "oxides_and_halides_goldschmidt": LabelSet(
+            "Oxides and halides by Goldschmidt's factor",
+            "t in 0.825 to 1.059",
+            "Goldschmidt 1926; window of Bartel et al. 2019",
+            _judge_goldschmidt,
+            OXIDES_AND_HALIDES,
+        ),
+        "abx3": LabelSet(
+            "All ABX3 compounds",
+            f"{_T_STAR}; tau below 4.18 (O, halides)",
+            "Jess et al. 2022; Bartel et al. 2019",
+            _judge,
+            CHALCOGENIDES | OXIDES_AND_HALIDES,
+        ),
+    }
+)
+
+
+def labels(name: str, formulas: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Labels of one set: 1 for a perovskite, 0 for another, NaN where it is not judged; shape (n_formulas,)."""
+    found = LABEL_SETS[name].judgements(formulas)
+    return np.array([float(bool(each.perovskite)) if each and each.reason is None else np.nan for each in found])
+
+
+def describe_set(
+    name: str, *, material_ids: Sequence[str], formulas: Sequence[str], split: npt.NDArray[np.str_]
+) -> dict[str, Any]:
+    """What a set holds.
+
+    Returns:
+        ``title``, ``criterion``, ``source``; ``materials`` of all splits and of the test split: ``perovskite``,
+        ``other``, ``not_judged`` and ``reasons``; ``members``: the judged ones with their factors.
+    """
+    own = LABEL_SETS[name]
+    found = own.judgements(formulas)
+    return {
+        "title": own.title,
+        "criterion": own.criterion,
+        "source": own.source,
+        "materials": {
+            "all": _counts(found),
+            "test": _counts([each for each, side in zip(found, split, strict=True) if side == "test"]),
+        },
+        "members": [
+            {
+                "material_id": material_id,
+                "formula": each.formula,
+                "split": str(side),
+                "perovskite": bool(each.perovskite),
+                "t": each.t,
+                "t_star": each.t_star,
+                "tau": each.tau,
+            }
+            for material_id, each, side in zip(material_ids, found, split, strict=True)
+            if each is not None and each.reason is None
+        ],
+    }
+
+
+def _counts(found: Sequence[Judgement | None]) -> dict[str, Any]:
+    """The counts of all families together."""
+    families = count_judgements(each for each in found if each is not None).values()
+    reasons: dict[str, int] = {}
+    for family in families:
+        for reason, count in family["reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    totals = {key: sum(family[key] for family in families) for key in ("perovskite", "other", "not_judged")}
+    return {**totals, "reasons": reasons}

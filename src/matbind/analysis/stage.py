@@ -1,0 +1,181 @@
+"""The analyse stage: all questions, asked side by side, written as JSON and Parquet for figures and page."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from matbind.analysis import (
+    failures,
+    fused,
+    gallery,
+    geometry,
+    helping,
+    maps,
+    parameters,
+    perovskites,
+    probes,
+    robustness,
+)
+from matbind.analysis.index import describe
+from matbind.analysis.inputs import Inputs, Request
+from matbind.analysis.symmetries import write_symmetries
+from matbind.analysis.task import Task, perform, write_result
+from matbind.analysis_settings import AnalysisSettings
+from matbind.errors import UserError
+from matbind.featurize import INDEX
+from matbind.files import written_whole
+from matbind.parallel import Here, Workers
+from matbind.records import Records
+from matbind.sources.ledger import digest
+
+SYMMETRY, MAPS = "symmetry.parquet", "maps.parquet"
+Found = Mapping[str, Mapping[str, Any]]
+"""Results by question and key of the task."""
+
+TASKS: Mapping[str, Callable[[Inputs], list[Task]]] = MappingProxyType(
+    {
+        "failures": failures.tasks,
+        "fused": fused.tasks,
+        "gallery": gallery.tasks,
+        "geometry": geometry.tasks,
+        "helping": helping.tasks,
+        "maps": maps.tasks,
+        "perovskites": perovskites.tasks,
+        "probes": probes.tasks,
+        "robustness": robustness.tasks,
+    }
+)
+_ASSEMBLED: Mapping[str, Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {
+        "failures": failures.assemble,
+        "fused": fused.assemble,
+        "gallery": gallery.assemble,
+        "geometry": geometry.assemble,
+        "perovskites": perovskites.assemble,
+        "probes": probes.assemble,
+        "robustness": robustness.assemble,
+    }
+)
+
+
+def analyse(
+    settings: AnalysisSettings,
+    *,
+    seed: int,
+    hub_order: tuple[str, ...],
+    records: Path,
+    features: Path,
+    models: Path,
+    metrics: Path,
+    out: Path,
+    latent: Path,
+    shapley: Path,
+    scratch: Path,
+    params: Path,
+    report: Callable[[str], None],
+    workers: Workers | None = None,
+) -> None:
+    """Answer every question of the trained models; one that the data cannot answer says so in its place.
+
+    Args:
+        settings: how finely is asked.
+        seed: of all that is drawn.
+        hub_order: as in the settings.
+        records: the records directory.
+        features: the feature stores.
+        models: holds `<combination>/` for each.
+        metrics: holds `<combination>.json` for each.
+        out: the directory to write to.
+        latent: the file of the overlaps as metrics.
+        shapley: the file of the Shapley values as metrics.
+        scratch: keeps what need not be found again.
+        params: params.yaml, for the parameters of every preset.
+        report: is told the progress in sentences.
+        workers: where the work is done; None for this process alone. The results are the same whoever does it.
+
+    Raises:
+        UserError: if no combination was trained, or records, features and models do not belong together.
+    """
+    pool = workers or Here()
+    request = Request(
+        settings=settings,
+        seed=seed,
+        hub_order=hub_order,
+        records=records,
+        features=features,
+        models=models,
+        metrics=metrics,
+        symmetry=out / SYMMETRY,
+        state=_state(features, metrics),
+    )
+    inputs = Inputs(request)
+    _require_same_materials(inputs)
+    computed = write_symmetries(records, out=request.symmetry, scratch=scratch, workers=pool)
+    report(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
+    found = _perform(inputs, pool, report)
+    for name, content in _contents(inputs, found, params).items():
+        write_result(out / f"{name}.json", content | {"run_ids": inputs.run_ids()})
+        if name == "perovskites":
+            write_result(latent, perovskites.excerpt(content))
+        if name == "helping":
+            write_result(shapley, helping.excerpt(content))
+    with written_whole(out / MAPS) as path:
+        maps.table(inputs, found["maps"]).write_parquet(path)
+    left = f"; {len(inputs.missing)} are missing" if inputs.missing else ""
+    report(f"{len(inputs.combinations)} combinations analysed{left}: {out}")
+
+
+def _contents(inputs: Inputs, found: Found, params: Path) -> dict[str, dict[str, Any]]:
+    """The content of every JSON file by its name."""
+    of_combinations = {name: found["probes"][name] for name in inputs.combinations}
+    return {
+        "index": describe(inputs),
+        "parameters": parameters.count(inputs, params),
+        "maps": maps.assemble(inputs, found["maps"]),
+        "helping": helping.assemble(inputs, found["helping"], of_combinations),
+        **{name: assemble(inputs, found[name]) for name, assemble in _ASSEMBLED.items()},
+    }
+
+
+def _perform(inputs: Inputs, workers: Workers, report: Callable[[str], None]) -> Found:
+    """Do all tasks, the longest first, and say when a question is done."""
+    todo = [(question, task) for question, tasks in TASKS.items() for task in tasks(inputs)]
+    todo.sort(key=lambda each: -each[1].cost)
+    left = Counter(question for question, _ in todo)
+    found: dict[str, dict[str, Any]] = {question: {} for question in TASKS}
+    seconds: dict[str, float] = defaultdict(float)
+    done = workers.map(perform, (task.call for _, task in todo))
+    for (question, task), each in zip(todo, done, strict=True):
+        found[question][task.key] = each.result
+        seconds[question] += each.seconds
+        left[question] -= 1
+        if not left[question]:
+            report(f"{question}: done, {seconds[question]:.0f} s of one core")
+    return found
+
+
+def _state(features: Path, metrics: Path) -> str:
+    """What tells one pass over the models from the next: a process that lives on must not answer of the last one."""
+    paths = [features / INDEX, *sorted(metrics.glob("*.json"))]
+    return digest(*(np.frombuffer(path.read_bytes(), dtype=np.uint8) for path in paths if path.exists()))
+
+
+def _require_same_materials(inputs: Inputs) -> None:
+    request = inputs.request
+    ids = inputs.index["material_id"]
+    if not ids.equals(Records(request.records).structures["material_id"]):
+        raise UserError(f"{request.records} and {request.features} hold different materials; run the featurize stage")
+    for name in inputs.combinations:
+        found = {len(values) for values in inputs.embeddings(name).values()}
+        if found != {len(ids)}:
+            where = request.models / name
+            raise UserError(
+                f"{where}: found embeddings of {max(found)} materials, expected {len(ids)} as in {request.features}; "
+                "run the ablate stage"
+            )

@@ -1,0 +1,72 @@
+"""Space group and prototype of every material, found once and kept until the structures change."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from matbind.evaluation import symmetry
+from matbind.evaluation.symmetry import Symmetry, find_symmetries
+from matbind.files import written_whole
+from matbind.parallel import Workers
+from matbind.records import Records, structure_of
+from matbind.sources.ledger import digest
+
+SCHEMA: dict[str, Any] = {
+    "material_id": pl.String,
+    "space_group": pl.Int64,
+    "crystal_system": pl.String,
+    "prototype": pl.String,
+    "site_elements": pl.List(pl.Int64),
+    "site_orbits": pl.List(pl.String),
+}
+_STRUCTURE = ("material_id", "lattice", "atomic_numbers", "frac_coords", "site_index", "occupancy")
+
+
+def write_symmetries(records: Path, *, out: Path, scratch: Path, workers: Workers) -> bool:
+    """Write the symmetry of every material.
+
+    Args:
+        records: the records directory.
+        out: the table to write: `SCHEMA`, nulls where the symmetry could not be determined.
+        scratch: directory in which the table is kept by what it was made of.
+        workers: where the structures are worked on.
+
+    Returns:
+        Whether it was computed, not found in the scratch directory.
+    """
+    structures = Records(records).structures
+    columns = [name for name in _STRUCTURE if name in structures.columns]
+    kept = scratch / f"{digest(*_content(structures.select(columns)))}.parquet"
+    computed = not kept.exists()
+    if computed:
+        found = find_symmetries(map(structure_of, structures.iter_rows(named=True)), workers=workers)
+        rows = [_row(material_id, each) for material_id, each in zip(structures["material_id"], found, strict=True)]
+        with written_whole(kept) as path:
+            pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(path)
+    with written_whole(out) as path:
+        shutil.copyfile(kept, path)
+    return computed
+
+
+def read_symmetries(path: Path) -> list[Symmetry | None]:
+    """Read the table, one entry a material."""
+    return [
+        Symmetry(space_group, prototype, tuple(zip(elements, orbits, strict=True))) if space_group else None
+        for _, space_group, _, prototype, elements, orbits in pl.read_parquet(path).select(list(SCHEMA)).iter_rows()
+    ]
+
+
+def _content(structures: pl.DataFrame) -> list[Any]:
+    """All that the table depends on: the structures, the tolerance and the code."""
+    return [*structures.hash_rows(seed=0).to_list(), symmetry.SYMPREC_ANGSTROM, Path(symmetry.__file__).read_text()]
+
+
+def _row(material_id: str, found: Symmetry | None) -> tuple[Any, ...]:
+    if found is None:
+        return (material_id, *[None] * (len(SCHEMA) - 1))
+    elements, orbits = [element for element, _ in found.sites], [orbit for _, orbit in found.sites]
+    return (material_id, found.space_group, found.crystal_system, found.prototype, elements, orbits)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matbind.analysis import helping, probes
+from matbind.evaluation.probe import ProbeResult
+from tests.analysis.world import inputs, write_models
+from tests.factories import needs_sample
+
+pytestmark = needs_sample
+
+
+def result(target: str, scores: np.ndarray, *, metric: str = "accuracy", reason: str | None = None) -> ProbeResult:
+    empty = dict.fromkeys(("ci95", "top_5", "r2", "majority", "chance", "penalty", "n_classes"))
+    counts = dict.fromkeys(("n_train", "n_validation", "n_test", "n_unseen"), 0)
+    return ProbeResult(target=target, metric=metric, value=0.5, scores=scores, reason=reason, **empty, **counts)
+
+
+def planted(own) -> dict:
+    """The crystal system is read off every combination with crystal, and off no other."""
+    n = len(own.test)
+    nothing = {
+        each.name: result(each.name, np.full(n, np.nan), reason="no values")
+        for each in probes.targets(own)
+        if each.name != "crystal_system"
+    }
+    return {
+        name: {
+            "fused": {
+                "crystal_system": result("crystal_system", np.full(n, float("crystal" in each.modalities))),
+                **nothing,
+            }
+        }
+        for name, each in own.combinations.items()
+    }
+
+
+def told_of(own) -> dict:
+    retrieval = {name: helping.hits(own.request, name) for name in own.combinations}
+    return helping.assemble(own, retrieval, planted(own))
+
+
+@pytest.fixture(scope="module")
+def told(found):
+    return told_of(found)
+
+
+def test_shapley_values_of_retrieval_add_up(told):
+    shares = told["shapley"]["retrieval"]
+    total = sum(share["value"] for share in shares["values"].values())
+    assert total == pytest.approx(shares["everything"] - shares["none"])
+
+
+def test_a_modality_that_alone_tells_has_all_of_the_probes_worth(told):
+    shares = told["shapley"]["probes"]["crystal_system"]
+    values = {name: share["value"] for name, share in shares["values"].items()}
+    # Any combination with crystal is right always, any without never; with no modality the majority is right at times.
+    assert values["dos"] == pytest.approx(values["text"])
+    assert values["dos"] == pytest.approx(-shares["none"] / 4)
+    assert values["crystal"] == pytest.approx(1 - shares["none"] / 4)
+
+
+def test_what_a_probe_lacks_is_said_in_its_place(told):
+    assert told["shapley"]["probes"]["metal"] == {"unavailable": "no values"}
+
+
+def test_the_hub_against_the_four_combinations_without_it(told):
+    before = {row["before"] for row in told["worth_of_hub"]}
+    assert before == {"dos+pxrd", "dos+text", "pxrd+text", "dos+pxrd+text"}
+    row = next(r for r in told["worth_of_hub"] if r["before"] == "dos+text" and r["question"] == "dos->text")
+    assert (row["after"], row["kind_before"], row["kind_after"]) == ("crystal+dos+text", "aligned", "emergent")
+
+
+def test_adding_crystal_answers_the_probe(told):
+    assert told["summary"]["crystal"]["probes"] == {
+        "n": 7,
+        "mean_change": 1.0,
+        "better": 7,
+        "worse": 0,
+        "unclear": 0,
+    }
+    assert told["summary"]["text"]["probes"]["mean_change"] == 0.0
+
+
+def test_the_excerpt_holds_numbers_only(told):
+    numbers = helping.excerpt(told)
+    assert set(numbers) == {"retrieval", "probe crystal_system"}
+    share = numbers["retrieval"]["text"]
+    assert share["low"] <= share["value"] <= share["high"]
+
+
+def test_bounds_where_combinations_are_missing(tmp_path):
+    write_models(tmp_path, only=["crystal", "dos", "pxrd", "text", "crystal+dos", "crystal+text"])
+    told = told_of(inputs(tmp_path))
+    assert "crystal+pxrd" in told["missing"]
+    bounds = told["shapley"]["retrieval"]["bounds"]
+    assert all(low < high for low, high in bounds.values())
+    assert "values" not in told["shapley"]["retrieval"]
+
+
+def test_without_any_modality_the_majority_is_guessed():
+    split = np.array(["train"] * 4 + ["test"] * 3)
+    label = helping.Target("metal", "class", [True, True, False, None, True, False, False])
+    assert helping._without_any(label, split, np.array([4, 5, 6])) == pytest.approx(1 / 3)
+    number = helping.Target("band_gap", "number", [1.0, 2.0, 9.0, None, 2.0, 4.0, 6.0])
+    assert helping._without_any(number, split, np.array([4, 5, 6])) == pytest.approx(-2.0)

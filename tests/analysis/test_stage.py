@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matbind.analysis.stage import analyse
+from matbind.errors import UserError
+from matbind.files import write_json
+from matbind.modality import HUB_ORDER
+from tests.analysis.world import ANALYSIS, add_trained, write_models
+from tests.factories import ROOT, needs_sample, real_features, silent
+from tests.serving.trained import EVERYTHING
+
+pytestmark = needs_sample
+QUESTIONS = ("failures", "fused", "gallery", "geometry", "helping", "maps", "perovskites", "probes", "robustness")
+
+
+def run(home: Path, out: Path, **changes: Any) -> None:
+    own = {
+        "seed": 0,
+        "hub_order": HUB_ORDER,
+        "records": real_features().parent / "records",
+        "features": real_features(),
+        "models": home / "models",
+        "metrics": home / "metrics",
+        "out": out / "analysis",
+        "latent": out / "latent.json",
+        "shapley": out / "shapley.json",
+        "scratch": real_features().parent / "symmetry",
+        "params": ROOT / "params.yaml",
+        "report": silent,
+    }
+    analyse(ANALYSIS, **own | changes)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two combinations really trained, most of the others made up, one that failed and one that is not there."""
+    directory = tmp_path_factory.mktemp("stage")
+    write_models(directory, only=["crystal", "dos", "text", "crystal+dos+pxrd", "crystal+dos+text", "dos+text"])
+    for name in (EVERYTHING, "crystal+pxrd"):
+        add_trained(directory, name)
+    write_json(directory / "metrics" / "pxrd+text.json", {"combination": "pxrd+text", "error": "loss is NaN"})
+    for name in ("crystal+dos", "crystal+text"):
+        write_json(directory / "metrics" / f"{name}.json", {"combination": name, "error": "loss is NaN"})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def out(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("out")
+    run(home, directory)
+    return directory
+
+
+def numbers(content: Any) -> Iterator[float]:
+    if isinstance(content, dict):
+        for each in content.values():
+            yield from numbers(each)
+    elif isinstance(content, list):
+        for each in content:
+            yield from numbers(each)
+    elif isinstance(content, float):
+        yield content
+
+
+def test_every_question_is_answered_in_a_file_of_finite_numbers(out):
+    for name in (*QUESTIONS, "index", "parameters"):
+        content = json.loads((out / "analysis" / f"{name}.json").read_text())
+        assert content["run_ids"]["crystal"] == "run of crystal", name
+        assert all(math.isfinite(number) for number in numbers(content)), name
+
+
+def test_the_index_tells_what_was_analysed(out):
+    told = json.loads((out / "analysis" / "index.json").read_text())
+    assert len(told["combinations"]) == 15
+    assert told["combinations"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
+    assert told["combinations"]["pxrd"] == {"unavailable": "it was not trained"}
+    assert told["combinations"]["dos+text"]["hub"] == "text"
+    assert sum(told["materials"].values()) == 60
+    assert told["held"]["test"]["crystal"] == told["materials"]["test"]
+
+
+def test_what_failed_says_so_where_its_result_would_be(out):
+    told = json.loads((out / "analysis" / "probes.json").read_text())
+    assert told["results"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
+    assert "value" in told["results"]["crystal"]["crystal"]["crystal_system"]
+
+
+def test_maps_hold_a_row_for_every_material_combination_and_sample(out):
+    table = pl.read_parquet(out / "analysis" / "maps.parquet")
+    assert set(table["combination"]) == {"crystal", "crystal+pxrd", "crystal+dos+pxrd", "crystal+dos+text", EVERYTHING}
+    assert table.select("combination", "sample", "material_id").is_duplicated().sum() == 0
+
+
+def test_the_same_whoever_does_the_work(home, out, tmp_path):
+    class Backwards:
+        """Workers that end in another order than they began."""
+
+        def map(self, function, items):
+            tasks = list(items)
+            done = {place: function(tasks[place]) for place in reversed(range(len(tasks)))}
+            return iter([done[place] for place in range(len(tasks))])
+
+    run(home, tmp_path, workers=Backwards())
+
+    files = sorted(path.relative_to(out) for path in out.rglob("*.*"))
+    assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    assert [name for name in files if (out / name).read_bytes() != (tmp_path / name).read_bytes()] == []
+
+
+def test_records_of_other_materials_are_refused(home, tmp_path):
+    records = tmp_path / "records"
+    records.mkdir()
+    whole = pl.read_parquet(real_features().parent / "records" / "structures.parquet")
+    whole.head(50).write_parquet(records / "structures.parquet")
+    with pytest.raises(UserError, match="hold different materials; run the featurize stage"):
+        run(home, tmp_path, records=records)
+
+
+def test_embeddings_of_another_number_of_materials_are_refused(tmp_path):
+    write_models(tmp_path, only=["text"])
+    np.savez(tmp_path / "models" / "text" / "embeddings.npz", material_id=["m-1"], text=np.ones((1, 4)))
+    with pytest.raises(UserError, match=r"found embeddings of 1 materials, expected 60 .* run the ablate stage"):
+        run(tmp_path, tmp_path)

@@ -1,0 +1,118 @@
+"""Trained combinations without a training: embeddings with a known answer, for the materials of the tests' features."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from matbind.ablation import evaluate
+from matbind.analysis.inputs import Inputs, Request
+from matbind.analysis.symmetries import write_symmetries
+from matbind.analysis_settings import AnalysisSettings
+from matbind.featurize import INDEX
+from matbind.files import write_json
+from matbind.modality import HUB_ORDER, Combination, all_combinations, parse_combination
+from matbind.parallel import Here
+from tests.factories import real_features, small_run
+from tests.serving.trained import trained
+
+DIM = 16
+ANALYSIS = AnalysisSettings.model_validate(
+    {
+        "permutations": 99,
+        "jackknife_groups": 5,
+        "curve_points": 50,
+        "map_materials": 100,
+        "bootstrap_resamples": 100,
+        "worst_failures": 3,
+        "pattern_points": 200,
+        "robustness": {
+            "pxrd": {
+                "noise": [0.0, 0.5],
+                "background": [0.0],
+                "shift": [0.0, 0.1],
+                "broadening": [0.0],
+                "low_angles_missing": [0.0, 10.0],
+                "high_angles_missing": [0.0, 85.0],
+            },
+            "dos": {"shift": [0.0, 1.0], "broadening": [0.0]},
+        },
+    }
+)
+
+Make = Callable[[Combination, np.ndarray], dict[str, np.ndarray]]
+"""Embeddings by modality of the materials whose split is given."""
+
+
+def noisy(noise: float) -> Make:
+    """Every modality is the same random vector of the material with noise of its own."""
+
+    def make(combination: Combination, split: np.ndarray) -> dict[str, np.ndarray]:
+        same = np.random.default_rng(0).normal(size=(len(split), DIM))
+        own = np.random.default_rng([1, *map(len, combination.modalities)])
+        return {name: same + noise * own.normal(size=same.shape) for name in combination.modalities}
+
+    return make
+
+
+def write_models(home: Path, *, make: Make | None = None, only: Iterable[str] | None = None) -> None:
+    """Write `models/` and `metrics/` of combinations as the ablation leaves them, but for the weights."""
+    split = pl.read_parquet(real_features() / INDEX)["split"].to_numpy().astype(str)
+    ids = pl.read_parquet(real_features() / INDEX)["material_id"].to_numpy().astype(str)
+    chosen = all_combinations() if only is None else [parse_combination(name) for name in only]
+    for combination in chosen:
+        arrays = (make or noisy(0.3))(combination, split)
+        test = {name: values[split == "test"].astype(np.float32) for name, values in arrays.items()}
+        if combination.is_single:
+            hub = combination.hub
+            test |= {f"{hub}.view0": test[hub], f"{hub}.view1": test[hub] + np.float32(0.1)}
+        directory = home / "models" / combination.name
+        directory.mkdir(parents=True)
+        np.savez(directory / "embeddings.npz", material_id=ids, **{k: v.astype(np.float16) for k, v in arrays.items()})
+        np.savez(directory / "test_embeddings.npz", material_id=ids[split == "test"], **test)
+        write_json(directory / "trained.json", {"fingerprint": combination.name})
+        told = {
+            "combination": combination.name,
+            "hub": combination.hub,
+            "run_id": f"run of {combination.name}",
+            **evaluate(small_run(), combination, test),
+            "fingerprint": combination.name,
+            "n_parameters": {"crystal": 7},
+        }
+        write_json(home / "metrics" / f"{combination.name}.json", told)
+
+
+def add_trained(home: Path, name: str) -> None:
+    """Put a combination beside them that was really trained, with its weights."""
+    shutil.rmtree(home / "models" / name, ignore_errors=True)
+    shutil.copytree(trained(name).directory, home / "models" / name)
+    shutil.copy(trained(name).metrics / f"{name}.json", home / "metrics" / f"{name}.json")
+
+
+def request(home: Path, **changes: Any) -> Request:
+    """The request of such a home; symmetries are found if there are none yet."""
+    records = real_features().parent / "records"
+    symmetry = home / "symmetry.parquet"
+    if not symmetry.exists():
+        write_symmetries(records, out=symmetry, scratch=real_features().parent / "symmetry", workers=Here())
+    own = {
+        "settings": ANALYSIS,
+        "seed": 0,
+        "hub_order": HUB_ORDER,
+        "records": records,
+        "features": real_features(),
+        "models": home / "models",
+        "metrics": home / "metrics",
+        "symmetry": symmetry,
+        "state": str(home),
+    }
+    return Request(**own | changes)
+
+
+def inputs(home: Path, **changes: Any) -> Inputs:
+    return Inputs(request(home, **changes))
