@@ -40,6 +40,7 @@ NO_AUGMENTATION = {
         "texture": 0.0,
         "noise": 0.0,
         "background": 0.0,
+        "hidden": 0.0,
     },
     "modalities.text.views": {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0},
     "deformation": {"volumetric": 0.0, "shape": 0.0},

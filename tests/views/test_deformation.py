@@ -97,7 +97,9 @@ def test_edges_peaks_and_named_lengths_grow_by_the_same_factor(tmp_path):
     )
     grown = Deformation(np.eye(3, dtype=np.float32)[None] * 1.02)
     index = np.array([0])
-    quiet = PatternSettings(crystallite_size_nm=(300, 300), zero_shift_deg=0, texture=0, noise=0, background=0)
+    quiet = PatternSettings(
+        crystallite_size_nm=(300, 300), zero_shift_deg=0, texture=0, noise=0, background=0, hidden=0
+    )
     crystal = CrystalView(store_of(tmp_path, "crystal", [given]), CrystalSettings(jitter_angstrom=0))
     pattern = PatternView(store_of(tmp_path, "pxrd", [given], {"n_bins": 8501}), quiet)
     text = TextView(

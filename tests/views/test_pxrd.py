@@ -6,7 +6,7 @@ import torch
 
 from matbind.records import Pattern
 from matbind.views.deformation import Deformation
-from matbind.views.pxrd import Settings, View, draw_patterns
+from matbind.views.pxrd import Settings, View, draw_patterns, hide
 from tests.factories import copper, material, rocksalt, simulated, store_of, triclinic
 
 SILENT = {
@@ -15,6 +15,7 @@ SILENT = {
     "texture": 0.0,
     "noise": 0.0,
     "background": 0.0,
+    "hidden": 0.0,
 }
 STRUCTURES = [copper(), rocksalt(), triclinic()]
 
@@ -87,12 +88,35 @@ def test_what_was_not_measured_stays_zero_in_training(store):
         {"texture": 0.5},
         {"noise": 0.2},
         {"background": 0.4},
+        {"hidden": 0.4},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_every_setting_does_something(store, changes):
     plain, random = (view(np.array([2]), rng=rng())["pattern"] for view in (view_of(store), view_of(store, **changes)))
     assert (plain - random).abs().max() > 0.02
+
+
+def test_angles_are_hidden_at_the_ends_only_and_the_rest_has_maximum_one(store):
+    found = view_of(store, hidden=0.3)(np.full(200, 1), rng=rng())
+    shown, pattern = found["mask"].numpy(), found["pattern"].numpy()
+
+    assert not pattern[~shown].any()
+    np.testing.assert_allclose(pattern.max(axis=1), 1)
+    edges = np.diff(np.pad(shown.astype(int), ((0, 0), (1, 1))), axis=1)
+    assert ((edges == 1).sum(axis=1) == 1).all(), "what is shown is one piece"
+    share = 1 - shown.mean(axis=1)
+    assert 0.35 < np.mean(share == 0) < 0.65
+    assert 0.3 < share.max() <= 0.6
+
+
+def test_a_pattern_with_all_peaks_at_the_hidden_end_is_left_whole():
+    pattern = np.zeros((50, 100), dtype=np.float32)
+    pattern[:, 0] = 1.0
+    shown, mask = hide(pattern, np.ones_like(pattern, dtype=bool), 0.4, rng())
+
+    assert (shown.max(axis=1) == 1).all()
+    assert mask[:, 0].all()
 
 
 @pytest.mark.parametrize("changes", [{"noise": 0.2}, {"background": 0.4}], ids=["noise", "background"])

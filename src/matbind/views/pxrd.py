@@ -17,6 +17,7 @@ from matbind.strict import PositiveRange, StrictModel
 from matbind.views.deformation import Deformation
 
 ROOT2 = math.sqrt(2.0)
+HOW_OFTEN_HIDDEN = 0.5
 STEEPEST_SINE = 0.9999  # of theta: beyond it the Lorentz factor and the width diverge
 
 
@@ -29,6 +30,7 @@ class Settings(StrictModel):
         texture: standard deviation of the logarithm of each peak's intensity.
         noise: standard deviation of additive noise, relative to the maximum.
         background: largest share of the maximum of a smooth background.
+        hidden: largest share of the angles that is not measured, at each end; in half of the draws nothing is hidden.
     """
 
     crystallite_size_nm: PositiveRange
@@ -36,6 +38,7 @@ class Settings(StrictModel):
     texture: float = Field(ge=0, le=1)
     noise: float = Field(ge=0, le=0.5)
     background: float = Field(ge=0, le=0.5)
+    hidden: float = Field(ge=0, le=0.45)
 
 
 class View:
@@ -66,6 +69,8 @@ class View:
         pattern = np.where(mask, pattern, 0)
         if rng is not None:
             pattern = np.where(mask, self.augment(pattern, index, rng, deformation), 0)
+            if self.settings.hidden:
+                pattern, mask = hide(pattern, mask, self.settings.hidden, rng)
         return {"pattern": torch.from_numpy(np.sqrt(pattern).astype(np.float32)), "mask": torch.from_numpy(mask)}
 
     def augment(
@@ -99,6 +104,21 @@ class View:
         if s.noise:
             pattern = np.maximum(pattern + rng.normal(0, s.noise, pattern.shape) * rng.uniform(0, 1, (n, 1)), 0)
         return np.asarray(pattern / pattern.max(axis=1, keepdims=True), dtype=np.float32)
+
+
+def hide(
+    pattern: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], largest: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Take angles away at both ends, as of a shorter scan; the strongest peak that is left has height 1 again."""
+    n, n_bins = pattern.shape
+    share = rng.uniform(0, largest, (n, 2)) * (rng.uniform(0, 1, (n, 1)) < HOW_OFTEN_HIDDEN)
+    first, last = np.floor(share[:, :1] * n_bins), n_bins - np.floor(share[:, 1:] * n_bins)
+    bins = np.arange(n_bins)
+    left = mask & (bins >= first) & (bins < last)
+    top = np.where(left, pattern, 0).max(axis=1, keepdims=True)
+    left = np.where(top > 0, left, mask)  # a pattern whose peaks are all outside is not hidden
+    shown = np.where(left, pattern, 0)
+    return np.asarray(shown / np.maximum(shown.max(axis=1, keepdims=True), 1e-12), dtype=np.float32), left
 
 
 def _background(n: int, n_bins: int, largest: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
