@@ -45,7 +45,7 @@ def comparison(failed: tuple[str, ...] = (), *, baseline: bool = True) -> dict[s
 
 def drawn(content: dict[str, Any], *, k: int = 1) -> Any:
     with plots._style():
-        return plots._draw_heatmap(content, k=k).axes[0]
+        return plots.recall_figure(content, k=k).axes[0]
 
 
 def words(axes: Any) -> Counter[str]:

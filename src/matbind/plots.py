@@ -5,8 +5,9 @@ Drawn without pyplot: no display is needed, and the backend of the program that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # 
 COLOUR_MAP = "viridis"
 BRIGHT = 0.5  # luminance from which dark figures are read better than white ones
 CELL_INCH = 0.62
+DOTS_PER_INCH = 150
 # In cells: between groups of rows or columns, between the dots of a row's modalities, the margins, a letter of a label.
 GAP, DOT_STEP, HEADER_CELLS, LEGEND_CELLS, CHARACTER_CELLS = 0.35, 0.6, 3.2, 2.0, 0.14
 MARKERS: dict[str, dict[str, Any]] = {
@@ -57,10 +59,23 @@ def recall_heatmap(comparison: Mapping[str, Any], *, k: int, path_stem: Path) ->
 
     Source: Mirza et al. 2025, Figures 2 and 4.
     """
+    return save_figure(partial(recall_figure, comparison, k=k), path_stem)
+
+
+def save_figure(draw: Callable[[], Any], path_stem: Path) -> tuple[Path, Path]:
+    """Draw a figure in the style of all figures, and write it as PNG and SVG without any date.
+
+    Args:
+        draw: makes the figure.
+        path_stem: where to write, without the suffix.
+
+    Returns:
+        Paths of the PNG and the SVG.
+    """
     paths = path_stem.with_name(path_stem.name + ".png"), path_stem.with_name(path_stem.name + ".svg")
     with _style():
-        figure = _draw_heatmap(comparison, k=k)
-        figure.savefig(paths[0], dpi=150)
+        figure = draw()
+        figure.savefig(paths[0], dpi=DOTS_PER_INCH)
         figure.savefig(paths[1], metadata={"Date": None})
     return paths
 
@@ -89,11 +104,12 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
         _curves(left, history, "loss", title="Training loss (InfoNCE)")
         _curves(right, history, "validation_recall_at_1", title="Validation recall@1")
         right.set_ylim(0, 1)
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=DOTS_PER_INCH)
     return path
 
 
-def _draw_heatmap(comparison: Mapping[str, Any], *, k: int) -> Any:
+def recall_figure(comparison: Mapping[str, Any], *, k: int) -> Any:
+    """The figure that `recall_heatmap` writes."""
     from matplotlib.figure import Figure
 
     rows = _rows(comparison)
