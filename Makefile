@@ -14,11 +14,11 @@ export DO_NOT_TRACK ?= true
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-run: $(INSTALLED) data ## train and compare all combinations, from whatever is there already to the comparison
+run: $(INSTALLED) data ## train and compare all combinations, from whatever is there already to the report and the registered models
 	@matbind settings > /dev/null
 	dvc repro
 	@matbind status
-	@echo "Comparison: reports/comparison.md, reports/figures/, metrics/comparison.json. Runs: make ui"
+	@echo "Report: reports/index.html (its figures and their numbers: reports/figures/). Runs and models: make ui"
 
 test: lint data ## lint, then all tests, the real pipeline on 150 materials among them
 	OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS)

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from matbind.analysis.stage import analyse as analyse_models
-from matbind.files import FEATURES, METRICS, MODELS, SCRATCH, VALID
+from matbind.files import ANALYSIS, FEATURES, METRICS, MODELS, SCRATCH, VALID
 from matbind.settings import PARAMS_FILE, Settings
 from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
-ANALYSIS = Path("artifacts/analysis")
 LATENT, SHAPLEY = Path("metrics/latent.json"), Path("metrics/shapley.json")
 
 

@@ -9,7 +9,7 @@ from pipelines.stage import reporter, run, stage
 
 @stage
 def compare(settings: Settings) -> None:
-    """Write the comparison, its table and its figures, and keep them with the tracked ablation."""
+    """Write the comparison, and its table, and keep them with the tracked ablation."""
     report = reporter("compare")
     tracker = Tracker(warn=report)
     compare_combinations(
@@ -22,7 +22,7 @@ def compare(settings: Settings) -> None:
         git_commit=tracker.origin.code,
         report=report,
     )
-    files = [COMPARISON, REPORTS / "comparison.md", *sorted((REPORTS / "figures").iterdir())]
+    files = [COMPARISON, REPORTS / "comparison.md"]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 
 

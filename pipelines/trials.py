@@ -18,7 +18,7 @@ import numpy as np
 
 from matbind.errors import UserError
 from matbind.features.store import Store
-from matbind.files import FEATURES, LOGS, read_json, write_json, written_whole
+from matbind.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json, written_whole
 from matbind.settings import Settings
 from matbind.tuning import Outcome, Study
 from matbind.tuning_choice import DEFAULTS, best_of, gain_over_defaults
@@ -46,7 +46,6 @@ from pipelines.trainers import TrainingError, train_in_process
 
 TUNING = Path("artifacts/tuning")
 JOURNAL, TRIALS = "journal.log", "trials"
-METRICS = Path("metrics/tuning.json")
 REPORTS = Path("reports/tuning")
 MARK_CHARACTERS = 32
 
@@ -143,7 +142,7 @@ class TuningRun:
         page = write_page(found, study, REPORTS / "tuning.html")
         text = REPORTS / "tuning.md"
         _write_text(text, document(found))
-        write_json(METRICS, found)
+        write_json(TUNING_METRICS, found)
         chosen = next(trial["values"] for trial in found["trials"] if trial["number"] == found["chosen"])
         write_tuned(
             TUNED,
@@ -151,7 +150,7 @@ class TuningRun:
             preset=self._settings.preset,
             comments=comments(found),
         )
-        files = [METRICS, TUNED, text, page, *drawn]
+        files = [TUNING_METRICS, TUNED, text, page, *drawn]
         self._tracker.finish_tuning(self._parent, figures(found), files, note=verdict(found))
         self._tidy()
         self._report(verdict(found))
@@ -312,7 +311,7 @@ def switch_off(settings: Settings, *, report: Callable[[str], None]) -> None:
     found = {"enabled": False}
     TUNING.mkdir(parents=True, exist_ok=True)
     _write_text(REPORTS / "tuning.md", document(found))
-    write_json(METRICS, found)
+    write_json(TUNING_METRICS, found)
     write_tuned(TUNED, {}, preset=settings.preset, comments=comments(found))
     report(verdict(found))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from matbind import modality, plots
 from matbind.evaluation.comparison import assemble_comparison
 from matbind.evaluation.retrieval import summarise
 from matbind.modality import all_combinations, pair_name, parse_combination
-from matbind.plots import learning_curves, recall_heatmap
+from matbind.plots import learning_curves, recall_figure, save_figure
 
 N = 400
 BASELINE = parse_combination("crystal+dos+pxrd+text")
@@ -61,7 +62,7 @@ def history(n_epochs: int = 6) -> list[dict[str, float]]:
 
 
 def test_heatmap_is_written_as_png_and_svg(tmp_path):
-    png, svg = recall_heatmap(comparison(), k=1, path_stem=tmp_path / "recall@1.test")
+    png, svg = save_figure(partial(recall_figure, comparison(), k=1), tmp_path / "recall@1.test")
     assert (png.name, svg.name) == ("recall@1.test.png", "recall@1.test.svg")
     assert png.read_bytes().startswith(b"\x89PNG\r\n")
     assert svg.read_text().rstrip().endswith("</svg>")
@@ -69,7 +70,7 @@ def test_heatmap_is_written_as_png_and_svg(tmp_path):
 
 def test_same_heatmap_gives_the_same_file(tmp_path):
     content = comparison()
-    svgs = [recall_heatmap(content, k=5, path_stem=tmp_path / name)[1].read_bytes() for name in "ab"]
+    svgs = [save_figure(partial(recall_figure, content, k=5), tmp_path / name)[1].read_bytes() for name in "ab"]
     assert svgs[0] == svgs[1]
 
 
@@ -142,7 +143,7 @@ def test_fifth_modality_gets_its_columns(monkeypatch):
 
 def test_nothing_trained_is_drawn_empty(tmp_path):
     content = assemble_comparison([], baseline={}, data_md5=None, git_commit=None)
-    assert recall_heatmap(content, k=1, path_stem=tmp_path / "empty")[0].exists()
+    assert save_figure(partial(recall_figure, content, k=1), tmp_path / "empty")[0].exists()
 
 
 def test_drawing_leaves_the_backend_alone(tmp_path):

@@ -1,4 +1,4 @@
-"""The compare stage: all combinations beside each other and beside a linear baseline, as JSON, table and heatmaps."""
+"""The compare stage: all combinations beside each other and beside a linear baseline, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from matbind.evaluation.retrieval import evaluate_pairs
 from matbind.features.pxrd import binned_pattern
 from matbind.files import write_json
 from matbind.modality import all_combinations
-from matbind.plots import recall_heatmap
 from matbind.records import Records
 from matbind.settings import Settings
 
-FIGURES = {1: "fig2_recall_at_1", 5: "fig4_recall_at_5"}
 BASELINE_BINS = 425  # of the 2-theta axis (0.2 degrees) and of the energy axis
 BASELINE_WINDOW_EV = (-15.0, 10.0)
 
@@ -43,7 +41,7 @@ def compare(
         metrics: holds one JSON file a combination.
         records: the records directory, for the baseline.
         out: the comparison, JSON.
-        reports: gets comparison.md and figures/.
+        reports: gets comparison.md.
         data_md5: version of the data.
         git_commit: version of the code.
         report: is told the progress in sentences.
@@ -65,13 +63,10 @@ def compare(
     comparison = assemble_comparison(
         runs, baseline=linear_baseline(settings, records), data_md5=data_md5, git_commit=git_commit
     )
-    figures = reports / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    for k, stem in FIGURES.items():
-        recall_heatmap(comparison, k=k, path_stem=figures / stem)
+    reports.mkdir(parents=True, exist_ok=True)
     (reports / "comparison.md").write_text(to_markdown(comparison))
     write_json(out, comparison)
-    report(f"{len(runs)} combinations compared: {out}, {reports / 'comparison.md'}, {figures}")
+    report(f"{len(runs)} combinations compared: {out}, {reports / 'comparison.md'}")
     return comparison
 
 

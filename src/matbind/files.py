@@ -21,6 +21,8 @@ MODELS = Path("models")
 METRICS = Path("metrics/combinations")
 SUMMARIES = Path("metrics/summary")
 COMPARISON = Path("metrics/comparison.json")
+ANALYSIS = Path("artifacts/analysis")
+TUNING_METRICS = Path("metrics/tuning.json")
 REPORTS = Path("reports")
 VALIDATION_REPORT = REPORTS / "validation"
 

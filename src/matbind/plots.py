@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -41,25 +40,6 @@ STYLE: dict[Any, Any] = {
     "hatch.color": "#d3d6db",
     "svg.hashsalt": "matbind",  # the same figure gives the same file
 }
-
-
-def recall_heatmap(comparison: Mapping[str, Any], *, k: int, path_stem: Path) -> tuple[Path, Path]:
-    """Draw recall@k of every ordered pair (columns) under every combination (rows).
-
-    Aligned pairs are squares, emergent ones are discs, impossible ones are white and hatched. Two views of a single
-    modality are another question and stand in a column apart. The linear baseline is the last row.
-
-    Args:
-        comparison: the content of metrics/comparison.json.
-        k: 1, 5 or 10.
-        path_stem: where to write, without the suffix.
-
-    Returns:
-        Paths of the PNG and the SVG.
-
-    Source: Mirza et al. 2025, Figures 2 and 4.
-    """
-    return save_figure(partial(recall_figure, comparison, k=k), path_stem)
 
 
 def save_figure(draw: Callable[[], Any], path_stem: Path) -> tuple[Path, Path]:
@@ -109,7 +89,17 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: Path) -> Path:
 
 
 def recall_figure(comparison: Mapping[str, Any], *, k: int) -> Any:
-    """The figure that `recall_heatmap` writes."""
+    """Draw recall@k of every ordered pair (columns) under every combination (rows).
+
+    Aligned pairs are squares, emergent ones are discs, impossible ones are white and hatched. Two views of a single
+    modality are another question and stand in a column apart. The linear baseline is the last row.
+
+    Args:
+        comparison: the content of metrics/comparison.json.
+        k: 1, 5 or 10.
+
+    Source: Mirza et al. 2025, Figures 2 and 4.
+    """
     from matplotlib.figure import Figure
 
     rows = _rows(comparison)

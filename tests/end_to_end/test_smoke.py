@@ -210,9 +210,11 @@ def test_the_report_and_its_figures_are_there(project: Project) -> None:
     reports = project.root / "reports"
 
     assert "crystal+dos+pxrd+text" in (reports / "comparison.md").read_text()
-    assert {"fig2_recall_at_1.png", "fig2_recall_at_1.svg", "fig4_recall_at_5.png", "fig4_recall_at_5.svg"} <= {
-        path.name for path in (reports / "figures").iterdir()
-    }
+    figures = {path.name for path in (reports / "figures").iterdir()}
+    numbered = {path.split("_")[0] for path in figures if path.startswith("fig")}
+    assert numbered == {"fig2", "fig3", "fig4", "fig5", "fig6", "fig7"}
+    assert {"fig2_recall_at_1.png", "fig2_recall_at_1.svg", "fig2_recall_at_1.csv", "shapley.png"} <= figures
+    assert "crystal+dos+pxrd+text" in (reports / "index.html").read_text()
 
 
 def test_a_second_repro_does_nothing(project: Project) -> None:

@@ -41,6 +41,7 @@ ENTRY_POINTS = {
     "ablate": ["ablation", "tuning_space", "encoders/*", "views/*"],  # the last two are found by a modality's name
     "compare": ["compare"],
     "analyse": ["analysis/*", "encoders/*", "views/*", "features/*"],
+    "report": ["report/*"],
     "register": ["registry_stage", "serving/mlflow_model", "serving/queries/*", "encoders/*", "views/*", "features/*"],
 }
 PRESET = "small"
@@ -78,7 +79,7 @@ def test_every_setting_belongs_to_a_stage(stages: dict[str, Any], project_root: 
 
     homeless = {key for key in flat if not any(key == param or key.startswith(f"{param}.") for param in declared)}
 
-    assert homeless == {"preset", "ablate.workers", "ablate.retries", "parallel.workers", "parallel.dask"}
+    assert homeless == {"ablate.workers", "ablate.retries", "parallel.workers", "parallel.dask"}
 
 
 def test_how_many_train_at_a_time_makes_nothing_stale(stages: dict[str, Any]) -> None:

@@ -1,0 +1,39 @@
+"""The report stage: every table and figure as files, and one page."""
+
+from matbind.files import ANALYSIS, COMPARISON, METRICS, REPORTS, TUNING_METRICS, read_json
+from matbind.registry_stage import REGISTERED
+from matbind.report.inputs import read_inputs
+from matbind.report.stage import FIGURES, write_report
+from matbind.settings import Settings
+from matbind.tracking import Tracker
+from pipelines.stage import reporter, run, stage
+from pipelines.summary import mlflow_link
+
+
+@stage
+def report(settings: Settings) -> None:
+    """Draw all figures, write the page, and keep both with the tracked ablation."""
+    tell = reporter("report")
+    tracker = Tracker(warn=tell)
+    inputs = read_inputs(
+        ANALYSIS,
+        comparison=COMPARISON,
+        tuning=TUNING_METRICS,
+        registry=REGISTERED,
+        preset=settings.preset,
+        seed=settings.seed,
+        runs_page=runs_page(),
+    )
+    page = write_report(inputs, out=REPORTS, report=tell)
+    files = [page, *sorted((REPORTS / FIGURES).glob("*.png"))]
+    tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
+
+
+def runs_page() -> str | None:
+    """What a run's id is put behind to find it in MLflow, None if the store does not tell."""
+    page, separator, rest = mlflow_link().partition("/#/experiments/")
+    return f"{page}{separator}{rest.partition('/')[0]}/runs/" if separator else None
+
+
+if __name__ == "__main__":
+    run(report)

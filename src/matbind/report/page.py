@@ -1,0 +1,129 @@
+"""One page of HTML that needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matbind.report.blocks import Notice, Plate, Section, Table
+from matbind.report.headline import headline
+from matbind.report.inputs import Inputs
+from matbind.report.sentences import summary
+
+ASSETS = files("matbind.report") / "assets"
+MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+PIXELS_PER_POINT = 96 / 72
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+
+
+class Drawn(NamedTuple):
+    """The files of a figure."""
+
+    png: Path
+    svg: Path
+    data: Path
+
+
+class Picture(NamedTuple):
+    """A figure as the page holds it: as text of a URI, its size in CSS pixels, its files."""
+
+    uri: str
+    width: int
+    height: int
+    links: list[tuple[str, str]]
+
+
+def page(inputs: Inputs, sections: Sequence[Section], drawn: Mapping[str, Drawn], *, figures: str) -> str:
+    """Render the report.
+
+    Args:
+        inputs: what is reported.
+        sections: its content.
+        drawn: the files of every figure by its name.
+        figures: where the files are, relative to the page.
+
+    Returns:
+        An HTML document.
+    """
+    template = _environment().get_template("page.html.j2")
+    text: str = template.render(
+        facts=_facts(inputs),
+        headline=headline(inputs),
+        summary=summary(inputs),
+        sections=sections,
+        runs={name: f"MLflow run {run}" for name in inputs.trained() if (run := inputs.run_id(name))},
+        pictures={name: picture(each, figures) for name, each in drawn.items()},
+        style=asset("page.css"),
+        script=asset("page.js"),
+        theme=asset("theme.js"),
+    )
+    return text
+
+
+def picture(drawn: Drawn, figures: str) -> Picture:
+    """The smaller of the two files, inlined."""
+    smaller = min((drawn.png, drawn.svg), key=lambda path: path.stat().st_size)
+    encoded = b64encode(smaller.read_bytes()).decode("ascii")
+    width, height = _size(drawn.svg)
+    links = [(path.suffix.removeprefix(".").upper(), f"{figures}/{path.name}") for path in drawn]
+    return Picture(f"data:{MEDIA_TYPES[smaller.suffix]};base64,{encoded}", width, height, links)
+
+
+@cache
+def asset(name: str) -> str:
+    """A file of the page's own."""
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_unbroken,
+    )
+    environment.tests["plate"] = lambda block: isinstance(block, Plate)
+    environment.tests["table"] = lambda block: isinstance(block, Table)
+    environment.tests["notice"] = lambda block: isinstance(block, Notice)
+    return environment
+
+
+def _unbroken(value: Any) -> Any:
+    """No line break before a per cent sign or around an equals sign; what is markup already stays."""
+    if type(value) is not str:
+        return value
+    return value.replace(" %", f"{NO_BREAK_SPACE}%").replace(" = ", f"{NO_BREAK_SPACE}={NO_BREAK_SPACE}")
+
+
+def _size(svg: Path) -> tuple[int, int]:
+    """Width and height of a figure, from points to CSS pixels."""
+    found = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', _head(svg))
+    if found is None:
+        raise ValueError(f"{svg}: no size in points was found")
+    return round(float(found[1]) * PIXELS_PER_POINT), round(float(found[2]) * PIXELS_PER_POINT)
+
+
+def _head(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(1000)
+
+
+def _facts(inputs: Inputs) -> list[tuple[str, str]]:
+    comparison = inputs.comparison
+    return [
+        ("preset", inputs.preset),
+        ("seed", str(inputs.seed)),
+        ("data", (comparison.get("data_md5") or "outside DVC")[:12]),
+        ("code", (comparison.get("git_commit") or "outside Git")[:12]),
+        ("combinations", str(len(inputs.trained()))),
+    ]

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from matbind.report import words
+
+
+def test_a_change_bears_its_sign() -> None:
+    assert (words.signed(0.0214), words.signed(-0.0214)) == ("+0.021", "\N{MINUS SIGN}0.021")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [([], ""), (["dos"], "dos"), (["dos", "text"], "dos and text"), (["a", "b", "c"], "a, b and c")]
+)
+def test_names_are_listed(names: list[str], told: str) -> None:
+    assert words.listing(names) == told
+
+
+def test_an_interval_with_an_open_end_is_a_dash() -> None:
+    assert words.interval((0.1, None)) == "\N{EN DASH}"
+
+
+def test_a_tiny_p_value_is_bounded() -> None:
+    assert (words.p_value(1e-30), words.p_value(0.004)) == ("p < 0.0001", "p = 0.004")
+
+
+def test_one_thing_is_not_many() -> None:
+    assert (words.counted(1, "answer"), words.counted(1200, "answer")) == ("1 answer", "1,200 answers")
