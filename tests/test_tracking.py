@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -345,6 +347,10 @@ def test_files_without_runs_are_backfilled_once(
     assert tracker.backfill(models, metrics) == 0
 
     found = runs()
+    path = unquote(tracker.comparison_path())
+    assert path.startswith("/#/compare-runs?runs=[")
+    assert path.endswith('&experiments=["1"]')
+    assert {found[name].info.run_id for name in names} == set(re.findall(r"[0-9a-f]{32}", path))
     parents = [run for name, run in found.items() if name.startswith("ablation smoke")]
     assert len(parents) == 1
     assert {found[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}

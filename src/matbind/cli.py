@@ -218,10 +218,14 @@ def ui(
     if added:
         say(f"{added} runs added from files")
     uri = tracking_uri()
+    page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
+    say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
+    beside = tracker.comparison_path()
+    if beside:
+        say(f"the combinations beside each other: {page}{beside}")
     if uri.startswith("http"):
-        say(f"the runs are at {uri}")
         return
-    say(f"http://{host}:{port}, experiment matbind; Ctrl-C ends it")
+    say("Ctrl-C ends it")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # noqa: S606

@@ -6,11 +6,13 @@ what is missing is added later from the files by `Tracker.backfill`.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from matbind.files import read_json
 from matbind.mlflow_runs import DVC_EXPERIMENT, PARENT, RESULT, Runs, experiment_tag
@@ -238,6 +240,19 @@ class Tracker:
             _restore(runs, own, path, found, models / found["combination"])
         runs.describe(own)
         return len(missing)
+
+    def comparison_path(self) -> str | None:
+        """Where, below the address of MLflow's pages, the latest ablation's combinations stand beside each other."""
+
+        def find(runs: Runs) -> str | None:
+            for parent in runs.search({"matbind.kind": "ablation"}):
+                children = runs.search({PARENT: parent.info.run_id, "matbind.kind": "combination"})
+                if len(children) > 1:
+                    ids = json.dumps([child.info.run_id for child in reversed(children)])
+                    return f"/#/compare-runs?runs={quote(ids)}&experiments={quote(json.dumps([runs.experiment]))}"
+            return None
+
+        return self._try(find)
 
     def _try_run(self, run_id: str | None, action: Callable[[Runs, str], T]) -> T | None:
         return None if run_id is None else self._try(lambda runs: action(runs, run_id))
