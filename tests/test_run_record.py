@@ -53,10 +53,10 @@ def test_metrics_are_named_by_measure_and_pair() -> None:
     flat = flatten_metrics(FOUND)
 
     assert flat["recall_at_1.text_to_dos"] == 0.125
-    assert flat["n.dos_to_crystal"] == 40.0
+    assert flat["retrieval/n.dos_to_crystal"] == 40.0
     assert flat["recall_at_1.aligned_mean"] == 0.5
-    assert flat["training.seconds"] == 61.5
-    assert flat["n_parameters.crystal.projection"] == 10.0
+    assert flat["training/seconds"] == 61.5
+    assert flat["parameters/crystal.projection"] == 10.0
 
 
 def test_names_are_made_of_what_mlflow_accepts() -> None:
@@ -71,7 +71,7 @@ def test_what_is_not_finite_is_named_apart(value: float) -> None:
 
 
 def test_epoch_and_time_are_the_axes_of_a_curve_not_points_of_it() -> None:
-    assert curve_point({"epoch": 2.0, "seconds": 9.0, "loss.dos": 3.5}) == {"loss.dos": 3.5}
+    assert curve_point({"epoch": 2.0, "seconds": 9.0, "loss.dos": 3.5}) == {"training/loss.dos": 3.5}
 
 
 def test_the_digest_does_not_depend_on_the_run_that_made_the_file() -> None:

@@ -153,8 +153,8 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     }
     assert run.data.metrics["recall_at_1.text_to_dos"] == 0.5
     assert run.data.metrics["recall_at_1.emergent_mean"] == 0.5
-    assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "loss")) == [(1, 3.0), (2, 2.0)]
-    assert "validation_recall_at_1.text_to_crystal" in run.data.metrics
+    assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "training/loss")) == [(1, 3.0), (2, 2.0)]
+    assert "training/validation_recall_at_1.text_to_crystal" in run.data.metrics
     artifacts = [artifact.path for artifact in client.list_artifacts(run_id)]
     assert artifacts == ["images", "learning_curves.png", "recall_at_1.png"]
     assert {a.path.split("/")[1].split("+")[0] for a in client.list_artifacts(run_id, "images")} == {
@@ -195,8 +195,8 @@ def test_a_figure_that_is_no_number_is_named_in_a_tag(
     tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 1.0, "gradient": float("nan")})
 
     data = runs()["dos"].data
-    assert data.tags["not_finite"] == "gradient loss"
-    assert data.metrics == {"learning_rate": 0.5, "loss": 1.0}
+    assert data.tags["not_finite"] == "training/gradient training/loss"
+    assert data.metrics == {"training/learning_rate": 0.5, "training/loss": 1.0}
 
 
 def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
@@ -280,7 +280,7 @@ def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: S
 
     tracker.complete_curves(run_id, [{"epoch": float(epoch), "loss": 4.0 - epoch} for epoch in (1, 2, 3)])
 
-    history = MlflowClient(tracking_uri(root)).get_metric_history(run_id, "loss")
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run_id, "training/loss")
     assert sorted((point.step, point.value) for point in history) == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
@@ -360,7 +360,7 @@ def test_files_without_runs_are_backfilled_once(
     assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
     assert run.data.tags["data_md5"] == "old.dir"
     assert run.info.end_time - run.info.start_time == 12_000
-    history = MlflowClient(tracking_uri(root)).get_metric_history(run.info.run_id, "loss")
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run.info.run_id, "training/loss")
     assert sorted((m.step, m.value) for m in history) == [(1, 2.0), (2, 1.0)]
 
 

@@ -79,10 +79,10 @@ def test_curves_hold_every_epoch_and_no_nan(tracker, root):
     _, trial = _start(tracker)
     tracker.finish_trial(trial, "complete", history=HISTORY, figures={"best": 0.5, "other": float("nan")})
     client = MlflowClient(tracking_uri(root))
-    recalls = client.get_metric_history(trial, "validation_recall_at_1")
+    recalls = client.get_metric_history(trial, "training/validation_recall_at_1")
 
     assert sorted((point.step, point.value) for point in recalls) == [(1, 0.25), (2, 0.5)]
-    assert [point.value for point in client.get_metric_history(trial, "loss")] == [2.0]
+    assert [point.value for point in client.get_metric_history(trial, "training/loss")] == [2.0]
     assert _run(root, trial).data.metrics["best"] == 0.5
 
 

@@ -28,6 +28,7 @@ from matbind.provenance import (
 )
 from matbind.run_figures import pair_heatmap
 from matbind.run_record import (
+    LOSS,
     curve_point,
     describe_ablation,
     describe_combination,
@@ -134,7 +135,7 @@ class Runs:
         self, run_id: str, history: Iterable[Mapping[str, float]], *, started: float | None = None
     ) -> None:
         """Add the epochs that a run has not."""
-        known = {point.step for point in self.client.get_metric_history(run_id, "loss")}
+        known = {point.step for point in self.client.get_metric_history(run_id, LOSS)}
         for figures in history:
             step = int(figures["epoch"])
             if step not in known:

@@ -14,6 +14,8 @@ from matbind.files import read_json
 from matbind.modality import Combination, metric_name
 
 KINDS = ("aligned", "emergent", "view")
+RETRIEVAL, TRAINING, PARAMETERS = "retrieval/", "training/", "parameters/"  # sections of MLflow's charts
+LOSS = f"{TRAINING}loss"  # every epoch of every training has it
 MEASURES = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr", "chance_at_1", "n")
 
 
@@ -60,20 +62,28 @@ def summarise(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def flatten_metrics(found: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``."""
+    """The figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``.
+
+    MLflow draws a chart a name and folds those with a slash into sections: recall comes first and alone.
+    """
     flat: dict[str, Any] = summarise(found)
     for pair, result in found.get("pairs", {}).items():
         query, key = pair.split("->")
-        flat |= {f"{measure}.{metric_name(query, key)}": result[measure] for measure in MEASURES if measure in result}
-    flat |= {f"training.{key}": found[key] for key in ("best_epoch", "seconds") if found.get(key) is not None}
-    flat |= {f"n_parameters.{part}": count for part, count in (found.get("n_parameters") or {}).items()}
+        for measure in MEASURES:
+            if measure in result:
+                section = "" if measure.startswith("recall") else RETRIEVAL
+                flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
+    flat |= {f"{TRAINING}{key}": found[key] for key in ("best_epoch", "seconds") if found.get(key) is not None}
+    flat |= {f"{PARAMETERS}{part}": count for part, count in (found.get("n_parameters") or {}).items()}
     return {name: float(value) for name, value in flat.items()}
 
 
 def curve_point(figures: Mapping[str, float]) -> dict[str, float]:
-    """One epoch's figures, named like ``validation_recall_at_1.text_to_crystal``."""
+    """One epoch's figures, named like ``training/validation_recall_at_1.text_to_crystal``."""
     return {
-        key.replace("->", "_to_"): float(value) for key, value in figures.items() if key not in {"epoch", "seconds"}
+        TRAINING + key.replace("->", "_to_"): float(value)
+        for key, value in figures.items()
+        if key not in {"epoch", "seconds"}
     }
 
 

@@ -198,7 +198,7 @@ def test_curves_have_every_epoch_once(project: Project) -> None:
 
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     steps = {
-        name: sorted(point.step for point in client.get_metric_history(run.info.run_id, "loss"))
+        name: sorted(point.step for point in client.get_metric_history(run.info.run_id, "training/loss"))
         for name, run in _children(project).items()
     }
 
@@ -314,7 +314,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     assert _weights(tmp_path) == before
     found = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
     history = json.loads((tmp_path / "models/text/history.json").read_text())
-    curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(found["run_id"], "loss")
+    curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(found["run_id"], "training/loss")
     assert sorted(point.step for point in curve) == [int(figures["epoch"]) for figures in history]
 
 
