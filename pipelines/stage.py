@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,16 @@ class StageError(Exception):
 def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
     """Make a flow of a function of the settings; the flow takes the path of the params file."""
 
-    @flow(name=function.__name__, description=function.__doc__, persist_result=False, validate_parameters=False)
+    def run_name() -> str:
+        return f"{function.__name__} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
+
+    @flow(
+        name=function.__name__,
+        flow_run_name=run_name,
+        description=function.__doc__,
+        persist_result=False,
+        validate_parameters=False,
+    )
     @wraps(function)
     def body(params: Path = PARAMS_FILE) -> Any:
         return function(load(params))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from matbind.errors import UserError
@@ -50,6 +52,15 @@ def test_a_stage_is_told_the_settings(params: Path, capsys: pytest.CaptureFixtur
     run(fine, params)
 
     assert capsys.readouterr().out == f"[fine] preset {load(params).preset}\n"
+
+
+def test_its_runs_are_named_for_people(params: Path, prefect_api_url: str) -> None:
+    run(fine, params)
+
+    asked = {"flows": {"name": {"any_": ["fine"]}}}
+    runs = httpx.post(f"{prefect_api_url}/flow_runs/filter", json=asked).json()
+    assert all(re.fullmatch(r"fine \d{4}-\d\d-\d\d \d\d:\d\d", each["name"]) for each in runs)
+    assert runs
 
 
 @pytest.mark.usefixtures("prefect_api_url")
