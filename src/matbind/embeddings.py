@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from matbind.errors import UserError
 from matbind.featurize import INDEX, read_split
 from matbind.files import written_whole
 from matbind.modality import Combination
@@ -72,6 +73,22 @@ def read_embeddings(home: Path) -> Embeddings:
         By modality, shape (n_materials, projection_dim), of half precision, NaN where a material lacks it.
     """
     return _read(home / ALL_EMBEDDINGS)
+
+
+def require_same_materials(home: Path, features: Path) -> None:
+    """See that the embeddings of a trained combination, its evaluation among them, are of these features' materials.
+
+    Raises:
+        UserError: if the features were made anew since, of other materials or with another split.
+    """
+    ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
+    for name, expected in ((ALL_EMBEDDINGS, ids), (TEST_EMBEDDINGS, ids[read_split(features, "test")])):
+        with np.load(home / name, allow_pickle=False) as arrays:
+            if not np.array_equal(arrays[_ID], expected):
+                raise UserError(
+                    f"{home / name}: found {len(arrays[_ID])} materials that are not the {len(expected)} of "
+                    f"{features}, expected a model that was trained on them; run the ablate stage again"
+                )
 
 
 def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.embeddings import read_embeddings
+from matbind.embeddings import read_embeddings, require_same_materials
 from matbind.features.store import MANIFEST, Store
 from matbind.featurize import INDEX, read_split
 from matbind.files import read_json, write_json
@@ -81,10 +81,11 @@ def write_bundle(combination: Combination, *, home: Path, features: Path, out: P
         out: the directory to write, new or empty.
 
     Raises:
-        UserError: if the features or a part of the model are missing.
+        UserError: if the features or a part of the model are missing, or the model was trained on others.
     """
-    out.mkdir(parents=True, exist_ok=True)
     metas = {name: Store(features / name).meta for name in combination.modalities}
+    require_same_materials(home, features)
+    out.mkdir(parents=True, exist_ok=True)
     _carry_settings(home, out)
     _carry_checkpoint(metas, out)
     shutil.copyfile(home / WEIGHTS, out / WEIGHTS)
