@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 PORT ?= 5000
 PREFECT_PORT ?= 4200
-PYTEST_FLAGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --durations 15
+PYTEST_FLAGS ?= --durations 15
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
