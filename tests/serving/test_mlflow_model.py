@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(files: Path) -> Any:
+def model(files: Path) -> Iterator[Any]:
     import mlflow.pyfunc
 
-    return mlflow.pyfunc.load_model(str(files))
+    before = list(sys.path)
+    yield mlflow.pyfunc.load_model(str(files))
+    sys.path[:] = before  # the code that a model carries stays on it, and processes of other tests would find that
 
 
 def test_it_answers_where_the_source_tree_is_not(files: Path, tmp_path: Path) -> None:
