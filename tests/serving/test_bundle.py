@@ -113,6 +113,16 @@ def test_settings_of_other_stages_may_have_changed_since(tmp_path: Path) -> None
     assert read_settings(home, ["pxrd"]).modalities.keys() == {"pxrd"}
 
 
+def test_settings_of_another_version_are_told(tmp_path: Path) -> None:
+    home = shutil.copytree(trained().directory, tmp_path / "model")
+    settings = json.loads((home / "settings.json").read_text())
+    del settings["modalities"]["pxrd"]["views"]["hidden"]
+    (home / "settings.json").write_text(json.dumps(settings))
+
+    with pytest.raises(UserError, match=r"settings\.json: hidden: field required; expected .*, train it anew$"):
+        read_settings(home, ("pxrd",))
+
+
 def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
     home = shutil.copytree(bundle(), tmp_path / "bundle")
     told = json.loads((home / "model.json").read_text())

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from matbind import modality
 from matbind.errors import UserError
@@ -243,8 +244,22 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
     Args:
         directory: holds settings.json, and the checkpoint of a language model if there is one.
         names: the modalities.
+
+    Raises:
+        UserError: if they are those of another version of the code.
     """
-    raw = read_json(directory / SETTINGS)
+    try:
+        return _settings_of(read_json(directory / SETTINGS), directory, names)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{directory / SETTINGS}: {where}: {first['msg'].lower()}; expected the settings of a model that this "
+            "version of matbind has trained, train it anew"
+        ) from error
+
+
+def _settings_of(raw: dict[str, Any], directory: Path, names: Iterable[str]) -> Settings:
     blocks = {}
     for name in names:
         block = raw["modalities"][name]
