@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ from matbind.files import SUMMARIES, read_json
 from pipelines import summary
 from pipelines.dvc import run_dvc
 from pipelines.server import api_server
-from pipelines.stage import USER_ERROR, StageError, reporter, run
+from pipelines.stage import StageError, main, reporter, run
 
 POINTER = "data.dvc"
 DEPLOYMENT = "scheduled"
@@ -224,14 +223,5 @@ def _check(cron: str, timezone: str) -> None:
     CronSchedule(cron=cron, timezone=timezone)
 
 
-def main() -> None:
-    """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
-    try:
-        app(prog_name="python -m pipelines.experiment")
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
-
-
 if __name__ == "__main__":
-    main()
+    main(app, "pipelines.experiment")

@@ -8,16 +8,14 @@ What it does is `matbind promote`; this is no stage of DVC.
 from __future__ import annotations
 
 import re
-import sys
 from typing import Annotated
 
 import typer
 from prefect import flow
 
 from matbind import promotion
-from matbind.errors import UserError
 from matbind.promotion_decision import Decision, Refused
-from pipelines.stage import USER_ERROR, reporter, run
+from pipelines.stage import main, reporter, run
 
 
 @flow(name="promote", persist_result=False)
@@ -93,14 +91,5 @@ def once(
     run(lambda _params: promote(name, version, to, reason, force))
 
 
-def main() -> None:
-    """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
-    try:
-        app(prog_name="python -m pipelines.promote")
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
-
-
 if __name__ == "__main__":
-    main()
+    main(app, "pipelines.promote")

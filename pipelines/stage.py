@@ -77,6 +77,20 @@ def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
         sys.exit(USER_ERROR if isinstance(error, UserError) else 1)
 
 
+def main(app: Callable[..., Any], module: str) -> None:
+    """Run the command line of a flow that is no stage; a user's mistake ends it with one sentence and exit code 2.
+
+    Args:
+        app: the commands.
+        module: which they are called by, as in ``python -m pipelines.experiment``.
+    """
+    try:
+        app(prog_name=f"python -m {module}")
+    except UserError as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR)
+
+
 def _stop(number: int, _frame: Any) -> None:
     os.write(sys.stderr.fileno(), b"matbind: stopped; what is finished is kept, the same command goes on from there\n")
     os._exit(128 + number)

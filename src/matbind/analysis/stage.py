@@ -27,6 +27,7 @@ from matbind.analysis.inputs import Inputs, Request
 from matbind.analysis.symmetries import write_symmetries
 from matbind.analysis.task import Task, perform, write_result
 from matbind.analysis_settings import AnalysisSettings
+from matbind.embeddings import require_same_materials
 from matbind.errors import UserError
 from matbind.featurize import INDEX
 from matbind.files import written_whole
@@ -172,10 +173,4 @@ def _require_same_materials(inputs: Inputs) -> None:
     if not ids.equals(Records(request.records).structures["material_id"]):
         raise UserError(f"{request.records} and {request.features} hold different materials; run the featurize stage")
     for name in inputs.combinations:
-        found = {len(values) for values in inputs.embeddings(name).values()}
-        if found != {len(ids)}:
-            where = request.models / name
-            raise UserError(
-                f"{where}: found embeddings of {max(found)} materials, expected {len(ids)} as in {request.features}; "
-                "run the ablate stage"
-            )
+        require_same_materials(request.models / name, request.features)
