@@ -18,11 +18,11 @@ from typing import Any
 import torch
 import yaml
 
-from matbind import settings as settings_module
-from matbind.featurize import featurize
-from matbind.modality import parse_combination
-from matbind.settings import Settings
-from matbind.training import Trainer
+from matbind.data.featurize import featurize
+from matbind.modalities.combinations import parse_combination
+from matbind.settings import load as settings_module
+from matbind.settings.params import Settings
+from matbind.training.trainer import Trainer
 
 RECORDS, FEATURES = Path("artifacts/records"), Path("artifacts/features")
 SMALL = ("presets", "small")
@@ -88,7 +88,7 @@ def main() -> None:
             if "frozen" in name:
                 features = Path(scratch) / "features"
                 started = time.process_time()
-                featurize(settings, records=RECORDS, out=features, report=lambda _: None)
+                featurize(settings, records=RECORDS, out=features, log=lambda _: None)
                 print(f"featurized anew in {time.process_time() - started:.0f} CPU s (shared by all trainings)")
             found[name] = measure(settings, combination, features)
             own = found[name]

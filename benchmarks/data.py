@@ -34,15 +34,18 @@ import polars as pl
 import yaml
 from validation import grid_of, made_up_dos, made_up_text, settings_of, yardstick
 
-from matbind import prepare as prepare_stage
-from matbind.features import crystal
-from matbind.features.diffraction import broaden, pattern_grid, reflections, scherrer_fwhm_deg, simulate_pattern
-from matbind.features.neighbors import TIE_STEP_ANGSTROM, neighbor_graph
-from matbind.featurize import featurize
-from matbind.records import SCHEMAS, Material, structure_of
-from matbind.settings import Settings, parse
-from matbind.validation.stage import validate
-from matbind.validation.valence import electrons_by_element
+from matbind.data import prepare as prepare_stage
+from matbind.data.featurize import featurize
+from matbind.data.validation.stage import validate
+from matbind.materials.diffraction import broaden, pattern_grid, reflections, scherrer_fwhm_deg, simulate_pattern
+from matbind.materials.neighbors import TIE_STEP_ANGSTROM, neighbor_graph
+from matbind.materials.structure import structure_of
+from matbind.modalities.crystal import features as crystal
+from matbind.modalities.dos.valence import electrons_by_element
+from matbind.modalities.material import Material
+from matbind.modalities.records import columns_of
+from matbind.settings.load import parse
+from matbind.settings.params import Settings
 
 HERE = Path(__file__).parent
 PAPER_MATERIALS = 170_000
@@ -225,7 +228,7 @@ def steps(rows: list[dict[str, Any]], figures: dict[str, Any]) -> dict[str, floa
     materials = [Material(str(i), "X", structure, "train") for i, structure in enumerate(structures)]
     settings = crystal.Settings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_angstrom=0.95)
     featurizer = crystal.Featurizer(settings, {})
-    table = pl.DataFrame(rows).select(*SCHEMAS["structures"])
+    table = pl.DataFrame(rows).select(*columns_of("crystal"))
     kernels: dict[str, Callable[[], Any]] = {
         "sound check": lambda: prepare_stage.faults(table),
         "powder pattern, 8,501 points": lambda: [simulate_pattern(s, crystallite_size_nm=50.0) for s in structures],
@@ -286,8 +289,8 @@ def made_up_data(structures: pl.DataFrame, directory: Path) -> None:
     dos = [(name, *made_up_dos(float(electrons[numbers].sum()), rng)) for name, _, numbers in rows]
     text = [(name, made_up_text(formula, numbers)) for name, formula, numbers in rows]
     structures.write_parquet(directory / "structures.parquet")
-    pl.DataFrame(dos, schema=SCHEMAS["dos"], orient="row").write_parquet(directory / "dos.parquet")
-    pl.DataFrame(text, schema=SCHEMAS["text"], orient="row").write_parquet(directory / "text.parquet")
+    pl.DataFrame(dos, schema=columns_of("dos"), orient="row").write_parquet(directory / "dos.parquet")
+    pl.DataFrame(text, schema=columns_of("text"), orient="row").write_parquet(directory / "text.parquet")
 
 
 def stages(directory: Path, n: int, params: Path) -> dict[str, Any]:
@@ -310,11 +313,11 @@ def run_stages(settings: Settings, directory: Path, params: Path) -> dict[str, A
     """Prepare, validate and featurize, one after the other."""
     records, valid, features = (directory / name for name in ("records", "valid", "features"))
     calls: dict[str, Callable[[], Any]] = {
-        "prepare": lambda: prepare_stage.prepare(settings, out=records, report=SILENT),
+        "prepare": lambda: prepare_stage.prepare(settings, out=records, log=SILENT),
         "validate": lambda: validate(
-            settings_of(params), records, valid, directory / "reports", grid=grid_of(params), report=SILENT
+            settings_of(params), records, valid, directory / "reports", grid=grid_of(params), log=SILENT
         ),
-        "featurize": lambda: featurize(settings, records=valid, out=features, report=SILENT),
+        "featurize": lambda: featurize(settings, records=valid, out=features, log=SILENT),
     }
     found: dict[str, Any] = {}
     for name in STAGES:

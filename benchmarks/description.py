@@ -47,9 +47,9 @@ def compare(data: Path, n_structures: int) -> dict[str, Any]:
     """
     from robocrys import StructureCondenser, StructureDescriber
 
-    from matbind.records import structure_of
-    from matbind.sources.description import describe
-    from matbind.sources.sample import read
+    from matbind.data.completion.description import describe
+    from matbind.data.sources.tables import read
+    from matbind.materials.structure import structure_of
 
     warnings.simplefilter("ignore")
     condenser, describer = StructureCondenser(), StructureDescriber()

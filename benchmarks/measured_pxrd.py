@@ -20,14 +20,14 @@ import torch
 import yaml
 from choices import FEATURES, changed
 
+from matbind.analysis.measures.robustness import perturb
 from matbind.evaluation.retrieval import ranks
-from matbind.evaluation.robustness import perturb
-from matbind.features import pxrd
-from matbind.modality import parse_combination
-from matbind.serving.held import HeldStore
-from matbind.settings import Settings
-from matbind.training import Trainer
-from matbind.views.pxrd import View
+from matbind.modalities.combinations import parse_combination
+from matbind.modalities.memory_store import MemoryStore
+from matbind.modalities.pxrd import features as pxrd
+from matbind.modalities.pxrd.transform import Transform
+from matbind.settings.params import Settings
+from matbind.training.trainer import Trainer
 
 VIEWS = ("modalities", "pxrd", "views")
 VARIANTS: dict[str, dict[str, float]] = {
@@ -62,8 +62,8 @@ def measure(settings: Settings, combination: str) -> dict[str, float]:
     found = {"aligned": trainer.progress.best_recall, "cpu_seconds": time.process_time() - started}
     for name, strength in (("noise", 0.0), *MEASURED):
         worse = perturb(rows, "pxrd", name, strength=strength, bin_width=(high - low) / rows.shape[1])
-        held = HeldStore(specs, [{**nothing, "pattern": row} for row in worse], store.meta)
-        trainer.views["pxrd"] = View(held, settings.modalities["pxrd"].views)
+        held = MemoryStore(specs, [{**nothing, "pattern": row} for row in worse], store.meta)
+        trainer.transforms["pxrd"] = Transform(held, settings.modalities["pxrd"].transform)
         queries = trainer.embed_split(model, "pxrd", np.arange(len(rows)), exact=True)
         label = f"{name} {strength:g}" if strength else "as simulated"
         found[label] = float(np.mean(ranks(queries, keys) <= 1))

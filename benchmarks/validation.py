@@ -31,16 +31,18 @@ import numpy as np
 import polars as pl
 import yaml
 
-from matbind.features.diffraction import pattern_grid, simulate_pattern
-from matbind.records import SCHEMAS, structure_of
-from matbind.validation import crystal, pxrd
-from matbind.validation.contacts import covalent_radii_angstrom
-from matbind.validation.duplicates import duplicate_groups
-from matbind.validation.formula import atomic_numbers
-from matbind.validation.injection import inject, measure
-from matbind.validation.stage import ValidateSettings, validate
-from matbind.validation.tables import batches
-from matbind.validation.valence import electrons_by_element
+from matbind.data.validation.injection import inject, measure
+from matbind.data.validation.stage import ValidateSettings, validate
+from matbind.data.validation.tables import batches
+from matbind.materials.contacts import covalent_radii_angstrom
+from matbind.materials.diffraction import pattern_grid, simulate_pattern
+from matbind.materials.formula import atomic_numbers
+from matbind.materials.structure import structure_of
+from matbind.modalities.crystal import validation as crystal
+from matbind.modalities.crystal.duplicates import duplicate_groups
+from matbind.modalities.dos.valence import electrons_by_element
+from matbind.modalities.pxrd import validation as pxrd
+from matbind.modalities.records import columns_of
 
 N_POINTS = 601
 CHUNK = 4096
@@ -76,7 +78,7 @@ def faults(records: Path, params: Path, *, share: float) -> dict[str, Any]:
             work / "before",
             work / "r",
             grid=grid_of(params),
-            report=print,
+            log=print,
         )
         before = pl.read_parquet(work / "before" / "quarantine.parquet")
         injected = inject(work / "before", work / "faulty", share=share)
@@ -87,7 +89,7 @@ def faults(records: Path, params: Path, *, share: float) -> dict[str, Any]:
             work / "valid",
             work / "r",
             grid=grid_of(params),
-            report=print,
+            log=print,
         )
         seconds = time.perf_counter() - start
         table, clean = measure(injected, pl.read_parquet(work / "valid" / "quarantine.parquet"))
@@ -153,7 +155,7 @@ def run(records: Path, params: Path) -> None:
     settings = settings_of(params)
     settings = settings.model_copy(update={"crystal": settings.crystal.model_copy(update={"duplicates": None})})
     grid = grid_of(params, N_POINTS)
-    document = validate(settings, records, records.parent / "valid", records.parent / "reports", grid=grid, report=mark)
+    document = validate(settings, records, records.parent / "valid", records.parent / "reports", grid=grid, log=mark)
     mark("write")
     figures = {
         "seconds": seconds | {"total": sum(seconds.values())},
@@ -204,8 +206,8 @@ def synthesize(sample: pl.DataFrame, out: Path, *, rows: int, grid: pxrd.Grid) -
     electrons = electrons_by_element("gfn1", {})
     by_size = [z for z in np.argsort(covalent_radii_angstrom()[1:87]) + 1 if z not in UNCHANGED]
     angles = pattern_grid(start_deg=grid.two_theta_deg[0], stop_deg=grid.two_theta_deg[1], n_points=grid.n_points)
-    schema = {"structures": SCHEMAS["structures"] | {"split": pl.String}} | {
-        t: SCHEMAS[t] for t in ("dos", "pxrd", "text")
+    schema = {"structures": columns_of("crystal") | {"split": pl.String}} | {
+        t: columns_of(t) for t in ("dos", "pxrd", "text")
     }
     writers = {
         table: pq.ParquetWriter(

@@ -12,17 +12,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind import ablation
-from matbind.errors import UserError
-from matbind.features.store import Store
-from matbind.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
-from matbind.modality import Combination, all_combinations, parse_combination
-from matbind.plots import learning_curves
-from matbind.provenance import PROVENANCE
-from matbind.run_record import summarise
-from matbind.settings import Settings
-from matbind.tracking import Tracker
-from matbind.tuning_space import apply_tuned
+from matbind.base.errors import UserError
+from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
+from matbind.base.provenance import PROVENANCE
+from matbind.modalities.combinations import Combination, all_combinations, parse_combination
+from matbind.modalities.store import Store
+from matbind.report.style import learning_curves
+from matbind.settings.params import Settings
+from matbind.tracking.record import summarise
+from matbind.tracking.tracker import Tracker
+from matbind.training import combination as ablation
+from matbind.training.tuning.space import apply_tuned
 from pipelines.progress import Progress, cost
 from pipelines.stage import StageError, reporter, run, stage
 from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
@@ -35,7 +35,7 @@ LOCK = LOGS / "ablate.lock"
 def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
     with alone(LOCK, "ablation"):
-        ablation_run = AblationRun(apply_tuned(settings), report=reporter("ablate"))
+        ablation_run = AblationRun(apply_tuned(settings), log=reporter("ablate"))
 
         @task(
             task_run_name="{combination}",
@@ -60,7 +60,7 @@ class AblationRun:
     """One pass over the combinations: what Prefect's tasks do, without Prefect."""
 
     def __init__(
-        self, settings: Settings, *, report: Callable[[str], None], train: Callable[..., None] = train_in_process
+        self, settings: Settings, *, log: Callable[[str], None], train: Callable[..., None] = train_in_process
     ) -> None:
         """Open the store of runs and see what is to do.
 
@@ -73,12 +73,12 @@ class AblationRun:
         self.combinations = {each.name: each for each in longest_first(settings)}
         self._train = train
         self._drawing = threading.Lock()  # Matplotlib's style is one for all threads
-        self._tracker = Tracker(warn=report)
+        self._tracker = Tracker(warn=log)
         self._done = {name for name, each in self.combinations.items() if self._is_done(each)}
         all_done = len(self._done) == len(self.combinations)
         self._parent = self._tracker.start_ablation(settings, mark=self._mark(), is_done=all_done)
         self._stop_watching = self._tracker.watch(self._parent)
-        self._progress = Progress(list(self.combinations), epochs=settings.training.epochs, report=report)
+        self._progress = Progress(list(self.combinations), epochs=settings.training.epochs, log=log)
         self._forget_others()
 
     def train(self, name: str) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from matbind.analysis.stage import analyse as analyse_models
-from matbind.files import ANALYSIS, FEATURES, METRICS, MODELS, SCRATCH, VALID
-from matbind.settings import PARAMS_FILE, Settings
+from matbind.base.files import ANALYSIS, FEATURES, METRICS, MODELS, SCRATCH, VALID
+from matbind.settings.load import PARAMS_FILE
+from matbind.settings.params import Settings
 from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
@@ -28,7 +29,7 @@ def analyse(settings: Settings) -> None:
             shapley=SHAPLEY,
             scratch=SCRATCH / "symmetry",
             params=PARAMS_FILE,
-            report=reporter("analyse"),
+            log=reporter("analyse"),
             workers=pool,
         )
 

@@ -13,9 +13,9 @@ from prefect import Flow, Task, task
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
-from matbind.errors import UserError
-from matbind.parallel import AHEAD, Item, Result, Workers, called, in_order, processes
-from matbind.settings import ParallelSettings
+from matbind.base.errors import UserError
+from matbind.base.parallel import AHEAD, Item, Result, Workers, called, in_order, processes
+from matbind.settings.parallel import ParallelSettings
 from pipelines.stage import StageError
 from pipelines.tasks import cores_or
 
@@ -63,7 +63,7 @@ class DaskTasks:
         self._runner = runner
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """See :meth:`matbind.parallel.Workers.map`.
+        """See :meth:`matbind.base.parallel.Workers.map`.
 
         A chunk whose worker is lost is done again by another one.
 

@@ -1,17 +1,17 @@
 """The compare stage: all combinations beside each other."""
 
-from matbind.compare import compare as compare_combinations
-from matbind.files import COMPARISON, METRICS, REPORTS, VALID, read_json
-from matbind.settings import Settings
-from matbind.tracking import Tracker
+from matbind.base.files import COMPARISON, METRICS, REPORTS, VALID, read_json
+from matbind.evaluation.compare import compare as compare_combinations
+from matbind.settings.params import Settings
+from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage
 
 
 @stage
 def compare(settings: Settings) -> None:
     """Write the comparison, and its table, and keep them with the tracked ablation."""
-    report = reporter("compare")
-    tracker = Tracker(warn=report)
+    log = reporter("compare")
+    tracker = Tracker(warn=log)
     compare_combinations(
         settings,
         metrics=METRICS,
@@ -20,7 +20,7 @@ def compare(settings: Settings) -> None:
         reports=REPORTS,
         data_md5=tracker.origin.data_md5,
         git_commit=tracker.origin.code,
-        report=report,
+        log=log,
     )
     files = [COMPARISON, REPORTS / "comparison.md"]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)

@@ -1,9 +1,9 @@
 """The complete stage: texts and densities of states for materials that come without."""
 
-from matbind.complete import complete as complete_tables
-from matbind.files import COMPLETED, SCRATCH
-from matbind.settings import Settings
-from matbind.sources.read import read_source
+from matbind.base.files import COMPLETED, SCRATCH
+from matbind.data.completion.complete import complete as complete_tables
+from matbind.data.sources.read import read_source
+from matbind.settings.params import Settings
 from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
@@ -11,12 +11,10 @@ from pipelines.stage import reporter, run, stage
 @stage
 def complete(settings: Settings) -> None:
     """Describe structures in words and calculate their densities of states where the source brings none."""
-    report = reporter("complete")
+    log = reporter("complete")
     with workers(settings.parallel) as pool:
-        raw = read_source(settings.prepare, scratch=SCRATCH / "source", workers=pool, report=report)
-        complete_tables(
-            raw, settings.complete, out=COMPLETED, scratch=SCRATCH / "completed", workers=pool, report=report
-        )
+        raw = read_source(settings.prepare, scratch=SCRATCH / "source", workers=pool, log=log)
+        complete_tables(raw, settings.complete, out=COMPLETED, scratch=SCRATCH / "completed", workers=pool, log=log)
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ class Outcome:
         return " | ".join((rest if own else errors) or self.lines)
 
 
-def run_dvc(*arguments: str, report: Callable[[str], None], root: Path = Path()) -> Outcome:
+def run_dvc(*arguments: str, log: Callable[[str], None], root: Path = Path()) -> Outcome:
     """Run a DVC command, which ends with this process however that ends.
 
     Args:
         arguments: such as "pull" and "data.dvc".
-        report: is given each line as it comes.
+        log: is given each line as it comes.
         root: the project directory.
     """
     from prefect.settings import PREFECT_API_URL
@@ -83,7 +83,7 @@ def run_dvc(*arguments: str, report: Callable[[str], None], root: Path = Path())
             line = _TERMINAL.sub("", raw).rstrip()
             if not line:
                 continue
-            report(line)
+            log(line)
             lines.append(line)
             started, ended = _RUNNING.match(line), _EXIT_CODE.search(line)
             stage = started.group(1) if started else stage
@@ -93,7 +93,7 @@ def run_dvc(*arguments: str, report: Callable[[str], None], root: Path = Path())
 
 def main() -> None:
     """Run DVC in this process, which ends when its standard input does."""
-    from matbind.lifeline import end_with_parent
+    from matbind.base.processes import end_with_parent
 
     end_with_parent()
     from dvc.cli import main as dvc

@@ -21,8 +21,8 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.schedules import Cron, Schedule
 
-from matbind.errors import UserError
-from matbind.files import SUMMARIES, read_json
+from matbind.base.errors import UserError
+from matbind.base.files import SUMMARIES, read_json
 from pipelines import summary
 from pipelines.dvc import run_dvc
 from pipelines.server import api_server
@@ -47,7 +47,7 @@ def pull() -> None:
         UserError: if no remote is configured.
         StageError: if the remote does not deliver.
     """
-    done = run_dvc("pull", POINTER, report=_listener("pull"))
+    done = run_dvc("pull", POINTER, log=_listener("pull"))
     if not done.succeeded:
         kind = UserError if _NO_REMOTE.search(done.told()) else StageError
         raise kind(f"{POINTER}: the data cannot be pulled: {done.told()}")
@@ -63,7 +63,7 @@ def reproduce(changes: list[str], name: str | None) -> None:
     """
     as_experiment = [*(["--name", name] if name else []), *(part for each in changes for part in ("--set-param", each))]
     command = ["exp", "run", *as_experiment] if as_experiment else ["repro"]
-    done = run_dvc(*command, report=_listener("dvc"))
+    done = run_dvc(*command, log=_listener("dvc"))
     if done.succeeded:
         return
     if done.stage is None or done.stage_code is None:
@@ -81,7 +81,7 @@ def push(remote: str) -> None:
         UserError: if there is no such remote.
         StageError: if it does not take them.
     """
-    done = run_dvc("push", "--remote", remote, report=_listener("push"))
+    done = run_dvc("push", "--remote", remote, log=_listener("push"))
     if not done.succeeded:
         kind = UserError if _NO_REMOTE.search(done.told()) else StageError
         raise kind(f"the results cannot be pushed to {remote}: {done.told()}")
@@ -112,7 +112,7 @@ def experiment(
         UserError: if a change is not written as key=value, or a step met a mistake of the user's.
         StageError: if a step failed otherwise.
     """
-    report = reporter("experiment")
+    log = reporter("experiment")
     for change in changes or []:
         if not _CHANGE.fullmatch(change):
             raise UserError(f"--set {change}: found no key and value, expected such as training.epochs=20")
@@ -121,7 +121,7 @@ def experiment(
         if isinstance(outcome, (UserError, StageError)):
             if not _data_are_here():
                 raise outcome
-            report(f"{outcome}; going on with the data that are here")
+            log(f"{outcome}; going on with the data that are here")
         elif isinstance(outcome, BaseException):
             raise outcome
     reproduce(changes or [], name)
@@ -130,8 +130,8 @@ def experiment(
     summarise()
     for path in sorted(SUMMARIES.glob("*.json")):
         means = ", ".join(f"{key} {value:.3f}" for key, value in read_json(path).items() if "_at_1." in key)
-        report(f"{path.stem}: {means}")
-    report(f"runs: {summary.mlflow_link()}; report: {summary.report_file() or 'none'}")
+        log(f"{path.stem}: {means}")
+    log(f"runs: {summary.mlflow_link()}; report: {summary.report_file() or 'none'}")
 
 
 def _data_are_here() -> bool:
@@ -144,11 +144,11 @@ def _listener(name: str) -> Callable[[str], None]:
     page = logging.getLogger("prefect.task_runs")
     page.setLevel(logging.INFO)
     page.propagate = False  # to the terminal they go once
-    log, report = get_run_logger(), reporter(name)
+    page_log, log = get_run_logger(), reporter(name)
 
     def listen(line: str) -> None:
-        report(line)
-        log.info(line)
+        log(line)
+        page_log.info(line)
 
     return listen
 

@@ -1,8 +1,8 @@
 """The featurize stage: valid records to memory-mapped arrays."""
 
-from matbind.featurize import featurize as featurize_records
-from matbind.files import FEATURES, VALID
-from matbind.settings import Settings
+from matbind.base.files import FEATURES, VALID
+from matbind.data.featurize import featurize as featurize_records
+from matbind.settings.params import Settings
 from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
@@ -11,7 +11,7 @@ from pipelines.stage import reporter, run, stage
 def featurize(settings: Settings) -> None:
     """Turn the records of every modality into arrays."""
     with workers(settings.parallel) as pool:
-        featurize_records(settings, records=VALID, out=FEATURES, report=reporter("featurize"), workers=pool)
+        featurize_records(settings, records=VALID, out=FEATURES, log=reporter("featurize"), workers=pool)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The prepare stage: data to records."""
 
-from matbind.files import COMPLETED, RECORDS, SCRATCH
-from matbind.prepare import prepare as prepare_records
-from matbind.settings import Settings
+from matbind.base.files import COMPLETED, RECORDS, SCRATCH
+from matbind.data.prepare import prepare as prepare_records
+from matbind.settings.params import Settings
 from pipelines.cluster import workers
 from pipelines.stage import reporter, run, stage
 
@@ -16,7 +16,7 @@ def prepare(settings: Settings) -> None:
             out=RECORDS,
             completed=COMPLETED,
             scratch=SCRATCH / "source",
-            report=reporter("prepare"),
+            log=reporter("prepare"),
             workers=pool,
         )
 

@@ -24,11 +24,11 @@ class Progress:
         combinations: list[str],
         *,
         epochs: int,
-        report: Callable[[str], None],
+        log: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shares = dict.fromkeys(combinations, 0.0)
-        self._epochs, self._report, self._clock = epochs, report, clock
+        self._epochs, self._log, self._clock = epochs, log, clock
         self._started = clock()
         self._told: dict[str, float] = {}
         self._resumed: dict[str, float] = {}
@@ -61,10 +61,10 @@ class Progress:
     def say(self, sentence: str) -> None:
         """Tell something else."""
         with self._lock:
-            self._report(sentence)
+            self._log(sentence)
 
     def _tell(self, sentence: str) -> None:
-        self._report(f"{self._finished} of {len(self._shares)} done{self._left()} | {sentence}")
+        self._log(f"{self._finished} of {len(self._shares)} done{self._left()} | {sentence}")
 
     def _left(self) -> str:
         total = sum(cost(name) * (1 - self._resumed.get(name, 0.0)) for name in self._shares)

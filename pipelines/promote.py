@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from prefect import flow
 
-from matbind import promotion
-from matbind.promotion_decision import Decision, Refused
+from matbind.registry.promotion import promote as promotion
+from matbind.registry.promotion.decision import Decision, Refused
 from pipelines.stage import main, reporter, run
 
 

@@ -1,19 +1,19 @@
 """The register stage: every trained combination becomes a registered model."""
 
-from matbind.files import FEATURES, METRICS, MODELS
-from matbind.registry_stage import REGISTERED, register_all
-from matbind.settings import Settings
-from matbind.tracking import Tracker
+from matbind.base.files import FEATURES, METRICS, MODELS
+from matbind.registry.register import REGISTERED, register_all
+from matbind.settings.params import Settings
+from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage
 
 
 @stage
 def register(settings: Settings) -> None:  # noqa: ARG001
     """Register the combinations one by one; a model that is registered already makes no new version."""
-    report = reporter("register")
+    log = reporter("register")
     # Runs that only files tell of, as after `dvc pull`, are added first: a version names the run that trained it.
-    Tracker(warn=report).backfill(MODELS, METRICS)
-    register_all(features=FEATURES, models=MODELS, metrics=METRICS, out=REGISTERED, report=report)
+    Tracker(warn=log).backfill(MODELS, METRICS)
+    register_all(features=FEATURES, models=MODELS, metrics=METRICS, out=REGISTERED, log=log)
 
 
 if __name__ == "__main__":

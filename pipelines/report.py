@@ -1,11 +1,11 @@
 """The report stage: every table and figure as files, and one page."""
 
-from matbind.files import ANALYSIS, COMPARISON, METRICS, REPORTS, TUNING_METRICS, read_json
-from matbind.registry_stage import REGISTERED
+from matbind.base.files import ANALYSIS, COMPARISON, METRICS, REPORTS, TUNING_METRICS, read_json
+from matbind.registry.register import REGISTERED
 from matbind.report.inputs import read_inputs
 from matbind.report.stage import FIGURES, write_report
-from matbind.settings import Settings
-from matbind.tracking import Tracker
+from matbind.settings.params import Settings
+from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage
 from pipelines.summary import mlflow_link
 
@@ -24,7 +24,7 @@ def report(settings: Settings) -> None:
         seed=settings.seed,
         runs_page=runs_page(),
     )
-    page = write_report(inputs, out=REPORTS, report=tell)
+    page = write_report(inputs, out=REPORTS, log=tell)
     files = [page, *sorted((REPORTS / FIGURES).glob("*.png"))]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 

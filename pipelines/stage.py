@@ -15,9 +15,10 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from matbind.errors import UserError
-from matbind.lifeline import end_with_caller
-from matbind.settings import PARAMS_FILE, Settings, load
+from matbind.base.errors import UserError
+from matbind.base.processes import end_with_caller
+from matbind.settings.load import PARAMS_FILE, load
+from matbind.settings.params import Settings
 from pipelines.server import api_server
 
 USER_ERROR = 2

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matbind.files import METRICS, REPORTS, SUMMARIES, read_json
-from matbind.mlflow_runs import PARENT
-from matbind.mlflow_store import connect, tracking_uri
-from matbind.modality import all_combinations
+from matbind.base.files import METRICS, REPORTS, SUMMARIES, read_json
+from matbind.modalities.combinations import all_combinations
+from matbind.tracking.runs import PARENT
+from matbind.tracking.store import connect, tracking_uri
 
 LOCAL_PAGE = "http://127.0.0.1:5000"  # where `matbind ui` serves the runs of a project without a tracking server
 REPORT_FILES = ("index.html", "comparison.md")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 
 RETRY_SECONDS = 2
 

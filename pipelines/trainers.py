@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 
 USER_ERROR = 2
 REASON_CHARACTERS = 300
@@ -25,7 +25,7 @@ def train_in_process(
     log: Path,
     on_epoch: Callable[[dict[str, float]], None],
     on_start: Callable[[int], None] = lambda _: None,
-    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli", "train"),
+    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli.main", "train"),
 ) -> None:
     """Train and evaluate one combination by `matbind train --events` and wait for the end.
 
@@ -77,7 +77,7 @@ def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:
     if isinstance(event, dict) and "epoch" in event:
         on_epoch(event["epoch"])
         return ""
-    return f"{event['report']}\n" if isinstance(event, dict) and "report" in event else line
+    return f"{event['log']}\n" if isinstance(event, dict) and "log" in event else line
 
 
 def _reason(log: Path, start: int, code: int) -> str:

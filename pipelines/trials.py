@@ -16,18 +16,26 @@ from typing import Any
 
 import numpy as np
 
-from matbind.errors import UserError
-from matbind.features.store import Store
-from matbind.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json, written_whole
-from matbind.settings import Settings
-from matbind.tuning import Outcome, Study
-from matbind.tuning_choice import DEFAULTS, best_of, gain_over_defaults
-from matbind.tuning_plots import draw, write_page
-from matbind.tuning_record import TuningTracker
-from matbind.tuning_report import comments, document, figures, space_in_words, verdict
-from matbind.tuning_settings import TuneSettings
-from matbind.tuning_space import TUNED, Values, apply_values, combination_of, defaults_of, trial_values, write_tuned
-from matbind.tuning_trial import (
+from matbind.base.errors import UserError
+from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json, written_whole
+from matbind.modalities.store import Store
+from matbind.report.tuning import comments, document, figures, space_in_words, verdict
+from matbind.report.tuning_plots import draw, write_page
+from matbind.settings.params import Settings
+from matbind.settings.tune import TuneSettings
+from matbind.tracking.tuning import TuningTracker
+from matbind.training.tuning.choice import DEFAULTS, best_of, gain_over_defaults
+from matbind.training.tuning.space import (
+    TUNED,
+    Values,
+    apply_values,
+    combination_of,
+    defaults_of,
+    trial_values,
+    write_tuned,
+)
+from matbind.training.tuning.study import Outcome, Study
+from matbind.training.tuning.trial import (
     GIVEN,
     PRUNED,
     TEST,
@@ -62,7 +70,7 @@ class TuningRun:
         settings: Settings,
         own: TuneSettings,
         *,
-        report: Callable[[str], None],
+        log: Callable[[str], None],
         train: Callable[..., None] = train_in_process,
     ) -> None:
         """Check the space and begin the study.
@@ -74,18 +82,18 @@ class TuningRun:
             Store(FEATURES / name)
         self.combination = combination_of(settings, own)
         self._defaults = defaults_of(settings, own)
-        self._settings, self._own, self._report, self._train = settings, own, report, train
+        self._settings, self._own, self._log, self._train = settings, own, log, train
         self._name = self._study_name()
-        self._tracker = TuningTracker(warn=report)
+        self._tracker = TuningTracker(warn=log)
         self._parent = self._tracker.start_tuning(settings, self.combination, mark=self._name)
         self.study = Study(own, self._defaults, seed=settings.seed, journal=TUNING / JOURNAL, name=self._kept_as())
         names = [_in_words(number) for number in range(own.trials)]
-        self._progress = Progress(names, epochs=own.epochs, report=report)
+        self._progress = Progress(names, epochs=own.epochs, log=log)
         self._homes: dict[int, Path] = {}
         self._crashed: set[int] = set()
         self._in_use: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         if self.study.n_earlier:
-            report(f"{self.study.n_earlier} trials of earlier studies inform the proposals")
+            log(f"{self.study.n_earlier} trials of earlier studies inform the proposals")
 
     def trial(self, number: int, *, is_last_try: bool = True) -> None:
         """Run one trial when it is its turn, or see how it ended before.
@@ -153,7 +161,7 @@ class TuningRun:
         files = [TUNING_METRICS, TUNED, text, page, *drawn]
         self._tracker.finish_tuning(self._parent, figures(found), files, note=verdict(found))
         self._tidy()
-        self._report(verdict(found))
+        self._log(verdict(found))
         return found
 
     def _settle(self, number: int, values: Values, *, is_last_try: bool) -> None:
@@ -210,7 +218,7 @@ class TuningRun:
 
     def _start(self, number: int, what: str, *, on_epoch: Callable[[dict[str, float]], None]) -> None:
         home = self._homes[number]
-        command = (sys.executable, "-m", "matbind.tuning_trial", str(home), what)
+        command = (sys.executable, "-m", "matbind.training.tuning.trial", str(home), what)
         log = LOGS / "tune" / f"{number}.log"
         self._train(self.combination.name, log=log, on_epoch=on_epoch, command=command)
 
@@ -306,14 +314,14 @@ class _Hopeless(Exception):  # noqa: N818  # it is no error: the pruner ends a t
     """Raised where the figures of an epoch arrive, to leave the trial there."""
 
 
-def switch_off(settings: Settings, *, report: Callable[[str], None]) -> None:
+def switch_off(settings: Settings, *, log: Callable[[str], None]) -> None:
     """Write what the stage has to leave behind where nothing is tuned."""
     found = {"enabled": False}
     TUNING.mkdir(parents=True, exist_ok=True)
     _write_text(REPORTS / "tuning.md", document(found))
     write_json(TUNING_METRICS, found)
     write_tuned(TUNED, {}, preset=settings.preset, comments=comments(found))
-    report(verdict(found))
+    log(verdict(found))
 
 
 def _write_text(path: Path, text: str) -> None:

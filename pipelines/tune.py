@@ -8,9 +8,9 @@ from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind.errors import UserError
-from matbind.files import LOGS
-from matbind.settings import Settings
+from matbind.base.errors import UserError
+from matbind.base.files import LOGS
+from matbind.settings.params import Settings
 from pipelines.stage import StageError, reporter, run, stage
 from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
 from pipelines.trials import TuningRun, switch_off
@@ -21,12 +21,12 @@ LOCK = LOGS / "tune.lock"
 @stage
 def tune(settings: Settings) -> None:
     """Run the trials as mapped tasks, choose, and evaluate the defaults and the best trial on test."""
-    own, report = settings.tune, reporter("tune")
+    own, log = settings.tune, reporter("tune")
     if not own.enabled:
-        switch_off(settings, report=report)
+        switch_off(settings, log=log)
         return
     with alone(LOCK, "tuning"):
-        tuning = TuningRun(settings, own, report=report)
+        tuning = TuningRun(settings, own, log=log)
         options: dict[str, Any] = {
             "task_run_name": "trial {number}",
             "cache_policy": NO_CACHE,

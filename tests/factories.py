@@ -19,22 +19,25 @@ import pytest
 import torch
 import yaml
 
-from matbind import distributed, settings
-from matbind.features.store import Store, write_store
-from matbind.featurize import featurize
-from matbind.modality import parse_combination
-from matbind.prepare import prepare
-from matbind.records import Dos, Material, Pattern
-from matbind.structure import Structure
-from matbind.training import Trainer
+from matbind.data.featurize import featurize
+from matbind.data.prepare import prepare
+from matbind.materials.structure import Structure
+from matbind.modalities.combinations import parse_combination
+from matbind.modalities.dos.records import Dos
+from matbind.modalities.material import Material
+from matbind.modalities.pxrd.records import Pattern
+from matbind.modalities.store import Store, write_store
+from matbind.settings import load as settings
+from matbind.training import distributed
+from matbind.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 FACE_CENTRED = np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
 NO_AUGMENTATION = {
-    "modalities.crystal.views.jitter_angstrom": 0.0,
-    "modalities.dos.views": {"shift_ev": 0.0, "broadening_ev": 0.0, "noise": 0.0, "scale": 0.0},
-    "modalities.pxrd.views": {
+    "modalities.crystal.transform.jitter_angstrom": 0.0,
+    "modalities.dos.transform": {"shift_ev": 0.0, "broadening_ev": 0.0, "noise": 0.0, "scale": 0.0},
+    "modalities.pxrd.transform": {
         "crystallite_size_nm": [50.0, 50.0],
         "zero_shift_deg": 0.0,
         "texture": 0.0,
@@ -42,7 +45,7 @@ NO_AUGMENTATION = {
         "background": 0.0,
         "hidden": 0.0,
     },
-    "modalities.text.views": {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0},
+    "modalities.text.transform": {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0},
     "deformation": {"volumetric": 0.0, "shape": 0.0},
 }
 
@@ -87,8 +90,9 @@ def supercell(structure: Structure, repeats: tuple[int, int, int]) -> Structure:
 
 def material(structure: Structure | None = None, **values: Any) -> Material:
     """A material of the training split; ``dos``, ``pxrd`` and ``text`` as keywords."""
-    own = {"material_id": "m-1", "formula": "X", "split": "train", **values}
-    return Material(structure=structure or copper(), **own)
+    named = {"material_id": "m-1", "formula": "X", "split": "train"}
+    named |= {key: values.pop(key) for key in (*named,) if key in values}
+    return Material(structure=structure or copper(), values=values, **named)
 
 
 def flat_dos(*, density: float = 2.0, low_ev: float = -12.0, high_ev: float = 12.0, efermi_ev: float = 1.5) -> Dos:
@@ -98,7 +102,7 @@ def flat_dos(*, density: float = 2.0, low_ev: float = -12.0, high_ev: float = 12
 
 
 def simulated(structure: Structure, *, crystallite_size_nm: float = 50.0) -> Pattern:
-    from matbind.features.diffraction import simulate_pattern
+    from matbind.materials.diffraction import simulate_pattern
 
     return Pattern(simulate_pattern(structure, crystallite_size_nm=crystallite_size_nm), simulated=True)
 
@@ -127,7 +131,7 @@ def make_settings(overrides: dict[str, Any] | None = None, *, preset: str = "smo
 
 def store_of(directory: Path, name: str, materials: list[Material], overrides: dict[str, Any] | None = None) -> Store:
     """The feature store of one modality for a few materials, with the features of the smoke preset."""
-    module = importlib.import_module(f"matbind.features.{name}")
+    module = importlib.import_module(f"matbind.modalities.{name}.features")
     own = make_settings().modalities[name].features.model_copy(update=overrides or {})
     meta = module.fit(iter(materials), own)
     featurizer = module.Featurizer(own, meta)
@@ -163,8 +167,8 @@ def real_features() -> Path:
     home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     own = small_run()
-    prepare(own, out=home / "records", report=silent)
-    featurize(own, records=home / "records", out=home / "features", report=silent)
+    prepare(own, out=home / "records", log=silent)
+    featurize(own, records=home / "records", out=home / "features", log=silent)
     return home / "features"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matbind.analysis import helping, probes
-from matbind.evaluation.probe import ProbeResult
+from matbind.analysis.measures.probe import ProbeResult
 from tests.analysis.world import inputs, write_models
 from tests.factories import needs_sample
 

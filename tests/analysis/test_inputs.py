@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from matbind.errors import UserError
-from matbind.evaluation.unavailable import UnavailableError
-from matbind.files import write_json
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.base.errors import UserError
+from matbind.base.files import write_json
 from tests.analysis.world import inputs, write_models
 from tests.factories import needs_sample
 

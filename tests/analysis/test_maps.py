@@ -5,7 +5,7 @@ import pytest
 
 from matbind.analysis import maps
 from matbind.analysis.task import perform
-from matbind.evaluation.symmetry import crystal_system
+from matbind.materials.symmetry import crystal_system
 from tests.analysis.world import inputs, noisy, write_models
 from tests.factories import needs_sample
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from matbind.analysis import probes
+from matbind.analysis.measures.contribution import resampling_weights
 from matbind.analysis.probes import fuse, paired
-from matbind.evaluation.contribution import resampling_weights
 from tests.analysis.world import inputs, write_models
 from tests.factories import needs_sample
 

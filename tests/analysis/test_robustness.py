@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from matbind.analysis import robustness
+from matbind.analysis.measures.unavailable import UnavailableError
 from matbind.analysis.task import perform
-from matbind.evaluation.unavailable import UnavailableError
 from tests.analysis.world import add_trained, inputs, write_models
 from tests.factories import needs_sample
 from tests.serving.trained import EVERYTHING

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from matbind.analysis.stage import analyse
-from matbind.errors import UserError
-from matbind.files import write_json
-from matbind.modality import HUB_ORDER
+from matbind.base.errors import UserError
+from matbind.base.files import write_json
+from matbind.modalities.table import HUB_ORDER
 from tests.analysis.world import ANALYSIS, add_trained, write_models
 from tests.factories import ROOT, needs_sample, real_features, silent
 from tests.serving.trained import EVERYTHING

@@ -3,9 +3,10 @@ from __future__ import annotations
 import polars as pl
 
 from matbind.analysis.symmetries import read_symmetries, write_symmetries
-from matbind.evaluation.symmetry import find_symmetry
-from matbind.parallel import Here
-from matbind.records import Records, structure_of
+from matbind.base.parallel import SerialPool
+from matbind.materials.structure import structure_of
+from matbind.materials.symmetry import find_symmetry
+from matbind.modalities.records import Records
 from tests.factories import needs_sample, real_features
 
 pytestmark = needs_sample
@@ -13,7 +14,7 @@ pytestmark = needs_sample
 
 def test_symmetries_come_back_as_they_were_found(tmp_path):
     records = real_features().parent / "records"
-    assert write_symmetries(records, out=tmp_path / "a.parquet", scratch=tmp_path / "kept", workers=Here())
+    assert write_symmetries(records, out=tmp_path / "a.parquet", scratch=tmp_path / "kept", workers=SerialPool())
 
     rows = list(Records(records).structures.iter_rows(named=True))
     found = read_symmetries(tmp_path / "a.parquet")
@@ -24,7 +25,7 @@ def test_they_are_found_again_only_for_other_structures(tmp_path):
     records = tmp_path / "records"
     records.mkdir()
     structures = pl.read_parquet(real_features().parent / "records" / "structures.parquet").head(3)
-    own = {"out": tmp_path / "a.parquet", "scratch": tmp_path / "kept", "workers": Here()}
+    own = {"out": tmp_path / "a.parquet", "scratch": tmp_path / "kept", "workers": SerialPool()}
     computed = []
     for table in (structures, structures, structures.head(2)):
         table.write_parquet(records / "structures.parquet")

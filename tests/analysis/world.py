@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matbind.ablation import evaluate
 from matbind.analysis.inputs import Inputs, Request
 from matbind.analysis.symmetries import write_symmetries
-from matbind.analysis_settings import AnalysisSettings
-from matbind.featurize import INDEX
-from matbind.files import write_json
-from matbind.modality import HUB_ORDER, Combination, all_combinations, parse_combination
-from matbind.parallel import Here
+from matbind.base.files import write_json
+from matbind.base.parallel import SerialPool
+from matbind.data.featurize import INDEX
+from matbind.modalities.combinations import Combination, all_combinations, parse_combination
+from matbind.modalities.table import HUB_ORDER
+from matbind.settings.analysis import AnalysisSettings
+from matbind.training.combination import evaluate
 from tests.factories import real_features, small_run
 from tests.serving.trained import trained
 
@@ -99,7 +100,7 @@ def request(home: Path, **changes: Any) -> Request:
     records = real_features().parent / "records"
     symmetry = home / "symmetry.parquet"
     if not symmetry.exists():
-        write_symmetries(records, out=symmetry, scratch=real_features().parent / "symmetry", workers=Here())
+        write_symmetries(records, out=symmetry, scratch=real_features().parent / "symmetry", workers=SerialPool())
     own = {
         "settings": ANALYSIS,
         "seed": 0,

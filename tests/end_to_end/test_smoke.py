@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
-from matbind import settings
-from matbind.modality import all_combinations, pair_name
-from matbind.tracking import PARENT, Tracker
+from matbind.modalities.combinations import all_combinations, pair_name
+from matbind.settings import load as settings
+from matbind.tracking.tracker import PARENT, Tracker
 from pipelines.ablate import AblationRun
 from pipelines.stage import StageError
 from pipelines.trainers import TrainingError
@@ -278,7 +278,7 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
     def fail(_name: str, **_: Any) -> None:
         raise TrainingError("MemoryError; see artifacts/logs/dos.log")
 
-    ablation_run = AblationRun(own, report=told.append, train=fail)
+    ablation_run = AblationRun(own, log=told.append, train=fail)
     ablation_run.train("text")
     with pytest.raises(TrainingError) as failure:
         ablation_run.train("dos")
@@ -309,7 +309,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     monkeypatch.chdir(tmp_path)
     before = _weights(tmp_path)
 
-    ablation_run = AblationRun(settings.load(), report=lambda _: None)
+    ablation_run = AblationRun(settings.load(), log=lambda _: None)
     ablation_run.train("text")
     ablation_run.finish({})
 
@@ -321,7 +321,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
 
 
 def test_a_model_is_made_again_from_its_record(project: Project) -> None:
-    script = project.run(sys.executable, "-m", "matbind.cli", "provenance", "dos", "--checkout")
+    script = project.run(sys.executable, "-m", "matbind.cli.main", "provenance", "dos", "--checkout")
     assert script.returncode == 0, script.stderr
 
     done = project.run("sh", "-c", script.stdout)

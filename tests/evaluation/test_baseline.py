@@ -18,7 +18,7 @@ from matbind.evaluation.baseline import (
     words,
 )
 from matbind.evaluation.retrieval import evaluate_pairs
-from matbind.structure import Structure
+from matbind.materials.structure import Structure
 
 SYMBOLS = {3: "Li", 8: "O", 9: "F", 11: "Na", 12: "Mg", 17: "Cl", 19: "K", 20: "Ca", 35: "Br", 37: "Rb"}
 

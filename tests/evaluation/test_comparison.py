@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 from matbind.evaluation.comparison import assemble_comparison, summarise_pairs, to_markdown
 from matbind.evaluation.retrieval import summarise
-from matbind.modality import Combination, all_combinations, pair_name, parse_combination
+from matbind.modalities.combinations import Combination, all_combinations, pair_name, parse_combination
 
 N = 50
 

@@ -22,7 +22,7 @@ from matbind.evaluation.retrieval import (
     summarise,
     unmeasured,
 )
-from matbind.modality import parse_combination
+from matbind.modalities.combinations import parse_combination
 
 THREE = parse_combination("crystal+dos+text")
 
@@ -303,7 +303,7 @@ def test_fused_gallery_holds_everything():
     assert {result.n for result in fused_queries(embeddings, present, THREE).values()} == {30}
 
 
-def test_views_of_a_single():
+def test_transforms_of_a_single():
     result = evaluate_views(directions(0, 50, 100), directions(5, 45, 20))
     assert (result.kind, result.n, result.recall_at_1) == ("view", 3, pytest.approx(2 / 3))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from matbind import settings as settings_module
-from matbind.errors import UserError
-from matbind.settings import Settings
+from matbind.base.errors import UserError
+from matbind.settings import load as settings_module
+from matbind.settings.params import Settings
 from pipelines.ablate import AblationRun, longest_first
 
 
@@ -39,7 +39,7 @@ def test_missing_features_are_named(settings: Settings, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
-        AblationRun(settings, report=pytest.fail)
+        AblationRun(settings, log=pytest.fail)
 
 
 def test_a_second_ablation_of_the_same_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

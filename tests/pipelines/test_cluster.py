@@ -13,11 +13,12 @@ import pytest
 import yaml
 from prefect import flow
 
-from matbind import prepare as library
-from matbind.complete import COLUMNS
-from matbind.errors import UserError
-from matbind.files import COMPLETED
-from matbind.settings import ParallelSettings, load
+from matbind.base.errors import UserError
+from matbind.base.files import COMPLETED
+from matbind.data import prepare as library
+from matbind.data.completion.complete import COLUMNS
+from matbind.settings.load import load
+from matbind.settings.parallel import ParallelSettings
 from pipelines.cluster import workers
 from pipelines.prepare import prepare
 from tests.factories import DATA, needs_sample, raw_settings, silent
@@ -97,7 +98,7 @@ def test_prepare_on_a_dask_cluster_writes_what_one_process_does(tmp_path, monkey
     for table, columns in COLUMNS.items():  # nothing was completed
         COMPLETED.mkdir(parents=True, exist_ok=True)
         pl.DataFrame(schema=columns).write_parquet(COMPLETED / f"{table}.parquet")
-    library.prepare(load(params), out=tmp_path / "alone", report=silent)
+    library.prepare(load(params), out=tmp_path / "alone", log=silent)
 
     prepare(params)
 

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 import yaml
 
-from matbind.complete import FAILED
-from matbind.files import COMPLETED, SCRATCH
-from matbind.records import SCHEMAS
+from matbind.base.files import COMPLETED, SCRATCH
+from matbind.data.completion.complete import FAILED
+from matbind.modalities.records import columns_of
 from pipelines.complete import complete
 from pipelines.stage import run
 from tests.factories import raw_settings, rocksalt
@@ -26,7 +26,7 @@ def test_the_stage_makes_what_the_settings_switch_on(
         "atomic_numbers": [salt.atomic_number.tolist()],
         "frac_coords": [salt.frac_coords.ravel().tolist()],
     }
-    pl.DataFrame(table, schema=SCHEMAS["structures"]).write_parquet(tmp_path / "structures.parquet")
+    pl.DataFrame(table, schema=columns_of("crystal")).write_parquet(tmp_path / "structures.parquet")
     own = {"prepare.data": str(tmp_path), "complete.text": False, "complete.dos": True, "parallel.workers": 1}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings(own)))
     monkeypatch.chdir(tmp_path)

@@ -38,7 +38,7 @@ def test_a_failed_stage_is_named_with_its_exit_code_and_last_words(project: Path
     (project / "fails.py").write_text("import sys; print('half way'); sys.exit('matbind: data: row 3 has no lattice')")
     told: list[str] = []
 
-    outcome = run_dvc("repro", report=told.append, root=project)
+    outcome = run_dvc("repro", log=told.append, root=project)
 
     assert (outcome.succeeded, outcome.stage, outcome.stage_code) == (False, "second", 1)
     assert outcome.told(own=True).endswith("half way | matbind: data: row 3 has no lattice")
@@ -49,7 +49,7 @@ def test_the_output_comes_while_a_stage_runs_and_dvc_ends_with_its_caller(projec
     (project / "fails.py").write_text("import time; print('begun', flush=True); time.sleep(600)")
     code = (
         "import sys; from pathlib import Path; from pipelines.dvc import run_dvc\n"
-        "run_dvc('repro', '--single-item', 'second', report=lambda line: print(line, flush=True))"
+        "run_dvc('repro', '--single-item', 'second', log=lambda line: print(line, flush=True))"
     )
     caller = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,40 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from matbind import settings as settings_module
+from matbind.modalities.code import PACKAGE, code_of, is_plumbing
+from matbind.settings import load as settings_module
 
-# Change nothing that a stage makes: they check, record or report, or hold what params.yaml tells by itself.
-CROSS_CUTTING = {
-    "__init__",
-    "errors",
-    "files",
-    "lifeline",
-    "lineage",
-    "mlflow_runs",
-    "mlflow_store",
-    "parallel",
-    "provenance",
-    "run_figures",
-    "run_record",
-    "settings",
-    "system_metrics",
-    "tracking",
-}
-ENTRY_POINTS = {
-    "complete": ["complete"],
-    "prepare": ["prepare"],
-    "validate": ["validation/stage"],
-    "featurize": ["featurize", "features/*"],
-    "tune": [
-        *("tuning", "tuning_choice", "tuning_plots", "tuning_report", "tuning_space", "tuning_trial"),
-        *("encoders/*", "views/*"),
-    ],
-    "ablate": ["ablation", "tuning_space", "encoders/*", "views/*"],  # the last two are found by a modality's name
-    "compare": ["compare"],
-    "analyse": ["analysis/*", "encoders/*", "views/*", "features/*"],
-    "report": ["report/*"],
-    "register": ["registry_stage", "serving/mlflow_model", "serving/queries/*", "encoders/*", "views/*", "features/*"],
-}
+STAGES = ("complete", "prepare", "validate", "featurize", "tune", "ablate", "compare", "analyse", "register", "report")
 PRESET = "small"
 
 
@@ -54,18 +23,21 @@ def stages(project_root: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("stage", ENTRY_POINTS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_it_runs(stage: str, stages: dict[str, Any], project_root: Path) -> None:
-    package = project_root / "src" / "matbind"
     declared = [project_root / dep for dep in stages[stage]["deps"]]
-    used = _imported(package, [path for name in ENTRY_POINTS[stage] for path in package.glob(f"{name}.py")])
+    run = [PACKAGE / path for path in code_of(project_root / f"pipelines/{stage}.py") if not is_plumbing(path)]
 
-    missing = {path for path in used if not any(path == dep or dep in path.parents for dep in declared)}
+    missing = {path for path in run if not any(path == dep or dep in path.parents for dep in declared)}
 
-    assert sorted(str(path.relative_to(package)) for path in missing) == []
+    assert sorted(str(path.relative_to(PACKAGE)) for path in missing) == []
 
 
-@pytest.mark.parametrize("stage", ENTRY_POINTS)
+def test_every_stage_is_checked(stages: dict[str, Any]) -> None:
+    assert set(stages) == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_code_a_stage_depends_on_exists(stage: str, stages: dict[str, Any], project_root: Path) -> None:
     code = [dep for dep in stages[stage]["deps"] if dep.startswith(("src/", "pipelines/"))]
 
@@ -98,27 +70,3 @@ def test_no_output_can_be_committed_by_accident(stages: dict[str, Any], project_
     ).stdout.split()
 
     assert sorted(ignored) == sorted(paths)
-
-
-def _imported(package: Path, entry_points: list[Path]) -> set[Path]:
-    """Modules of the package that are imported, directly or not."""
-    found: set[Path] = set()
-    waiting = list(entry_points)
-    while waiting:
-        path = waiting.pop()
-        name = str(path.relative_to(package).with_suffix(""))
-        if path in found or name in CROSS_CUTTING or path.name == "__init__.py":
-            continue
-        found.add(path)
-        for node in ast.walk(_without_imports_for_types(path)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "matbind":
-                home = package.joinpath(*str(node.module).split(".")[1:])
-                candidates = [home / alias.name for alias in node.names] if home.is_dir() else [home]
-                waiting += [c.with_suffix(".py") for c in candidates if c.with_suffix(".py").exists()]
-    return found
-
-
-def _without_imports_for_types(path: Path) -> ast.Module:
-    module = ast.parse(path.read_text())
-    module.body = [each for each in module.body if not (isinstance(each, ast.If) and "TYPE_CHECKING" in ast.dump(each))]
-    return module

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 from pipelines.experiment import experiment, reproduce
 from pipelines.stage import StageError
 

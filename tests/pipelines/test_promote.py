@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from matbind.errors import UserError
-from matbind.promotion_decision import Decision
-from matbind.promotion_gates import Gate
-from matbind.promotion_record import Entry
-from matbind.registry import CHAMPION, Registry
+from matbind.base.errors import UserError
+from matbind.registry.promotion.decision import Decision
+from matbind.registry.promotion.gates import Gate
+from matbind.registry.promotion.trail import Entry
+from matbind.registry.registry import CHAMPION, Registry
 from pipelines import promote as module
 from pipelines.promote import markdown, promote
 from tests.factories import needs_sample, real_features
-from tests.promoted import COMBINATION, NAME, add_version, evaluation, write_features
-from tests.registered import register, registry_in
+from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
+from tests.registry.registered import register, registry_in
 
 
 def _artifact(key: str) -> str:

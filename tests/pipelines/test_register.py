@@ -9,7 +9,7 @@ import pytest
 from pipelines.register import register
 from pipelines.stage import run
 from tests.factories import needs_sample, real_features
-from tests.registered import registry_in
+from tests.registry.registered import registry_in
 from tests.serving.trained import trained
 
 pytestmark = needs_sample

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from matbind.errors import UserError
-from matbind.settings import Settings, load
+from matbind.base.errors import UserError
+from matbind.settings.load import load
+from matbind.settings.params import Settings
 from pipelines.stage import StageError, reporter, run, stage
 
 

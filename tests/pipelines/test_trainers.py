@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 from pipelines.trainers import TrainingError, train_in_process
 
 
@@ -18,7 +18,7 @@ def _run(script: str, log: Path) -> list[dict[str, float]]:
 def test_epochs_reach_their_reader_and_the_rest_the_log(tmp_path: Path) -> None:
     script = """
 import json, sys
-print(json.dumps({"report": f"training {sys.argv[1]}"}))
+print(json.dumps({"log": f"training {sys.argv[1]}"}))
 print(json.dumps({"epoch": {"epoch": 1.0, "loss": 2.5}}))
 print("a library speaks")
 print("a warning", file=sys.stderr)

@@ -20,18 +20,18 @@ import psutil
 import pytest
 import yaml
 
-from matbind.errors import UserError
-from matbind.files import read_json, write_json
-from matbind.settings import load
-from matbind.tracking import PARENT, tracking_uri
-from matbind.tuning_record import TuningTracker
-from matbind.tuning_space import apply_tuned, value_of
-from matbind.tuning_trial import run_trial
+from matbind.base.errors import UserError
+from matbind.base.files import read_json, write_json
+from matbind.settings.load import load
+from matbind.tracking.tracker import PARENT, tracking_uri
+from matbind.tracking.tuning import TuningTracker
+from matbind.training.tuning.space import apply_tuned, value_of
+from matbind.training.tuning.trial import run_trial
 from pipelines.stage import StageError
 from pipelines.trainers import TrainingError
 from pipelines.trials import TuningRun, switch_off
 from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, silent
-from tests.tuning import DEFAULTS, made_up_recall, make_tune
+from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
 
 pytestmark = needs_sample
 FOUR = {"trials": 4, "epochs": 2, "startup_trials": 2}
@@ -109,7 +109,7 @@ class Script:
 def _tune(train: Callable[..., None], *, workers: int = 1, **overrides: Any) -> dict[str, Any]:
     """What the flow does, without Prefect."""
     own = make_tune(**{"trials": 8, "startup_trials": 3, **overrides})
-    tuning = TuningRun(load(Path("params.yaml")), own, report=silent, train=train)
+    tuning = TuningRun(load(Path("params.yaml")), own, log=silent, train=train)
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(tuning.trial, range(own.trials)))
     for number in tuning.to_evaluate():
@@ -287,7 +287,7 @@ def test_values_that_do_not_go_together_make_a_failed_trial() -> None:
 def test_a_process_that_fails_is_tried_again() -> None:
     script = Script()
     script.crashes = [0.07]
-    tuning = TuningRun(load(Path("params.yaml")), make_tune(), report=silent, train=script)
+    tuning = TuningRun(load(Path("params.yaml")), make_tune(), log=silent, train=script)
 
     with pytest.raises(TrainingError):
         tuning.trial(0, is_last_try=False)
@@ -337,12 +337,12 @@ def test_missing_features_are_named(tmp_path: Path, project_root: Path, monkeypa
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(UserError, match="run the featurize stage first"):
-        TuningRun(load(project_root / "params.yaml", preset="smoke"), make_tune(), report=silent)
+        TuningRun(load(project_root / "params.yaml", preset="smoke"), make_tune(), log=silent)
 
 
 def test_switched_off_it_leaves_all_that_the_next_stages_read(project: Path) -> None:
     own = load(project / "params.yaml")
-    switch_off(own, report=silent)
+    switch_off(own, log=silent)
 
     assert apply_tuned(own, project / "tuned.yaml") == own
     assert json.loads((project / "metrics/tuning.json").read_text()) == {"enabled": False}
@@ -362,7 +362,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _train_here(name: str, *, on_epoch: Callable[[dict[str, float]], None], command: tuple[str, ...], **_: Any) -> None:
-    run_trial(Path(command[-2]), command[-1], name, on_epoch=on_epoch, report=silent)
+    run_trial(Path(command[-2]), command[-1], name, on_epoch=on_epoch, log=silent)
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -377,7 +377,7 @@ def test_killed_and_taken_up_again_it_comes_to_the_same(
         "from matbind.settings import load\n"
         "from pipelines.trials import TuningRun\n"
         "from tests.tuning import make_tune\n"
-        f"tuning = TuningRun(load(Path('params.yaml')), make_tune(**{FOUR!r}), report=print)\n"
+        f"tuning = TuningRun(load(Path('params.yaml')), make_tune(**{FOUR!r}), log=print)\n"
         "with ThreadPoolExecutor(2) as pool:\n"
         "    list(pool.map(tuning.trial, range(4)))\n"
     )

@@ -13,7 +13,8 @@ import polars as pl
 
 from matbind.evaluation.comparison import assemble_comparison
 from matbind.evaluation.retrieval import summarise
-from matbind.modality import MODALITIES, all_combinations, pair_name, parse_combination
+from matbind.modalities.combinations import all_combinations, pair_name, parse_combination
+from matbind.modalities.table import modality_names
 from matbind.report.inputs import Inputs, read_inputs
 
 N = 60
@@ -58,7 +59,7 @@ def helping(names: Iterable[str] = ALL) -> dict[str, Any]:
     names = set(names)
     changes = []
     for before in several(ALL):
-        for added in MODALITIES:
+        for added in modality_names():
             after = parse_combination(f"{before}+{added}").name if added not in before.split("+") else before
             if after == before or not {before, after} <= names:
                 continue
@@ -82,17 +83,22 @@ def helping(names: Iterable[str] = ALL) -> dict[str, Any]:
                 )
     shapley = {
         "values": {
-            m: {"value": v, "ci95": ci(v, 0.02)} for m, v in zip(MODALITIES, (0.2, -0.01, 0.1, 0.14), strict=True)
+            m: {"value": v, "ci95": ci(v, 0.02)} for m, v in zip(modality_names(), (0.2, -0.01, 0.1, 0.14), strict=True)
         },
         "none": 1 / N,
         "everything": 0.55,
         "score": "mean recall@1 over the 12 ordered pairs, chance where not answered",
     }
     missing = [name for name in ALL if name not in names]
-    bounds = {"bounds": {m: [0.0, 0.3] for m in MODALITIES}, "missing": missing, "none": 1 / N, "score": "recall@1"}
+    bounds = {
+        "bounds": {m: [0.0, 0.3] for m in modality_names()},
+        "missing": missing,
+        "none": 1 / N,
+        "score": "recall@1",
+    }
     return {
         "changes": changes,
-        "summary": {m: summary_of([c for c in changes if c["modality"] == m]) for m in MODALITIES},
+        "summary": {m: summary_of([c for c in changes if c["modality"] == m]) for m in modality_names()},
         "worth_of_hub": [c for c in changes if c["modality"] == "crystal"],
         "missing": missing,
         "shapley": {
@@ -389,7 +395,7 @@ def index(names: Iterable[str] = ALL) -> dict[str, Any]:
         "git_commit": "2d30d8f3ff17",
         "seed": 0,
         "materials": {"train": 300, "validation": 30, "test": N},
-        "held": {"test": dict.fromkeys(MODALITIES, N)},
+        "held": {"test": dict.fromkeys(modality_names(), N)},
         "combinations": {
             n: {"run_id": RUN, "hub": parse_combination(n).hub} if n in names else {"unavailable": "it was not trained"}
             for n in ALL

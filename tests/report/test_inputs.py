@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matbind.errors import UserError
+from matbind.base.errors import UserError
 from matbind.report.inputs import available, reason, reasons
 from tests.report import examples
 

@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
 
 def written(root: Path, out: Path, **options: Any) -> Page:
-    return Page(write_report(examples.read(root, **options), out=out, report=lambda _: None, workers=1))
+    return Page(write_report(examples.read(root, **options), out=out, log=lambda _: None, workers=1))
 
 
 @pytest.fixture(scope="module")

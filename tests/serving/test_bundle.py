@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matbind.errors import UserError
-from matbind.modality import parse_combination
+from matbind.base.errors import UserError
+from matbind.modalities.combinations import parse_combination
 from matbind.serving import bundle as bundles
 from matbind.serving.bundle import Bundle, bundle_digest, default_key, test_set_digest, write_bundle
 from matbind.serving.gallery import Gallery
@@ -135,7 +135,7 @@ def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_materials_of_any_size_come_out_in_their_order() -> None:
     own = searcher(EVERYTHING).embedder
     index = np.arange(9)[::-1].copy()
-    from matbind.features.store import Store
+    from matbind.modalities.store import Store
 
     store = Store(real_features() / "text")
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matbind.registry_files import save_files
+from matbind.registry.files import save_files
 from matbind.serving.searcher import FIELDS
 from tests.factories import needs_sample
 from tests.serving.trained import bundle, pattern_json, query, test_materials, trained

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from matbind.ablation import train_and_evaluate
-from matbind.embeddings import read_test_embeddings
-from matbind.modality import Combination, parse_combination
-from matbind.records import Material, Records
+from matbind.modalities.combinations import Combination, parse_combination
+from matbind.modalities.material import Material
+from matbind.modalities.records import Records
 from matbind.serving.bundle import write_bundle
 from matbind.serving.searcher import Searcher
+from matbind.training.combination import train_and_evaluate
+from matbind.training.embeddings import read_test_embeddings
 from tests.factories import real_features, small_run
 
 EVERYTHING = "crystal+dos+pxrd+text"

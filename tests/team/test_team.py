@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from matbind import settings as settings_module
-from matbind.modality import parse_combination
-from matbind.provenance import process_mark
-from matbind.tracking import PARENT, Tracker
+from matbind.base.provenance import process_mark
+from matbind.modalities.combinations import parse_combination
+from matbind.settings import load as settings_module
+from matbind.tracking.tracker import PARENT, Tracker
 
 MEMBER = """
 import sys

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
+from matbind.analysis.measures.failures import Identity, count_relations
+from matbind.analysis.measures.failures import failures as wrong_answers
+from matbind.analysis.measures.gallery import label_chance, label_ranks
 from matbind.analysis.task import Task
-from matbind.evaluation.failures import Identity, count_relations
-from matbind.evaluation.failures import failures as wrong_answers
-from matbind.evaluation.gallery import label_chance, label_ranks
-from matbind.evaluation.geometry import held_rows
-from matbind.features.store import Store
-from matbind.modality import pair_name
+from matbind.evaluation.vectors import held_rows
+from matbind.modalities.combinations import pair_name
+from matbind.modalities.store import Store
 
 PXRD = "pxrd"
 PATTERN_DIGITS = 4  # a line that is drawn needs no more

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
+from matbind.analysis.measures.contribution import resampling_weights
 from matbind.analysis.probes import paired
 from matbind.analysis.task import Task
-from matbind.evaluation.contribution import resampling_weights
-from matbind.evaluation.geometry import held_rows, unit_rows
 from matbind.evaluation.retrieval import ranks
+from matbind.evaluation.vectors import held_rows, unit_rows
 
 LEAST_MODALITIES = 3  # two to ask with, one to ask for
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
+from matbind.analysis.measures.gallery import distractors_ahead, recall_by_gallery_size
 from matbind.analysis.task import Task
-from matbind.embeddings import VIEWS
-from matbind.evaluation.gallery import distractors_ahead, recall_by_gallery_size
-from matbind.evaluation.geometry import held_rows
 from matbind.evaluation.retrieval import MIN_ROWS, IntArray, ranks
-from matbind.modality import pair_name
+from matbind.evaluation.vectors import held_rows
+from matbind.modalities.combinations import pair_name
+from matbind.training.embeddings import VIEWS
 
 PAPER_GALLERY_SIZE = 8400  # at most: all validation rows that hold both modalities
 

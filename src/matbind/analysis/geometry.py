@@ -8,7 +8,7 @@ from typing import Any
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task
-from matbind.evaluation.geometry import describe_space
+from matbind.evaluation.vectors import describe_space
 
 
 def tasks(inputs: Inputs) -> list[Task]:

@@ -11,9 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
-from matbind.analysis.probes import FUSED, targets
-from matbind.analysis.task import Task
-from matbind.evaluation.contribution import (
+from matbind.analysis.measures.contribution import (
     Change,
     DoubleArray,
     changes,
@@ -21,8 +19,8 @@ from matbind.evaluation.contribution import (
     missing_combinations,
     worth_of_hub,
 )
-from matbind.evaluation.probe import ProbeResult, Target
-from matbind.evaluation.shapley import (
+from matbind.analysis.measures.probe import ProbeResult, Target
+from matbind.analysis.measures.shapley import (
     Share,
     shapley_bounds,
     shapley_of_probe,
@@ -30,8 +28,10 @@ from matbind.evaluation.shapley import (
     worth_of_probe,
     worth_of_retrieval,
 )
-from matbind.evaluation.unavailable import UnavailableError
-from matbind.modality import MODALITIES
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.analysis.probes import FUSED, targets
+from matbind.analysis.task import Task
+from matbind.modalities.table import modality_names
 
 HUB = "crystal"
 PROBE = "probe "
@@ -72,7 +72,7 @@ def assemble(inputs: Inputs, retrieval: Scores, probes: Probes) -> dict[str, Any
     numbers = {q for each in probes.values() for q in _questions(each, metric="mae")}
     return {
         "changes": [each.as_dict() for each in found],
-        "summary": {name: _summary([c for c in found if c.modality == name], numbers) for name in MODALITIES},
+        "summary": {name: _summary([c for c in found if c.modality == name], numbers) for name in modality_names()},
         "worth_of_hub": [each.as_dict() for each in worth_of_hub(scores, hub=HUB, **own)],
         "missing": missing_combinations(inputs.combinations),
         "shapley": {
@@ -180,7 +180,7 @@ def _shares_or_bounds(
         shares = exact()
         return {
             "values": {name: {"value": each.value, "ci95": each.ci95} for name, each in shares.items()},
-            "everything": worth["+".join(MODALITIES)],
+            "everything": worth["+".join(modality_names())],
         }
     if range_ is None:
         raise UnavailableError(f"{', '.join(missing)} are missing, and an error has no upper bound")

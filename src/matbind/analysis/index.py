@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from matbind.analysis.inputs import Inputs
-from matbind.features.store import Store
-from matbind.modality import MODALITIES
-from matbind.records import SPLITS
+from matbind.modalities.material import SPLITS
+from matbind.modalities.store import Store
+from matbind.modalities.table import modality_names
 
 
 def describe(inputs: Inputs) -> dict[str, Any]:
     """The content of index.json."""
-    stores = {name: Store(inputs.request.features / name) for name in MODALITIES}
+    stores = {name: Store(inputs.request.features / name) for name in modality_names()}
     runs = list(inputs.runs.values())
     trained = {
         name: {"run_id": run.get("run_id"), "hub": run["hub"], "modalities": inputs.combinations[name].modalities}

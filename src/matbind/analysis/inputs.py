@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.analysis_settings import AnalysisSettings
-from matbind.embeddings import Embeddings, read_embeddings, read_test_embeddings
-from matbind.errors import UserError
-from matbind.evaluation.symmetry import Symmetry
-from matbind.evaluation.unavailable import UnavailableError
-from matbind.featurize import INDEX
-from matbind.files import read_json
-from matbind.modality import Combination, all_combinations
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.base.errors import UserError
+from matbind.base.files import read_json
+from matbind.data.featurize import INDEX
+from matbind.materials.symmetry import Symmetry
+from matbind.modalities.combinations import Combination, all_combinations
+from matbind.settings.analysis import AnalysisSettings
+from matbind.training.embeddings import Embeddings, read_embeddings, read_test_embeddings
 
 TRAINED = "trained.json"
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.perovskite import Judgement, count_judgements, judge
+from matbind.materials.tolerance_factors import Judgement, count_judgements, judge
 
 GOLDSCHMIDT_WINDOW = (0.825, 1.059)
 CHALCOGENIDES = frozenset({"sulfide", "selenide"})

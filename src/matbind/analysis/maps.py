@@ -12,9 +12,9 @@ import polars as pl
 
 from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
 from matbind.analysis.labels import LABEL_SETS, labels
+from matbind.analysis.measures.latent import project_pca, project_tsne
 from matbind.analysis.task import Task
-from matbind.evaluation.geometry import held_rows
-from matbind.evaluation.latent import project_pca, project_tsne
+from matbind.evaluation.vectors import held_rows
 
 CRYSTAL = "crystal"
 SAMPLES = ("test", "abx3")

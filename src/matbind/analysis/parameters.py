@@ -8,12 +8,10 @@ from typing import Any
 import yaml
 
 from matbind.analysis.inputs import Inputs
-from matbind.features.store import Store
-from matbind.model import BERT_VOCABULARY_SIZE, parameter_counts
-from matbind.settings import load
+from matbind.settings.load import load
+from matbind.training.model import open_stores, parameter_counts
 
 PAPER = {"crystal": 1.0e6, "dos": 6.4e6, "pxrd": 5.0e6, "text": 110.0e6}
-TEXT = "text"
 
 
 def count(inputs: Inputs, params: Path) -> dict[str, Any]:
@@ -27,13 +25,8 @@ def count(inputs: Inputs, params: Path) -> dict[str, Any]:
         UserError: if a preset is not valid.
     """
     presets = yaml.safe_load(params.read_text(encoding="utf-8"))["presets"]
-    vocabulary = Store(inputs.request.features / TEXT).meta.get("vocabulary", ())
-    counts = {}
-    for name in presets:
-        settings = load(params, preset=name)
-        own = settings.modalities[TEXT].features.tokenizer == "corpus" and vocabulary
-        size = len(vocabulary) if own else BERT_VOCABULARY_SIZE
-        counts[name] = parameter_counts(settings, vocabulary_size=size)
+    known = {name: store.meta for name, store in open_stores(inputs.request.features).items()}
+    counts = {name: parameter_counts(load(params, preset=name), known=known) for name in presets}
     return {
         "presets": counts,
         "trained": {**inputs.unavailable, **{name: run["n_parameters"] for name, run in inputs.runs.items()}},

@@ -11,11 +11,17 @@ import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
 from matbind.analysis.labels import LABEL_SETS, describe_set, labels
+from matbind.analysis.measures.latent import (
+    MIN_MATERIALS,
+    Overlap,
+    density_overlap,
+    group_difference,
+    group_similarities,
+)
+from matbind.analysis.measures.unavailable import UnavailableError
 from matbind.analysis.task import Task
-from matbind.evaluation.geometry import held_rows
-from matbind.evaluation.latent import MIN_MATERIALS, Overlap, density_overlap, group_difference, group_similarities
-from matbind.evaluation.unavailable import UnavailableError
-from matbind.modality import parse_combination
+from matbind.evaluation.vectors import held_rows
+from matbind.modalities.combinations import parse_combination
 
 CRYSTAL, PXRD = "crystal", "pxrd"
 SAMPLES = ("all", "test")

@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.task import Task
-from matbind.embeddings import Embeddings
-from matbind.evaluation.contribution import resampled_means, resampling_weights
-from matbind.evaluation.geometry import held_rows, unit_rows
-from matbind.evaluation.probe import (
+from matbind.analysis.measures.contribution import resampled_means, resampling_weights
+from matbind.analysis.measures.probe import (
     ProbeResult,
     Target,
     element_fractions,
@@ -22,7 +19,12 @@ from matbind.evaluation.probe import (
     property_targets,
     symmetry_targets,
 )
-from matbind.records import SPLITS, Records, structure_of
+from matbind.analysis.task import Task
+from matbind.evaluation.vectors import held_rows, unit_rows
+from matbind.materials.structure import structure_of
+from matbind.modalities.material import SPLITS
+from matbind.modalities.records import Records
+from matbind.training.embeddings import Embeddings
 
 BASELINE, FUSED = "composition", "fused"
 PROPERTIES = ("band_gap", "formation_energy_per_atom")

@@ -11,19 +11,23 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
+from matbind.analysis.measures.robustness import PERTURBATIONS, SHORTENED, perturb
+from matbind.analysis.measures.unavailable import UnavailableError
 from matbind.analysis.task import Task
-from matbind.embeddings import Embeddings
-from matbind.evaluation.geometry import held_rows
 from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
-from matbind.evaluation.robustness import PERTURBATIONS, SHORTENED, perturb
-from matbind.evaluation.unavailable import UnavailableError
-from matbind.features import dos, pxrd, text
-from matbind.features.store import Store
-from matbind.modality import Combination, pair_name
-from matbind.records import Material, Records, structure_of
-from matbind.serving.embedder import Embedder
-from matbind.serving.held import HeldStore
+from matbind.evaluation.vectors import held_rows
+from matbind.materials.structure import structure_of
+from matbind.modalities.combinations import Combination, pair_name
+from matbind.modalities.dos import features as dos
+from matbind.modalities.material import Material
+from matbind.modalities.memory_store import MemoryStore
+from matbind.modalities.pxrd import features as pxrd
+from matbind.modalities.records import Records
+from matbind.modalities.store import Store
+from matbind.modalities.text import features as text
 from matbind.serving.searcher import WEIGHTS, read_settings
+from matbind.training.embedder import Embedder
+from matbind.training.embeddings import Embeddings
 
 CRYSTAL, TEXT = "crystal", "text"
 FULL = "full"
@@ -96,11 +100,11 @@ def shortened(request: Request, name: str) -> dict[str, Any]:
     featurized: dict[str, list[Any]] = {}
     for level in LEVELS:
         shorten = SHORTENED.get(level, str)
-        featurized[level] = [_or_none(featurizer, each, shorten(each.text or "")) for each in materials]
+        featurized[level] = [_or_none(featurizer, each, shorten(each.values[TEXT])) for each in materials]
     left = np.array([all(featurized[level][i] is not None for level in LEVELS) for i in range(len(rows))], dtype=bool)
     queries = []
     for level in LEVELS:
-        held = HeldStore(text.specs(settings), [featurized[level][i] for i in np.flatnonzero(left)], store.meta)
+        held = MemoryStore(text.specs(settings), [featurized[level][i] for i in np.flatnonzero(left)], store.meta)
         queries.append(embedder.embed_store(TEXT, held, np.arange(held.n_materials)))
     return {
         "pairs": _recalls(inputs, name, TEXT, rows[left], queries),
@@ -150,7 +154,7 @@ def _embed_rows(
     specs = module.specs(embedder.settings.modalities[modality].features)
     # What a pattern could be drawn anew from is not looked at outside of training.
     nothing = {name: np.zeros((0, *spec.row_shape)) for name, spec in specs.items() if spec.ragged}
-    held = HeldStore(specs, [{**nothing, array: row} for row in values], store.meta)
+    held = MemoryStore(specs, [{**nothing, array: row} for row in values], store.meta)
     return embedder.embed_store(modality, held, np.arange(len(values)))
 
 
@@ -188,12 +192,14 @@ def _materials(inputs: Inputs, rows: IntArray) -> list[Material]:
     texts = dict(records.table(TEXT).select("material_id", "text").iter_rows())
     wanted = records.structures.filter(pl.col("material_id").is_in(ids.implode()))
     by_id = {row["material_id"]: row for row in wanted.iter_rows(named=True)}
-    return [Material(each, by_id[each]["formula"], structure_of(by_id[each]), "test", text=texts[each]) for each in ids]
+    return [
+        Material(each, by_id[each]["formula"], structure_of(by_id[each]), "test", {TEXT: texts[each]}) for each in ids
+    ]
 
 
 def _or_none(featurizer: text.Featurizer, material: Material, words: str) -> Any:
     """The features of a text, None where nothing of it is left that describes a crystal."""
-    changed = Material(material.material_id, material.formula, material.structure, material.split, text=words)
+    changed = Material(material.material_id, material.formula, material.structure, material.split, {TEXT: words})
     try:
         return featurizer(changed)
     except ValueError:

@@ -26,14 +26,14 @@ from matbind.analysis.index import describe
 from matbind.analysis.inputs import Inputs, Request
 from matbind.analysis.symmetries import write_symmetries
 from matbind.analysis.task import Task, perform, write_result
-from matbind.analysis_settings import AnalysisSettings
-from matbind.embeddings import require_same_materials
-from matbind.errors import UserError
-from matbind.featurize import INDEX
-from matbind.files import written_whole
-from matbind.parallel import Here, Workers
-from matbind.records import Records
-from matbind.sources.ledger import digest
+from matbind.base.errors import UserError
+from matbind.base.files import written_whole
+from matbind.base.ledger import digest
+from matbind.base.parallel import SerialPool, Workers
+from matbind.data.featurize import INDEX
+from matbind.modalities.records import Records
+from matbind.settings.analysis import AnalysisSettings
+from matbind.training.embeddings import require_same_materials
 
 SYMMETRY, MAPS = "symmetry.parquet", "maps.parquet"
 Found = Mapping[str, Mapping[str, Any]]
@@ -79,7 +79,7 @@ def analyse(
     shapley: Path,
     scratch: Path,
     params: Path,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     workers: Workers | None = None,
 ) -> None:
     """Answer every question of the trained models; one that the data cannot answer says so in its place.
@@ -97,13 +97,13 @@ def analyse(
         shapley: the file of the Shapley values as metrics.
         scratch: keeps what need not be found again.
         params: params.yaml, for the parameters of every preset.
-        report: is told the progress in sentences.
+        log: is told the progress in sentences.
         workers: where the work is done; None for this process alone. The results are the same whoever does it.
 
     Raises:
         UserError: if no combination was trained, or records, features and models do not belong together.
     """
-    pool = workers or Here()
+    pool = workers or SerialPool()
     request = Request(
         settings=settings,
         seed=seed,
@@ -118,8 +118,8 @@ def analyse(
     inputs = Inputs(request)
     _require_same_materials(inputs)
     computed = write_symmetries(records, out=request.symmetry, scratch=scratch, workers=pool)
-    report(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
-    found = _perform(inputs, pool, report)
+    log(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
+    found = _perform(inputs, pool, log)
     for name, content in _contents(inputs, found, params).items():
         write_result(out / f"{name}.json", content | {"run_ids": inputs.run_ids()})
         if name == "perovskites":
@@ -129,7 +129,7 @@ def analyse(
     with written_whole(out / MAPS) as path:
         maps.table(inputs, found["maps"]).write_parquet(path)
     left = f"; {len(inputs.missing)} are missing" if inputs.missing else ""
-    report(f"{len(inputs.combinations)} combinations analysed{left}: {out}")
+    log(f"{len(inputs.combinations)} combinations analysed{left}: {out}")
 
 
 def _contents(inputs: Inputs, found: Found, params: Path) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def _contents(inputs: Inputs, found: Found, params: Path) -> dict[str, dict[str,
     }
 
 
-def _perform(inputs: Inputs, workers: Workers, report: Callable[[str], None]) -> Found:
+def _perform(inputs: Inputs, workers: Workers, log: Callable[[str], None]) -> Found:
     """Do all tasks, the longest first, and say when a question is done."""
     todo = [(question, task) for question, tasks in TASKS.items() for task in tasks(inputs)]
     todo.sort(key=lambda each: -each[1].cost)
@@ -157,7 +157,7 @@ def _perform(inputs: Inputs, workers: Workers, report: Callable[[str], None]) ->
         seconds[question] += each.seconds
         left[question] -= 1
         if not left[question]:
-            report(f"{question}: done, {seconds[question]:.0f} s of one core")
+            log(f"{question}: done, {seconds[question]:.0f} s of one core")
     return found
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from matbind.evaluation import symmetry
-from matbind.evaluation.symmetry import Symmetry, find_symmetries
-from matbind.files import written_whole
-from matbind.parallel import Workers
-from matbind.records import Records, structure_of
-from matbind.sources.ledger import digest
+from matbind.base.files import written_whole
+from matbind.base.ledger import digest
+from matbind.base.parallel import Workers
+from matbind.materials import symmetry
+from matbind.materials.structure import structure_of
+from matbind.materials.symmetry import Symmetry, find_symmetries
+from matbind.modalities.records import Records
 
 SCHEMA: dict[str, Any] = {
     "material_id": pl.String,

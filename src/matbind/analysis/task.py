@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from matbind.analysis.inputs import answer
-from matbind.files import written_whole
+from matbind.base.files import written_whole
 
 DIGITS = 9  # significant ones in the files: more is rounding, which differs between machines
 

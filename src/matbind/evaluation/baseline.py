@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.evaluation.retrieval import MIN_ROWS, BoolArray, mean_reciprocal_rank, ranks_both
-from matbind.modality import Combination
-from matbind.records import Split
-from matbind.structure import HEAVIEST_ATOMIC_NUMBER, Structure
+from matbind.materials.structure import HEAVIEST_ATOMIC_NUMBER, Structure
+from matbind.modalities.combinations import Combination
+from matbind.modalities.material import Split
 
 FloatArray = npt.NDArray[np.float64]
 

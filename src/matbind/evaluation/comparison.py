@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from matbind.errors import UserError
-from matbind.modality import Combination, all_combinations, pair_name, parse_combination
+from matbind.base.errors import UserError
+from matbind.modalities.combinations import Combination, all_combinations, pair_name, parse_combination
 
 Results = Mapping[str, Mapping[str, Any]]  # a RetrievalResult as a dictionary, by the name of its pair
 

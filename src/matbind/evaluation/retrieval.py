@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.modality import Combination, Kind, pair_name
+from matbind.modalities.combinations import Combination, Kind, pair_name
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind.plots import COLOURS, INK
 from matbind.report import paint
 from matbind.report.blocks import Block, Cell, Notice, Plate, Section, Table, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import COLOURS, INK
 from matbind.report.words import arrow, counted, readable, share, span
 
 TITLE = "Where does it fail, and why?"

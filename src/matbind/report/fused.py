@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind.modality import parse_combination
+from matbind.modalities.combinations import parse_combination
 from matbind.report import paint
 from matbind.report.blocks import Notice, Plate, Section, gaps
 from matbind.report.inputs import Content, Inputs, available, reason, reasons

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind.plots import COLOURS
 from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, Section, gaps
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import COLOURS
 from matbind.report.words import counted, plain, span
 
 TITLE = "What shape has the latent space?"

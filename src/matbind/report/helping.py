@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind import modality
-from matbind.plots import INK
+from matbind.modalities.table import modality_names
 from matbind.report import paint
 from matbind.report.blocks import Block, Cell, Notice, Plate, Section, Table, gaps, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import INK
 from matbind.report.words import arrow, counted, interval, listing, readable, share, signed
 
 PROBE = "probe "
@@ -79,7 +79,7 @@ def _changes(found: Content) -> list[Block]:
 
 def draw_changes(changes: Sequence[Mapping[str, Any]]) -> Any:
     """One panel a modality."""
-    names = [name for name in modality.MODALITIES if any(each["modality"] == name for each in changes)]
+    names = [name for name in modality_names() if any(each["modality"] == name for each in changes)]
     most = max(sum(each["modality"] == name for each in changes) for name in names)
     columns = min(2, len(names))
     lines = -(-len(names) // columns)

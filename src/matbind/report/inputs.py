@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbind.files import read_json
-from matbind.modality import all_combinations, parse_combination
+from matbind.base.files import read_json
+from matbind.modalities.combinations import all_combinations, parse_combination
 
 QUESTIONS = (
     "index",

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matbind.plots import COLOURS, INK
 from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, Section
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import COLOURS, INK
 from matbind.report.words import counted, listing
 
 LABEL = "perovskite_abx3"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from matbind import modality
-from matbind.plots import COLOURS, INK
+from matbind.modalities.table import modality_names
+from matbind.report.style import COLOURS, INK
 
 WIDTH_INCH = 9.0
 ROW_INCH = 0.2
@@ -87,7 +87,7 @@ def say(axes: Any, sentence: str) -> None:
 
 def modality_look(name: str) -> dict[str, Any]:
     """Colour and marker of a modality, the same in every figure."""
-    position = modality.MODALITIES.index(name)
+    position = modality_names().index(name)
     return {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind.modality import parse_combination
-from matbind.plots import COLOURS, INK
+from matbind.modalities.combinations import parse_combination
 from matbind.report import paint
 from matbind.report.blocks import Cell, Notice, Plate, Section, Table, gaps, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import COLOURS, INK
 from matbind.report.words import counted, interval, readable, share, signed, span
 
 FUSED = "fused"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from matbind.modality import parse_combination
-from matbind.plots import recall_figure
+from matbind.modalities.combinations import parse_combination
 from matbind.report.blocks import Cell, Notice, Plate, Section, Table, number
 from matbind.report.inputs import Content, Inputs
+from matbind.report.style import recall_figure
 from matbind.report.words import arrow, chance, counted, interval, listing, share, span
 
 FIGURES = {1: "fig2_recall_at_1", 5: "fig4_recall_at_5"}

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from matbind.plots import COLOURS, INK
 from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, Section, gaps
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.style import COLOURS, INK
 from matbind.report.words import arrow, counted, readable, share, span
 
 TITLE = "How much does a worse query cost?"

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matbind.files import write_json, written_whole
-from matbind.parallel import processes
-from matbind.plots import save_figure
+from matbind.base.files import write_json, written_whole
+from matbind.base.parallel import processes
 from matbind.report import (
     failures,
     fused,
@@ -26,6 +25,7 @@ from matbind.report import (
 from matbind.report.blocks import Plate, Section
 from matbind.report.inputs import Inputs
 from matbind.report.page import Drawn, page
+from matbind.report.style import save_figure
 
 FIGURES, PAGE = "figures", "index.html"
 RUN_COLUMNS = {  # a column of combinations, and that of their runs
@@ -58,7 +58,7 @@ class _Job(NamedTuple):
     directory: Path
 
 
-def write_report(inputs: Inputs, *, out: Path, report: Callable[[str], None], workers: int = 0) -> Path:
+def write_report(inputs: Inputs, *, out: Path, log: Callable[[str], None], workers: int = 0) -> Path:
     """Draw every figure, write its numbers beside it, and put all on one page that needs nothing else.
 
     Figures of an earlier report that this one does not have are removed.
@@ -66,7 +66,7 @@ def write_report(inputs: Inputs, *, out: Path, report: Callable[[str], None], wo
     Args:
         inputs: what is reported.
         out: the directory of the reports; gets `index.html` and `figures/`, the rest is left alone.
-        report: is told the progress in sentences.
+        log: is told the progress in sentences.
         workers: processes that draw; 0 for one a core, 1 for none but the caller's own.
 
     Returns:
@@ -76,7 +76,7 @@ def write_report(inputs: Inputs, *, out: Path, report: Callable[[str], None], wo
     plates = [block for section in sections for block in section.blocks if isinstance(block, Plate)]
     directory = out / FIGURES
     directory.mkdir(parents=True, exist_ok=True)
-    report(f"drawing {len(plates)} figures")
+    log(f"drawing {len(plates)} figures")
     jobs = [_Job(plate.name, plate.draw, directory) for plate in plates]
     with processes(workers if len(jobs) > 1 else 1) as pool:
         pictures = list(pool.map(draw_job, jobs))
@@ -91,7 +91,7 @@ def write_report(inputs: Inputs, *, out: Path, report: Callable[[str], None], wo
     path = out / PAGE
     with written_whole(path) as partial:
         partial.write_text(page(inputs, sections, drawn, figures=FIGURES), encoding="utf-8")
-    report(f"{path}: {len(plates)} figures, {path.stat().st_size / 1e6:.1f} MB")
+    log(f"{path}: {len(plates)} figures, {path.stat().st_size / 1e6:.1f} MB")
     return path
 
 

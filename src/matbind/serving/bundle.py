@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.embeddings import read_embeddings, require_same_materials
-from matbind.features.store import MANIFEST, Store
-from matbind.featurize import INDEX, read_split
-from matbind.files import read_json, write_json
-from matbind.modality import Combination
-from matbind.records import SPLITS
-from matbind.serving.carried import code_digest
+from matbind.base.files import read_json, write_json
+from matbind.data.featurize import INDEX, read_split
+from matbind.modalities.combinations import Combination
+from matbind.modalities.material import SPLITS
+from matbind.modalities.store import MANIFEST, Store
 from matbind.serving.confidence import Confidence, ask, calibrate
 from matbind.serving.gallery import Gallery, Keys
+from matbind.serving.packaged_code import packaged_digest
 from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL, SETTINGS, WEIGHTS
+from matbind.training.embeddings import read_embeddings, require_same_materials
 
 Vectors = npt.NDArray[np.float32]
 
@@ -40,7 +40,7 @@ def bundle_digest(combination: Combination, *, home: Path, features: Path) -> st
         UserError: if something is missing.
     """
     stores = {name: read_json(features / name / MANIFEST)["digest"] for name in combination.modalities}
-    told = [FORMAT, combination.name, combination.hub, read_json(home / SETTINGS), stores, code_digest()]
+    told = [FORMAT, combination.name, combination.hub, read_json(home / SETTINGS), stores, packaged_digest()]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     digest.update(weights_digest(home).encode())
     digest.update((features / INDEX).read_bytes())
@@ -102,7 +102,7 @@ def write_bundle(combination: Combination, *, home: Path, features: Path, out: P
         "combination": combination.name,
         "hub": combination.hub,
         "default_key": default_key(combination),
-        "code_digest": code_digest(),
+        "code_digest": packaged_digest(),
         "counts": {side: _counts(keys, materials, side) for side in SPLITS},
         "metas": {
             name: meta | ({"checkpoint": CHECKPOINT} if meta.get("checkpoint") else {}) for name, meta in metas.items()

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.features.text import ELEMENTS, element_counts
-from matbind.files import written_whole
+from matbind.base.files import written_whole
+from matbind.modalities.text.features import ELEMENTS, element_counts
 
 MATERIALS, VECTORS = "gallery.parquet", "gallery.safetensors"
 _LETTERS = "0123456789."

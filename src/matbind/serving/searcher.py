@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from matbind import modality
-from matbind.errors import UserError
-from matbind.files import read_json
-from matbind.modality import Combination
-from matbind.records import Material
-from matbind.serving.carried import code_digest
+from matbind.base.errors import UserError
+from matbind.base.files import read_json
+from matbind.modalities.combinations import Combination
+from matbind.modalities.material import Material
+from matbind.modalities.reading import query_material
+from matbind.modalities.table import modality_names, part
 from matbind.serving.confidence import Confidence, evidence_of
-from matbind.serving.embedder import Embedder
 from matbind.serving.gallery import Gallery
-from matbind.settings import ModalitySettings, ModelSettings, PatternSettings, PrepareSettings, Settings
+from matbind.serving.packaged_code import packaged_digest
+from matbind.settings.modality import ModalitySettings
+from matbind.settings.model import ModelSettings
+from matbind.settings.params import Settings
+from matbind.training.embedder import Embedder
 
 MODEL, SETTINGS, WEIGHTS, CONFIDENCE, CHECKPOINT = (
     "model.json",
@@ -42,25 +45,12 @@ Answer = dict[str, Any]
 
 def columns() -> dict[str, str]:
     """What a query may hold, each with what is expected there: ``cif``, ``pxrd`` and the like."""
-    return {column: text for name in modality.MODALITIES for column, text in _reader(name).COLUMNS.items()}
+    return {column: text for name in modality_names() for column, text in part(name, "query").COLUMNS.items()}
 
 
 def example_of(name: str) -> dict[str, str]:
     """A small query of one modality, by column."""
-    return dict(_reader(name).EXAMPLE)
-
-
-def query_material(column: str, value: str, settings: Settings) -> Material:
-    """One filled column of a query as a material.
-
-    Raises:
-        ValueError: if the column is unknown or its value cannot be read.
-    """
-    for name in modality.MODALITIES:
-        if column in _reader(name).COLUMNS:
-            found: Material = _reader(name).read(column, value, settings)
-            return found
-    raise ValueError(f"{column!r} is no column of a query, expected one of {', '.join(columns())}")
+    return dict(part(name, "query").EXAMPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +102,7 @@ class Searcher:
         self.gallery = Gallery.read(directory)
         found = read_json(directory / CONFIDENCE)
         self.confidence = {pair: Confidence.from_dict(content) for pair, content in found.items()}
-        self.has_own_code = told["code_digest"] == code_digest()
+        self.has_own_code = told["code_digest"] == packaged_digest()
 
     def answer(self, record: Mapping[str, Any], options: Options | None = None) -> Answer:
         """Answer one query; whatever is wrong with it is said in the answer, not raised.
@@ -151,7 +141,7 @@ class Searcher:
         if own.wanted != "nearest":
             answer["embedding"] = [float(value) for value in embedding]
         if own.wanted != "embedding":
-            answer |= self._nearest([name for name in modality.MODALITIES if name in query], embedding, own)
+            answer |= self._nearest([name for name in modality_names() if name in query], embedding, own)
         return answer
 
     def embed(self, query: Mapping[str, Material]) -> npt.NDArray[np.float32]:
@@ -179,20 +169,21 @@ class Searcher:
             raise ValueError(f"{name}: this model knows {known} and cannot embed a {name}")
 
     def _read(self, record: Mapping[str, Any]) -> dict[str, Material]:
-        found = {}
-        for name, (column, value) in self._given(record).items():
+        query = {}
+        for name, (column, text) in self._given(record).items():
             self._require(name)
             try:
-                found[name] = query_material(column, value, self.settings)
+                value = part(name, "query").read(column, text, records=self.settings.records(name))
             except ValueError as error:
                 raise ValueError(f"{column}: {error}") from error
-        return found
+            query[name] = query_material(name, value)
+        return query
 
     def _given(self, record: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         """The filled columns by modality, in the modalities' order."""
         filled: dict[str, tuple[str, str]] = {}
-        for name in modality.MODALITIES:
-            for column in _reader(name).COLUMNS:
+        for name in modality_names():
+            for column in part(name, "query").COLUMNS:
                 value = record.get(column)
                 if value is None or value != value or (isinstance(value, str) and not value.strip()):  # noqa: PLR0124  NaN
                     continue
@@ -202,7 +193,7 @@ class Searcher:
                     raise ValueError(f"{filled[name][0]} and {column} both give a {name}, expected one of them")
                 filled[name] = (column, value)
         if not filled:
-            known = [c for name in self.combination.modalities for c in _reader(name).COLUMNS]
+            known = [c for name in self.combination.modalities for c in part(name, "query").COLUMNS]
             raise ValueError(f"the query is empty, expected at least one of {', '.join(known)}")
         return filled
 
@@ -250,12 +241,15 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
     """
     try:
         return _settings_of(read_json(directory / SETTINGS), directory, names)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+    except (ValidationError, KeyError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+        else:
+            wrong = f"{error.args[0]} is missing"
         raise UserError(
-            f"{directory / SETTINGS}: {where}: {first['msg'].lower()}; expected the settings of a model that this "
-            "version of matbind has trained, train it anew"
+            f"{directory / SETTINGS}: {wrong}; expected the settings of a model that this version of matbind has "
+            "trained, train it anew: dvc repro"
         ) from error
 
 
@@ -264,14 +258,20 @@ def _settings_of(raw: dict[str, Any], directory: Path, names: Iterable[str]) -> 
     for name in names:
         block = raw["modalities"][name]
         block["features"] = _with_checkpoint(block["features"], directory)
-        parts = {"features": "features", "views": "views", "encoder": "encoders"}
-        models = {part: importlib.import_module(f"matbind.{home}.{name}").Settings for part, home in parts.items()}
-        blocks[name] = ModalitySettings(**{part: own.model_validate(block[part]) for part, own in models.items()})
-    grid: dict[str, Any] = {"pxrd": PatternSettings.model_validate(raw["prepare"]["pxrd"])}
+        blocks[name] = ModalitySettings(
+            features=part(name, "features").Settings.model_validate(block["features"]),
+            transform=part(name, "transform").Settings.model_validate(block["transform"]),
+            encoder=part(name, "encoder").Settings.model_validate(block["encoder"]),
+        )
+    sections: dict[str, Any] = {}
+    for name in names:
+        model = getattr(part(name, "records"), "Settings", None)
+        if model is not None:
+            sections[name] = model.model_validate(raw["prepare"][name])
     used: dict[str, Any] = {
         "modalities": blocks,
         "model": ModelSettings.model_validate(raw["model"]),
-        "prepare": PrepareSettings.model_construct(**grid),
+        "prepare": SimpleNamespace(**sections),
     }
     return Settings.model_construct(**used)
 
@@ -280,7 +280,3 @@ def _with_checkpoint(block: Mapping[str, Any], directory: Path) -> dict[str, Any
     """The same, with the checkpoint of a language model taken from the directory of the model if it is there."""
     own = directory / CHECKPOINT
     return {**block, "checkpoint": str(own)} if block.get("checkpoint") and own.exists() else dict(block)
-
-
-def _reader(name: str) -> Any:
-    return importlib.import_module(f"matbind.serving.queries.{name}")

@@ -1,0 +1,1 @@
+"""Measures of embeddings, answers and contributions, as pure functions."""

@@ -1,0 +1,258 @@
+"""How a labelled group of materials lies in an embedding: similarities, their overlap, and maps in the plane.
+
+Pairs of materials are not independent: one material that is far from all others shifts n - 1 pairs at once, so the
+p-value that a two-sample test gives of the pairs is too small. The permutation p-value exchanges the labels of whole
+materials instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.evaluation.vectors import unit_rows
+
+FloatArray = npt.NDArray[np.floating[Any]]
+DoubleArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+N_GRID = 512
+N_PERMUTATIONS = 999  # a p-value of 0.05 is then known to 0.014
+MAX_MATERIALS = 2000  # of each side: 2 million pairs, 16 MB
+MAX_PERMUTED = 500  # of each side where the pairs are relabelled a thousand times: seconds
+MIN_MATERIALS = 3  # three pairs; of a single pair there is no distribution
+N_BINS = 4096  # of a sample too large to put a kernel on every value
+TAIL = 4.0  # bandwidths beyond the outermost value that the grid reaches: 0.003 % of a kernel lies further out
+SMALLEST_SPREAD = 1e-9  # a standard deviation below it is rounding
+
+
+class Similarities(NamedTuple):
+    """Cosines between different materials.
+
+    Attributes:
+        within: of the pairs inside the group, shape (n_pairs,).
+        rest: of the pairs inside the rest, shape (n_rest_pairs,).
+        n_within: materials of the group.
+        n_rest: materials of the rest.
+    """
+
+    within: DoubleArray
+    rest: DoubleArray
+    n_within: int
+    n_rest: int
+
+
+class Overlap(NamedTuple):
+    """Two densities on a shared grid.
+
+    Attributes:
+        grid: shape (n_grid,).
+        density_a: Gaussian kernel density estimate, shape (n_grid,).
+        density_b: likewise.
+        area: integral of the smaller of the two, from 0 (apart) to 1 (the same).
+    """
+
+    grid: DoubleArray
+    density_a: DoubleArray
+    density_b: DoubleArray
+    area: float
+
+
+class Difference(NamedTuple):
+    """Kolmogorov-Smirnov test of two groups.
+
+    Attributes:
+        statistic: largest distance between the two cumulative distributions.
+        p_pairs: as if pairs were independent, which they are not.
+        p_permutation: share of relabellings of the materials with a statistic as large, the given one counted.
+    """
+
+    statistic: float
+    p_pairs: float
+    p_permutation: float
+
+
+class Components(NamedTuple):
+    """Principal components.
+
+    Attributes:
+        coordinates: shape (n, n_components).
+        explained_variance: share of the variance each component holds, shape (n_components,).
+    """
+
+    coordinates: DoubleArray
+    explained_variance: DoubleArray
+
+
+def group_similarities(
+    values: FloatArray, member: BoolArray, *, max_materials: int = MAX_MATERIALS, seed: int = 0
+) -> Similarities:
+    """Cosine similarities inside a group of materials and inside the rest of them.
+
+    Args:
+        values: embeddings, shape (n, d), finite.
+        member: which materials are in the group, shape (n,).
+        max_materials: a larger side is replaced by a random sample of as many materials.
+        seed: of the sample.
+
+    Raises:
+        ValueError: if shapes do not fit.
+        UnavailableError: if a side has fewer than three materials.
+
+    Source: Mirza et al. 2025, Section 4.2 and Figure 3.
+    """
+    group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
+    unit = unit_rows(values)
+    return Similarities(_pair_cosines(unit[group]), _pair_cosines(unit[rest]), len(group), len(rest))
+
+
+def density_overlap(a: DoubleArray, b: DoubleArray, *, n_grid: int = N_GRID) -> Overlap:
+    """Overlap area of two samples' densities.
+
+    Args:
+        a: shape (n_a,).
+        b: shape (n_b,).
+        n_grid: points of the grid, which spans both samples and the tails of their kernels.
+
+    Raises:
+        UnavailableError: if a sample has fewer than two different values.
+
+    Source: Mirza et al. 2025, Figures 3 and 7; bandwidths by Scott's rule.
+    """
+    for name, sample in (("a", a), ("b", b)):
+        if len(sample) < 2 or np.std(sample) < SMALLEST_SPREAD:  # noqa: PLR2004
+            raise UnavailableError(f"sample {name} has no spread: a density needs at least two different values")
+    kernels = [_kernel_density(sample) for sample in (a, b)]
+    reach = TAIL * max(float(np.sqrt(kernel.covariance[0, 0])) for kernel in kernels)
+    grid = np.linspace(min(a.min(), b.min()) - reach, max(a.max(), b.max()) + reach, n_grid)
+    density_a, density_b = (np.asarray(kernel(grid)) for kernel in kernels)
+    return Overlap(grid, density_a, density_b, float(np.trapezoid(np.minimum(density_a, density_b), grid)))
+
+
+def group_difference(
+    values: FloatArray,
+    member: BoolArray,
+    *,
+    n_permutations: int = N_PERMUTATIONS,
+    max_materials: int = MAX_PERMUTED,
+    seed: int = 0,
+) -> Difference:
+    """Kolmogorov-Smirnov test of the cosines inside a group against those inside the rest.
+
+    Args:
+        values: embeddings, shape (n, d), finite.
+        member: which materials are in the group, shape (n,).
+        n_permutations: relabellings.
+        max_materials: as in `group_similarities`.
+        seed: of the sample and the relabellings.
+
+    Raises:
+        ValueError, UnavailableError: as `group_similarities`.
+
+    Source: Mirza et al. 2025, Section 4.2; Phipson and Smyth 2010 for the permutation p-value.
+    """
+    from scipy.stats import ks_2samp
+
+    group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
+    unit = unit_rows(values)
+    found = ks_2samp(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
+    pooled = unit[np.concatenate([group, rest])]
+    first, second = np.triu_indices(len(pooled), k=1)
+    cosines = (pooled @ pooled.T)[first, second]
+    order = np.argsort(cosines)
+    first, second = first[order], second[order]
+    # Among equal values the distributions may be compared only after the last of them.
+    last = np.append(np.diff(cosines[order]) > 0, True)
+    label = np.arange(len(pooled)) < len(group)
+    rng = np.random.default_rng(seed)
+    given = _statistic(label, first, second, last)
+    as_large = sum(_statistic(rng.permutation(label), first, second, last) >= given for _ in range(n_permutations))
+    return Difference(float(found.statistic), float(found.pvalue), (as_large + 1) / (n_permutations + 1))
+
+
+def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
+    """A map in the plane by t-SNE with scikit-learn's defaults.
+
+    Args:
+        values: shape (n, d), finite.
+        seed: the map depends on it.
+
+    Returns:
+        Shape (n, 2).
+
+    Raises:
+        UnavailableError: if there are no more rows than the default perplexity of 30.
+
+    Source: Mirza et al. 2025, Figure 5; van der Maaten and Hinton 2008.
+    """
+    from sklearn.manifold import TSNE
+
+    method = TSNE(random_state=seed)
+    if len(values) <= method.perplexity:
+        raise UnavailableError(
+            f"t-SNE with perplexity {method.perplexity:g} needs more rows than that, found {len(values)}"
+        )
+    return np.asarray(method.fit_transform(np.asarray(values, dtype=np.float32)), dtype=np.float64)
+
+
+def project_pca(values: FloatArray, *, n_components: int = 2) -> Components:
+    """Principal components and the share of variance that each explains.
+
+    Args:
+        values: shape (n, d), finite.
+        n_components: at most min(n, d).
+
+    Raises:
+        UnavailableError: if there are fewer rows or columns than components.
+
+    Source: Mirza et al. 2025, Figure 6.
+    """
+    from sklearn.decomposition import PCA
+
+    if min(values.shape) < n_components:
+        raise UnavailableError(f"{n_components} components need as many rows and columns, found {values.shape}")
+    method = PCA(n_components=n_components, svd_solver="full")
+    coordinates = method.fit_transform(np.asarray(values, dtype=np.float64))
+    return Components(np.asarray(coordinates), np.asarray(method.explained_variance_ratio_))
+
+
+def _sides(
+    values: FloatArray, member: BoolArray, *, max_materials: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if member.shape != values.shape[:1]:
+        raise ValueError(f"{values.shape=} and {member.shape=} differ in their rows")
+    if not np.isfinite(values).all():
+        raise ValueError("an embedding is not finite: leave out the materials that lack the modality")
+    rng = np.random.default_rng(seed)
+    sides = []
+    for name, side in (("group", np.flatnonzero(member)), ("rest", np.flatnonzero(~member))):
+        if len(side) < MIN_MATERIALS:
+            raise UnavailableError(f"the {name} has {len(side)} materials, expected at least {MIN_MATERIALS}")
+        sides.append(np.sort(rng.choice(side, max_materials, replace=False)) if len(side) > max_materials else side)
+    return sides[0], sides[1]
+
+
+def _pair_cosines(unit: DoubleArray) -> DoubleArray:
+    first, second = np.triu_indices(len(unit), k=1)
+    return np.asarray((unit @ unit.T)[first, second])
+
+
+def _kernel_density(sample: DoubleArray) -> Any:
+    """Gaussian kernels by Scott's rule; a large sample is gathered in bins far narrower than the kernels first."""
+    from scipy.stats import gaussian_kde
+
+    if len(sample) <= N_BINS:
+        return gaussian_kde(sample)
+    counts, edges = np.histogram(sample, bins=N_BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    return gaussian_kde(centres[counts > 0], weights=counts[counts > 0], bw_method=len(sample) ** -0.2)
+
+
+def _statistic(label: BoolArray, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], last: BoolArray) -> float:
+    """Largest distance of the two cumulative distributions, of pairs sorted by their cosine."""
+    ends = label[first].astype(np.int8) + label[second]
+    inside, outside = np.cumsum(ends == 2), np.cumsum(ends == 0)  # noqa: PLR2004
+    return float(np.abs(inside / inside[-1] - outside / outside[-1])[last].max())

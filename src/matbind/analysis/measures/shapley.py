@@ -1,0 +1,217 @@
+"""Shapley values of the modalities: the one fair division of what all of them reach together.
+
+The characteristic function v gives the worth of every combination, and of none. Values are exact sums over all
+combinations, so they add up to v(all) - v(none); being linear in v, they take bootstrap resamples of v as they come.
+
+Source: Shapley 1953; Castro et al. 2009 for the sum over subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import factorial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.analysis.measures.contribution import (
+    N_RESAMPLES,
+    Scores,
+    missing_combinations,
+    resampled_means,
+    resampling_weights,
+)
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.modalities.combinations import all_combinations, parse_combination
+from matbind.modalities.table import modality_names
+
+Worth = Mapping[str, Any]
+"""Worth by the name of the combination: a number, or an array of resampled ones, shape (n_resamples,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The Shapley value of one modality.
+
+    Attributes:
+        value: its share of v(all) - v(none).
+        ci95: 95 % bootstrap interval over the test materials; of models trained once, so without the training's luck.
+    """
+
+    value: float
+    ci95: tuple[float, float]
+
+
+def shapley_values(worth: Worth, *, empty: float, modalities: Sequence[str] | None = None) -> dict[str, Any]:
+    """Exact Shapley value of every modality.
+
+    Args:
+        worth: of every combination of the modalities.
+        empty: worth of no modality at all, such as chance.
+        modalities: all if not given.
+
+    Returns:
+        By modality, of the shape of the worths.
+
+    Raises:
+        UnavailableError: if a combination is missing, naming it; `shapley_bounds` says what is known all the same.
+    """
+    names = modality_names() if modalities is None else tuple(modalities)
+    missing = missing_combinations(worth, modalities=names)
+    if missing:
+        raise UnavailableError(f"no worth of {', '.join(missing)}: exact values need every combination")
+    return {name: _sum_over_combinations(worth, name, names, empty=empty) for name in names}
+
+
+def shapley_bounds(
+    worth: Mapping[str, float],
+    *,
+    empty: float,
+    lowest: float,
+    highest: float,
+    modalities: Sequence[str] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Between which values each Shapley value lies when combinations are missing, such as those that failed to train.
+
+    Args:
+        worth: of the combinations that are there.
+        empty: worth of no modality.
+        lowest: worth that no missing combination is below, such as chance.
+        highest: worth that none is above, such as 1.
+        modalities: all if not given.
+
+    Returns:
+        Lower and upper bound by modality, both the exact value if none is missing.
+    """
+    names = modality_names() if modalities is None else tuple(modalities)
+    missing = missing_combinations(worth, modalities=names)
+    bounds = {}
+    for name in names:
+        # A combination with the modality counts for it, one without against it.
+        worst, best = dict(worth), dict(worth)
+        for absent in missing:
+            counts_for = name in absent.split("+")
+            worst[absent], best[absent] = (lowest, highest) if counts_for else (highest, lowest)
+        low, high = (_sum_over_combinations(each, name, names, empty=empty) for each in (worst, best))
+        bounds[name] = (float(low), float(high))
+    return bounds
+
+
+def worth_of_retrieval(
+    scores: Scores, *, weights: npt.NDArray[np.float32] | None = None, modalities: Sequence[str] | None = None
+) -> tuple[dict[str, Any], float]:
+    """Worth of every combination as its mean recall over all ordered pairs of the modalities.
+
+    A pair that a combination cannot answer, because it lacks one of the two, counts as chance: the expected recall@1 of
+    a random key, 1 / N. The worth of a single and of no modality is thereby the mean chance.
+
+    Args:
+        scores: recall@1 hits by query, as `matbind.analysis.measures.contribution.hits_by_query`, of one test split.
+        weights: resamples, shape (n_resamples, n_test); the worths are then of shape (n_resamples,).
+        modalities: all if not given.
+
+    Returns:
+        Worth by combination, of those in `scores` and all singles; and the worth of none.
+
+    Raises:
+        UnavailableError: if there is no pair at all.
+    """
+    names = modality_names() if modalities is None else tuple(modalities)
+    questions = {question: hits for found in scores.values() for question, hits in found.items() if _is_pair(question)}
+    if not questions:
+        raise UnavailableError("no combination answers a pair: there is no retrieval to divide")
+    chance = {question: 1 / max(1, int(np.isfinite(hits).sum())) for question, hits in questions.items()}
+    none = float(np.mean(list(chance.values())))
+    worth: dict[str, Any] = {}
+    for combination in all_combinations(modalities=names):
+        if combination.is_single or combination.name in scores:
+            own = {} if combination.is_single else scores[combination.name]
+            answered = [_mean(own[q], weights) if q in own else chance[q] for q in questions]
+            worth[combination.name] = sum(answered) / len(answered)
+    return worth, none
+
+
+def worth_of_probe(
+    scores: Mapping[str, npt.NDArray[Any]], *, weights: npt.NDArray[np.float32] | None = None
+) -> dict[str, Any]:
+    """Worth of every combination as its mean score in one probe.
+
+    Args:
+        scores: by combination, shape (n_test,), NaN where the label is not known; a loss is given with a minus sign.
+        weights: as in `worth_of_retrieval`.
+    """
+    return {parse_combination(name).name: _mean(values, weights) for name, values in scores.items()}
+
+
+def shapley_of_retrieval(
+    scores: Scores, *, n_resamples: int = N_RESAMPLES, seed: int = 0, modalities: Sequence[str] | None = None
+) -> dict[str, Share]:
+    """Shapley values of retrieval with bootstrap intervals; see `worth_of_retrieval`. Raises as `shapley_values`."""
+    weights = _weights(scores, n_resamples=n_resamples, seed=seed)
+    worth, none = worth_of_retrieval(scores, modalities=modalities)
+    resampled, _ = worth_of_retrieval(scores, weights=weights, modalities=modalities)
+    return _shares(worth, resampled, empty=none, modalities=modalities)
+
+
+def shapley_of_probe(
+    scores: Mapping[str, npt.NDArray[Any]],
+    *,
+    empty: float,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+    modalities: Sequence[str] | None = None,
+) -> dict[str, Share]:
+    """Shapley values of one probe with bootstrap intervals.
+
+    Args:
+        scores: as `worth_of_probe`.
+        empty: score without any modality, such as the majority's.
+        n_resamples: of the bootstrap.
+        seed: of the bootstrap.
+        modalities: all if not given.
+
+    Raises:
+        ValueError: as `shapley_values`.
+    """
+    weights = _weights({"": scores}, n_resamples=n_resamples, seed=seed)
+    worth, resampled = worth_of_probe(scores), worth_of_probe(scores, weights=weights)
+    return _shares(worth, resampled, empty=empty, modalities=modalities)
+
+
+def _sum_over_combinations(worth: Worth, modality: str, names: Sequence[str], *, empty: float) -> Any:
+    total: Any = 0.0
+    for combination in all_combinations(modalities=names):
+        if modality not in combination.modalities:
+            continue
+        rest = "+".join(name for name in combination.modalities if name != modality)
+        n_rest = len(combination.modalities) - 1
+        weight = factorial(n_rest) * factorial(len(names) - n_rest - 1) / factorial(len(names))
+        total = total + weight * (worth[combination.name] - (worth[rest] if rest else empty))
+    return total
+
+
+def _shares(worth: Worth, resampled: Worth, *, empty: float, modalities: Sequence[str] | None) -> dict[str, Share]:
+    values = shapley_values(worth, empty=empty, modalities=modalities)
+    spread = shapley_values(resampled, empty=empty, modalities=modalities)
+    return {name: Share(float(values[name]), _interval(spread[name])) for name in values}
+
+
+def _interval(resampled: Any) -> tuple[float, float]:
+    low, high = np.nanquantile(np.atleast_1d(resampled), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float32] | None) -> Any:
+    return float(np.nanmean(values)) if weights is None else resampled_means(values, weights)
+
+
+def _weights(scores: Scores, *, n_resamples: int, seed: int) -> npt.NDArray[np.float32]:
+    n_test = next((len(values) for questions in scores.values() for values in questions.values()), 1)
+    return resampling_weights(n_test, n_resamples=n_resamples, seed=seed)
+
+
+def _is_pair(question: str) -> bool:
+    query, arrow, key = question.partition("->")
+    return bool(arrow) and query != key

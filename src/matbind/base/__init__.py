@@ -1,0 +1,1 @@
+"""What every room uses and nothing about materials: errors, files, processes, ledgers, where a result came from."""

@@ -1,0 +1,5 @@
+"""`python -m matbind.cli`."""
+
+from matbind.cli.main import main
+
+main()

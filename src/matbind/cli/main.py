@@ -1,0 +1,235 @@
+"""The command line: look at settings, combinations, models and results, train one combination, open the tracking UI."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from matbind.base.errors import UserError
+from matbind.base.files import FEATURES, METRICS, MODELS, read_json
+from matbind.cli.data import data
+from matbind.cli.models import add_to
+from matbind.cli.output import print_table, say
+
+USER_ERROR = 2
+
+app = typer.Typer(
+    name="matbind",
+    help="Train, compare and look at multimodal embeddings of materials. `dvc repro` runs the whole pipeline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data, name="data")
+add_to(app)
+
+Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
+Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR)
+
+
+@app.command()
+def settings(params: Params = PARAMS, preset: Preset = None) -> None:
+    """Print all settings as they will be used.
+
+    The preset is laid over the rest of the file.
+    """
+    from matbind.settings.load import load
+    from matbind.training.tuning.space import apply_tuned
+
+    flat = apply_tuned(load(params, preset=preset)).flat()
+    print_table([], [[key, value] for key, value in flat.items()])
+
+
+@app.command()
+def combinations(params: Params = PARAMS, preset: Preset = None) -> None:
+    """List the combinations of modalities.
+
+    A pair is aligned if it includes the hub; the pairs of two spokes are never seen in training and emerge.
+    """
+    from matbind.modalities.combinations import all_combinations
+    from matbind.settings.load import load
+
+    rows = []
+    for each in all_combinations(load(params, preset=preset).hub_order):
+        kinds = (each.aligned_pairs(), each.emergent_pairs())
+        pairs = [" ".join(f"{a}-{b}" for a, b in kind if a < b) or "-" for kind in kinds]
+        rows.append([each.name, each.hub, " ".join(each.spokes) or "-", *pairs])
+    print_table(["combination", "hub", "spokes", "aligned pairs", "emergent pairs"], rows)
+
+
+@app.command()
+def model(params: Params = PARAMS, preset: Preset = None) -> None:
+    """Print the parameters of each encoder.
+
+    Trainable ones, of the encoders and of their projection heads.
+    """
+    from matbind.settings.load import load
+    from matbind.training.model import parameter_counts
+    from matbind.training.tuning.space import apply_tuned
+
+    counts = parameter_counts(apply_tuned(load(params, preset=preset)))
+    rows = [[part, f"{count:,}"] for part, count in [*counts.items(), ("total", sum(counts.values()))]]
+    print_table(["part", "parameters"], rows, right={1})
+
+
+@app.command()
+def train(
+    combination: Annotated[str, typer.Argument(help="Modalities joined by +, such as crystal+dos+text.")],
+    params: Params = PARAMS,
+    preset: Preset = None,
+    *,
+    events: Annotated[
+        bool, typer.Option("--events", hidden=True, help="Report in JSON lines and end with the parent process.")
+    ] = False,
+) -> None:
+    """Train and evaluate one combination.
+
+    Goes on from the last checkpoint if it was interrupted; what is there and still valid is kept. Needs the features
+    (`dvc repro featurize`). Writes models/COMBINATION/ and metrics/combinations/COMBINATION.json, and records the run
+    in MLflow. On several GPUs: torchrun --nproc-per-node 8 -m matbind.cli train COMBINATION
+    """
+    if events:
+        from matbind.base.processes import end_with_parent
+
+        end_with_parent()
+    from matbind.modalities.combinations import parse_combination
+    from matbind.settings.load import load
+    from matbind.training.tuning.space import apply_tuned
+
+    own = apply_tuned(load(params, preset=preset))
+    try:
+        chosen = parse_combination(combination, own.hub_order)
+    except ValueError as error:
+        raise UserError(f"combination {combination!r}: {error}") from error
+    from matbind.training.distributed import process_group, rank
+
+    with process_group():
+        if rank():
+            _train_beside(own, chosen)
+        elif events:
+            _train_for_parent(own, chosen)
+        else:
+            _train_tracked(own, chosen)
+
+
+def _train_for_parent(own: Any, chosen: Any) -> None:
+    from matbind.training.combination import train_and_evaluate
+
+    train_and_evaluate(
+        own,
+        chosen,
+        features=FEATURES,
+        models=MODELS,
+        metrics=METRICS,
+        on_epoch=lambda figures: say(json.dumps({"epoch": figures})),
+        log=lambda sentence: say(json.dumps({"log": sentence})),
+    )
+
+
+def _train_beside(own: Any, chosen: Any) -> None:
+    """What the ranks do that write nothing."""
+    from matbind.training.combination import is_done, train_and_evaluate
+
+    if not is_done(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS):
+        train_and_evaluate(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS)
+
+
+def _train_tracked(own: Any, chosen: Any) -> None:
+    from matbind.base.files import write_json
+    from matbind.modalities.store import Store
+    from matbind.tracking.tracker import Tracker
+    from matbind.training.combination import is_done, train_and_evaluate
+
+    for name in own.modalities:
+        Store(FEATURES / name)  # says what is missing before anything starts
+    where: dict[str, Path] = {"features": FEATURES, "models": MODELS, "metrics": METRICS}
+    if is_done(own, chosen, **where):
+        say(f"{chosen.name}: already trained")
+        return
+    tracker = Tracker(warn=say)
+    run_id = tracker.start_combination(None, own, chosen)
+    on_epoch: Callable[[dict[str, float]], None] = lambda figures: tracker.log_epoch(run_id, figures)  # noqa: E731
+    try:
+        found = train_and_evaluate(own, chosen, **where, on_epoch=on_epoch, log=say)
+    except BaseException as error:
+        tracker.fail(run_id, str(error) or type(error).__name__)
+        raise
+    found |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
+    path = METRICS / f"{chosen.name}.json"
+    write_json(path, found)
+    tracker.complete_curves(run_id, read_json(MODELS / chosen.name / "history.json"))
+    files = [path, *(MODELS / chosen.name / name for name in ("settings.json", "provenance.json"))]
+    tracker.finish_combination(run_id, found, files)
+
+
+@app.command()
+def status() -> None:
+    """Print what is trained and how it does.
+
+    Recall@1 on the test split, mean over the pairs of each kind.
+    """
+    from matbind.modalities.combinations import all_combinations
+    from matbind.tracking.record import KINDS, summarise
+
+    rows = []
+    for each in all_combinations():
+        path = METRICS / f"{each.name}.json"
+        found = read_json(path) if path.exists() else {}
+        state = "failed" if "error" in found else "done" if found else "-"
+        means = summarise(found)
+        recalls = [means.get(f"recall_at_1.{kind}_mean") for kind in KINDS]
+        rows.append([each.name, state, *("-" if recall is None else f"{recall:.3f}" for recall in recalls)])
+        if "error" in found:
+            rows[-1].append(str(found["error"]))
+    print_table(["combination", "state", *KINDS], rows)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the page on this machine.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the MLflow pages of the runs.
+
+    Runs that only files tell of, as after `dvc pull`, are added first.
+    """
+    import os
+
+    from matbind.tracking.tracker import Tracker, tracking_uri
+
+    tracker = Tracker(warn=say)
+    added = tracker.backfill(MODELS, METRICS)
+    if added:
+        say(f"{added} runs added from files")
+    uri = tracking_uri()
+    page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
+    say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
+    beside = tracker.comparison_path()
+    if beside:
+        say(f"the combinations beside each other: {page}{beside}")
+    if uri.startswith("http"):
+        return
+    say("Ctrl-C ends it")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Commands of the trained and registered models: list, promote, tell where they come from, search by them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from matbind.base.errors import UserError
+from matbind.cli.output import print_table, say
+
+USER_ERROR = 2
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A registered model or its combination; all if left out.")] = None,
+    *,
+    history: Annotated[bool, typer.Option("--history", help="The promotions instead: who, when, what, why.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the registered models: versions, stages, recall, origin.
+
+    recall@1 is the mean over the aligned pairs on the test split, of a single over its views.
+    """
+    from matbind.registry import listing as registry_list
+    from matbind.registry.promotion.steps import settle
+    from matbind.registry.promotion.user import acting_user
+    from matbind.registry.registry import Registry
+
+    registry = Registry()
+    states = registry_list.read_states(registry, name)
+    with suppress(UserError):  # a store that can only be read is listed as it is: stages are told by aliases
+        states = [settle(registry, state, by=acting_user()) for state in states]
+    if history and as_json:
+        told = [{"name": state.name, "promotions": [each.as_dict() for each in state.entries]} for state in states]
+        say(json.dumps({"models": told}, indent=1))
+    elif as_json:
+        say(json.dumps({"models": [registry_list.describe(state) for state in states]}, indent=1))
+    elif not states:
+        say("no model is registered: the register stage has not run")
+    for state in states if not as_json else ():
+        say(state.name)
+        if history:
+            print_table([], registry_list.history(state) or [["  no promotions"]], right={0})
+        else:
+            lines = registry_list.rows(registry_list.describe(state))
+            print_table(registry_list.HEADER, lines, right=registry_list.TO_THE_RIGHT)
+
+
+def promote(
+    name: Annotated[str, typer.Argument(help="A registered model or its combination, such as crystal+pxrd.")],
+    *,
+    to: Annotated[str | None, typer.Option(metavar="STAGE", help="staging, production or archived.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Which version; the challenger if left out.")] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="In spite of unmet conditions; needs a reason.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Production back to the last champion.")] = False,
+    classic_stages: Annotated[
+        bool, typer.Option("--classic-stages", help="Set MLflow's deprecated stages too, from now on.")
+    ] = False,
+) -> None:
+    """Move a version of a registered model to a stage, if it is no worse than the one in production.
+
+    Needs an evaluation on the current test split. Production is the alias champion, staging the alias staging.
+    """
+    from matbind.registry.promotion import promote as promotion
+
+    if rollback:
+        for option, given in (("--to", to), ("--version", version), ("--force", force)):
+            if given:
+                raise UserError(f"--rollback is given with {option}, expected it with --reason at the most")
+        decision = promotion.rollback(name, reason=reason, classic_stages=classic_stages)
+    elif to is None:
+        raise UserError(f"--to is missing, expected one of {', '.join(promotion.STAGES)}, or --rollback")
+    else:
+        decision = promotion.promote(
+            name, to=to, version=version, reason=reason, force=force, classic_stages=classic_stages
+        )
+    say(decision.says)
+
+
+def provenance(
+    model: Annotated[str, typer.Argument(help="A combination in models/, or a registered NAME@ALIAS or NAME/VERSION.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    checkout: Annotated[bool, typer.Option("--checkout", help="The shell commands that make the model again.")] = False,
+) -> None:
+    """Print what a model was made from: data, code, settings, stages, environment."""
+    from matbind.tracking import lineage
+
+    found = lineage.lineage_of(model)
+    if checkout:
+        sys.stdout.write(lineage.rebuild_script(found, interpreter=sys.executable))
+    elif as_json:
+        say(json.dumps(found.as_dict(), indent=1))
+    else:
+        print_table([], lineage.rows(found))
+
+
+def search(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Patterns, structures, densities of states or descriptions.")
+    ],
+    *,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="NAME@ALIAS, NAME/VERSION, a combination, or models/COMBINATION.")
+    ] = "crystal+dos+pxrd+text",
+    k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Length of the list.")] = 10,
+    key: Annotated[str, typer.Option(metavar="MODALITY", help="Gallery to search; crystal if the model has it.")] = "",
+    contains: Annotated[str, typer.Option(metavar="Ba,O", help="Elements that have to be in.")] = "",
+    only: Annotated[str, typer.Option(metavar="Ba,Ti,O", help="Elements of which there may be no other.")] = "",
+    without: Annotated[str, typer.Option(metavar="Pb", help="Elements that must not be in.")] = "",
+    modality: Annotated[
+        str | None, typer.Option("--as", metavar="MODALITY", help="What the files hold, if it cannot be told.")
+    ] = None,
+    wavelength: Annotated[
+        str | None, typer.Option(metavar="CuKa", help="Of patterns that name none: a line or angstrom; never guessed.")
+    ] = None,
+    atoms: Annotated[int | None, typer.Option(min=1, help="Of the cell of a DOS whose file does not say it.")] = None,
+    together: Annotated[bool, typer.Option("--together", help="The files are one query of one material.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the materials that match files.
+
+    A measured pattern in, ranked crystals out, and so for every modality of the model. A file that cannot be used is
+    said and stops no other.
+    """
+    from matbind.search.search import Reading, search
+    from matbind.serving.searcher import Options
+
+    options = Options(k=k, key=key, contains=_listed(contains), only=_listed(only), without=_listed(without))
+    answers = search(
+        files,
+        model=model,
+        options=options,
+        reading=Reading(modality=modality, wavelength=wavelength, n_atoms=atoms),
+        together=together,
+    )
+    if as_json:
+        say(json.dumps(answers, indent=1))
+    else:
+        for answer in answers:
+            _print_answer(answer)
+    if any(answer["error"] for answer in answers):
+        sys.exit(USER_ERROR)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give a command line these commands."""
+    for command in (models, promote, provenance, search):
+        app.command()(command)
+
+
+def _listed(elements: str) -> tuple[str, ...]:
+    return tuple(elements.replace(",", " ").split())
+
+
+def _print_answer(answer: dict[str, Any]) -> None:
+    say(answer["error"] or f"{' + '.join(answer['query'])}: {answer['message']}")
+    for note in answer["notes"]:
+        say(f"  {note}")
+    rows = [
+        [f"  {hit['rank']}", hit["material_id"], hit["formula"], f"{hit['similarity']:.3f}", hit["split"]]
+        for hit in answer["nearest"] or []
+    ]
+    if rows:
+        print_table(["  rank", "material", "formula", "similarity", "split"], rows, right={0, 3})

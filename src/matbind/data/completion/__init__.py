@@ -1,0 +1,1 @@
+"""Texts and densities of states made for materials that come without."""

@@ -1,0 +1,125 @@
+"""The complete stage: texts and densities of states for the materials whose source brings none.
+
+Both take seconds a structure, so every answer is kept as it comes: a run that was killed goes on where it was, and what
+is known is never calculated again. Tables are written at the end, from what is kept: they do not depend on the number
+of workers, nor on how often a run was interrupted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from matbind.base.errors import UserError
+from matbind.base.files import written_whole
+from matbind.base.parallel import Workers
+from matbind.data.completion.work import COLUMNS, Made, Report, make
+from matbind.data.sources import tables as sample
+from matbind.data.sources.raw import EXCLUDED, RawTables, merged
+from matbind.settings.complete import CompleteSettings
+
+MADE: tuple[Made, ...] = ("text", "dos")
+FAILED = "failed.parquet"
+
+
+def complete(
+    raw: RawTables,
+    settings: CompleteSettings,
+    *,
+    out: Path,
+    scratch: Path,
+    workers: Workers,
+    retry_failed: bool = False,
+    log: Report,
+) -> dict[str, int]:
+    """Make the texts and densities of states that are missing.
+
+    Writes `text.parquet` and `dos.parquet` with `COLUMNS`, in the order of the structures and of those materials alone
+    that lacked one, and `failed.parquet` (material_id, modality, reason) of those that still do. What is switched off
+    is an empty table. The directory appears only when it is whole.
+
+    Args:
+        raw: what the source brought.
+        settings: what to make.
+        out: the directory to write.
+        scratch: where answers are kept as they come; what is there from before is used.
+        workers: processes or threads that calculate. Each has a further process for it, which can be killed.
+        retry_failed: whether to try again what failed in an earlier run, for a longer time limit.
+        log: is told the progress in sentences.
+
+    Returns:
+        How many texts and densities of states were made, now or in an earlier run, and how many structures still have
+        none: `text`, `text_failed`, `dos`, `dos_failed`.
+
+    Raises:
+        UserError: if a library is missing, or an earlier run's answers are unreadable.
+    """
+    partial_out = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial_out, ignore_errors=True)
+    partial_out.mkdir(parents=True)
+    counts: dict[str, int] = {}
+    failed = []
+    for name in MADE:
+        table = raw.table(name)
+        made = pl.DataFrame(schema=COLUMNS[name])
+        if getattr(settings, name):
+            lacking = raw.structures.join(table.select("material_id"), on="material_id", how="anti")
+            made, without = make(name, lacking, settings, scratch / name, workers, retry_failed=retry_failed, log=log)
+            failed.append(without)
+            counts |= {name: len(made), f"{name}_failed": len(without)}
+        made.write_parquet(partial_out / f"{name}.parquet", compression="zstd")
+    pl.concat([pl.DataFrame(schema=EXCLUDED), *failed]).write_parquet(partial_out / FAILED)
+    shutil.rmtree(out, ignore_errors=True)
+    partial_out.rename(out)
+    return counts
+
+
+def complete_directory(
+    directory: Path,
+    which: Sequence[str] = MADE,
+    *,
+    scratch: Path,
+    workers: Workers,
+    time_limit_s: float = 600.0,
+    retry_failed: bool = False,
+    log: Report,
+) -> dict[str, int]:
+    """Complete the tables of a directory in place.
+
+    `text.parquet` and `dos.parquet` get the rows that are made, in the order of `structures.parquet`, and a column
+    `source`; all their rows and columns stay. A file changes only when all its rows are there. What failed is listed in
+    `failed.parquet` of the scratch directory.
+
+    Args:
+        directory: with `structures.parquet`, and where there are any `text.parquet` and `dos.parquet`.
+        which: of `text` and `dos`.
+        scratch: as of :func:`complete`; outside the directory.
+        workers: as of :func:`complete`.
+        time_limit_s: as of :class:`CompleteSettings`.
+        retry_failed: as of :func:`complete`.
+        log: is told the progress in sentences.
+
+    Returns:
+        As of :func:`complete`.
+
+    Raises:
+        UserError: as of :func:`complete`, and if `which` names something else or a table is unreadable.
+    """
+    unknown = [name for name in which if name not in MADE]
+    if unknown:
+        raise UserError(f"{unknown[0]!r} cannot be made, expected {' or '.join(MADE)}")
+    raw = sample.read(directory)
+    settings = CompleteSettings(text="text" in which, dos="dos" in which, time_limit_s=time_limit_s)
+    tables = scratch / "-".join(["tables", *which])  # texts and densities may be under way at the same time
+    counts = complete(raw, settings, out=tables, scratch=scratch, workers=workers, retry_failed=retry_failed, log=log)
+    shutil.copyfile(tables / FAILED, scratch / FAILED)
+    for name in MADE:
+        made = pl.read_parquet(tables / f"{name}.parquet")
+        if len(made):
+            whole = merged(raw.table(name), made, raw.structures["material_id"])
+            with written_whole(directory / f"{name}.parquet") as path:
+                whole.write_parquet(path, compression="zstd")
+    return counts

@@ -1,0 +1,104 @@
+"""Robocrystallographer's own condenser and describer with the repeated work taken out: the same text, much sooner.
+
+Nothing of theirs is replaced for good. While a structure is described, a few names in their modules stand for classes
+of this package, which remember exact answers; afterwards the names stand for their own again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import pymatgen.core.local_env
+import robocrys.condense.component
+import robocrys.condense.condenser
+import robocrys.condense.fingerprint
+import robocrys.describe.describer
+from pymatgen.core.structure_matcher import StructureMatcher
+from robocrys.condense.condenser import StructureCondenser
+from robocrys.describe.describer import StructureDescriber
+
+from matbind.data.completion.description_minerals import PreparedMineralMatcher
+from matbind.data.completion.description_neighbors import (
+    FingerprintStatistics,
+    OwnFacesVoronoiNN,
+    RememberingCrystalNN,
+    RememberingFingerprint,
+    StructureKeys,
+)
+from matbind.data.completion.description_sites import RememberingSiteAnalyzer
+from matbind.data.completion.description_words import OrderedDescriptionAdapter
+
+REDUCED_STRUCTURES_KEPT = 300  # of one material; pymatgen's own number, for the life of the process
+
+_names_are_ours = threading.RLock()
+
+
+class Engine:
+    """Describes one structure after another; holds the databases, read once, and nothing of the structure before."""
+
+    def __init__(self) -> None:
+        self._keys = StructureKeys()
+        self._neighbors = RememberingCrystalNN(self._keys)
+        self._fingerprint = RememberingFingerprint(self._neighbors, self._keys)
+        self._minerals = PreparedMineralMatcher()
+        self._condenser = StructureCondenser(near_neighbors=self._neighbors, mineral_matcher=self._minerals)
+        self._describer = StructureDescriber()
+
+    def describe(self, structure: Any) -> str:
+        """Guess oxidation states where possible, condense, describe.
+
+        Args:
+            structure: a `pymatgen.core.Structure`, which gets the oxidation states.
+        """
+        with _names_are_ours, _substituted(self._substitutes()):
+            try:
+                structure.add_oxidation_state_by_guess(max_sites=-1)
+                return str(self._describer.describe(self._condenser.condense_structure(structure)))
+            finally:
+                for memory in (self._keys, self._neighbors, self._fingerprint, self._minerals):
+                    memory.clear()
+
+    def _substitutes(self) -> list[tuple[Any, str, Any]]:
+        # pymatgen keeps reduced structures of all materials and takes one that is nearly equal for equal; with a memory
+        # of one material's own, its text does not depend on what was described before.
+        reduce = lru_cache(REDUCED_STRUCTURES_KEPT)(StructureMatcher._get_reduced_istructure.__wrapped__)  # noqa: SLF001
+        return [
+            (StructureMatcher, "_get_reduced_istructure", staticmethod(reduce)),
+            (pymatgen.core.local_env, "VoronoiNN", OwnFacesVoronoiNN),
+            (robocrys.condense.fingerprint, "SiteStatsFingerprint", FingerprintStatistics(self._fingerprint)),
+            (robocrys.condense.condenser, "SiteAnalyzer", RememberingSiteAnalyzer),
+            (robocrys.condense.condenser, "MoleculeNamer", NoMoleculeNames),
+            (robocrys.condense.component, "deepcopy", _copied_components),
+            (robocrys.describe.describer, "DescriptionAdapter", OrderedDescriptionAdapter),
+        ]
+
+
+class NoMoleculeNames:
+    """Leaves molecules without names, as the stock class does without Open Babel; never asks PubChem.
+
+    The stock class reads its file of names for every structure, and with Open Babel it fails on molecules it knows.
+    """
+
+    def get_name_from_molecule_graph(self, _molecule_graph: Any) -> None:
+        """Return no name."""
+
+
+def _copied_components(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Copy as deep as it is written to: the callers add keys to each component and change nothing inside."""
+    return [dict(component) for component in components]
+
+
+@contextmanager
+def _substituted(substitutes: list[tuple[Any, str, Any]]) -> Iterator[None]:
+    stock = [(owner, name, vars(owner)[name]) for owner, name, _ in substitutes]
+    try:
+        for owner, name, substitute in substitutes:
+            setattr(owner, name, substitute)
+        yield
+    finally:
+        for owner, name, original in stock:
+            setattr(owner, name, original)

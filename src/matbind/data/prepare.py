@@ -1,0 +1,183 @@
+"""The prepare stage: read a source, leave out what is no crystal, simulate powder patterns, split by formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from matbind.base.errors import UserError
+from matbind.base.files import written_whole_directory
+from matbind.base.parallel import SerialPool, Workers
+from matbind.data.sources.raw import EXCLUDED, with_completed
+from matbind.data.sources.read import read_source
+from matbind.data.splits import split_by_formula
+from matbind.materials.structure import structure_of
+from matbind.modalities.material import SPLITS
+from matbind.modalities.protocol import Excluded
+from matbind.modalities.records import columns_of, table_path
+from matbind.modalities.table import part, structure_name, value_names
+from matbind.settings.params import Settings
+
+SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
+CHUNK = 1024  # materials handed to a worker at a time
+
+
+def prepare(
+    settings: Settings,
+    *,
+    out: Path,
+    completed: Path | None = None,
+    scratch: Path | None = None,
+    log: Callable[[str], None],
+    workers: Workers | None = None,
+) -> dict[str, Any]:
+    """Write the records directory; it appears only when it is whole.
+
+    A structure that is no crystal (overlapping atoms, singular cell, arrays that do not fit) is left out, and so is a
+    DOS, pattern or text that belongs to no structure or lacks a value, and a measured pattern on another grid; all are
+    counted and listed in `excluded.parquet` with the reason. The files are the same whoever did the work.
+
+    Args:
+        settings: all settings; `prepare` and `seed` are used.
+        out: the records directory to write.
+        completed: texts and DOS that were made for materials without, see :func:`matbind.data.completion.complete.complete`.
+        scratch: keeps the files of a folder as they are read; by default beside `out`.
+        log: is told the progress in sentences.
+        workers: check structures and simulate patterns; None for this process alone.
+
+    Returns:
+        Counts of materials, modalities, splits and exclusions.
+
+    Raises:
+        UserError: if the data are missing or unreadable, or too few materials remain to be split.
+    """
+    workers = workers or SerialPool()
+    scratch = scratch or out.with_name(out.name + ".parts")
+    raw = read_source(settings.prepare, scratch=scratch, workers=workers, log=log)
+    if completed is not None:
+        raw = with_completed(raw, completed)
+    structures, excluded = _sound(raw.structures, settings.prepare.limit, workers)
+    excluded += raw.excluded.rows()
+    log(f"{len(structures)} structures read, {len(excluded)} excluded")
+    split = split_by_formula(
+        structures["formula"].to_list(),
+        validation=settings.prepare.split.validation,
+        test=settings.prepare.split.test,
+        seed=settings.seed,
+    )
+    missing = [side for side in SPLITS if side not in split]
+    if missing:
+        raise UserError(
+            f"{settings.prepare.data}: {len(structures)} materials are too few to split, {missing[0]} would be empty"
+        )
+    structures = prepared(structure_name(), structures, structures, settings)[0].with_columns(pl.Series("split", split))
+
+    ids, known = set(structures["material_id"]), set(raw.structures["material_id"])
+    counts: dict[str, Any] = {"materials": len(ids)}
+    with written_whole_directory(out) as unfinished:
+        structures.write_parquet(table_path(unfinished, structure_name()))
+        for name in value_names():
+            usable, left_out = _usable(raw.table(name), name, ids=ids, known=known)
+            parts = workers.map(partial(_prepared, name, settings=settings), _chunks(structures, usable))
+            counts[name], failed = _write_values(parts, unfinished, name, of=len(structures), log=log)
+            excluded += left_out + failed
+        pl.DataFrame(excluded, schema=EXCLUDED, orient="row").write_parquet(unfinished / "excluded.parquet")
+    counts |= {side: split.count(side) for side in SPLITS} | {"excluded": len(excluded)}
+    log(", ".join(f"{key} {value}" for key, value in counts.items()))
+    return counts
+
+
+def prepared(
+    name: str, structures: pl.DataFrame, table: pl.DataFrame, settings: Settings
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Bring the values of one modality to the form of the records; see `RecordsPart.prepared` of the protocol."""
+    return part(name, "records").prepared(structures, table, settings=settings.records(name), seed=settings.seed)
+
+
+def _sound(structures: pl.DataFrame, limit: int | None, workers: Workers) -> tuple[pl.DataFrame, list[Excluded]]:
+    if limit is not None:
+        structures = structures.gather_every(max(len(structures) // limit, 1)).head(limit)
+    reasons = [reason for part in workers.map(faults, structures.iter_slices(CHUNK)) for reason in part]
+    excluded = [
+        (material_id, structure_name(), reason)
+        for material_id, reason in zip(structures["material_id"], reasons, strict=True)
+        if reason is not None
+    ]
+    return structures.filter(pl.Series(reasons, dtype=pl.String).is_null()), excluded
+
+
+def _usable(table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Whole rows of the materials that are kept, and what is left out with the reason."""
+    excluded = [
+        (material_id, name, "no structure has this material_id")
+        for material_id in table.filter(~pl.col("material_id").is_in(known))["material_id"]
+    ]
+    usable = table.filter(pl.col("material_id").is_in(ids))
+    for column in columns_of(name):
+        empty = usable[column].is_null()
+        reason = f"column {column} holds no value"
+        excluded += [(material_id, name, reason) for material_id in usable.filter(empty)["material_id"]]
+        usable = usable.filter(~empty)
+    return usable, excluded
+
+
+def faults(structures: pl.DataFrame) -> list[str | None]:
+    """Why each of some structures is no crystal, None where it is one."""
+    return [_fault(row) for row in structures.iter_rows(named=True)]
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    from matbind.materials.neighbors import neighbor_graph
+
+    if not row["formula"]:
+        return "column formula holds no value"
+    try:
+        structure = structure_of(row)
+    except (ValueError, TypeError) as error:
+        return str(error)
+    graph = neighbor_graph(structure, max_neighbors=1)
+    near = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
+    if near < SHORTEST_DISTANCE_ANGSTROM:
+        return f"two atoms are {near:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}"
+    return None
+
+
+def _chunks(structures: pl.DataFrame, values: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Some structures at a time, with the values that belong to them."""
+    for chunk in structures.iter_slices(CHUNK):
+        yield chunk, values.filter(pl.col("material_id").is_in(chunk["material_id"].implode()))
+
+
+def _prepared(
+    name: str, chunk: tuple[pl.DataFrame, pl.DataFrame], *, settings: Settings
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    return prepared(name, *chunk, settings)
+
+
+def _write_values(
+    parts: Iterator[tuple[pl.DataFrame, list[Excluded]]],
+    directory: Path,
+    name: str,
+    *,
+    of: int,
+    log: Callable[[str], None],
+) -> tuple[int, list[Excluded]]:
+    """Write the table of a modality as its parts come."""
+    import pyarrow.parquet as pq
+
+    noun = part(name, "records").NOUN
+    excluded: list[Excluded] = []
+    written = 0
+    schema = pl.DataFrame(schema=columns_of(name)).to_arrow().schema
+    with pq.ParquetWriter(table_path(directory, name), schema, compression="zstd") as writer:
+        for values, without in parts:
+            writer.write_table(values.select(*columns_of(name)).to_arrow().cast(schema))
+            written += len(values)
+            excluded += without
+            log(f"{noun}: {written} of {of}")
+    return written, excluded

@@ -1,0 +1,1 @@
+"""Download from the Materials Project."""

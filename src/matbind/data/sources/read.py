@@ -1,0 +1,58 @@
+"""The source that `prepare.source` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matbind.base.errors import UserError
+from matbind.base.files import read_json
+from matbind.base.parallel import Workers
+from matbind.data.sources import tables as sample
+from matbind.data.sources.raw import RawTables
+from matbind.settings.prepare import PrepareSettings
+
+
+def read_source(settings: PrepareSettings, *, scratch: Path, workers: Workers, log: Callable[[str], None]) -> RawTables:
+    """Read the source of the settings.
+
+    Args:
+        settings: `source` names the kind: `tables` (Parquet files), `folder` (structure files with spectra beside
+            them) or `materials-project` (what `matbind data materials-project` has downloaded); `data` the directory.
+        scratch: keeps the files of a folder as they are read.
+        workers: read the files of a folder.
+        log: is told the progress in sentences.
+
+    Raises:
+        UserError: if the source is missing, unreadable or not complete.
+    """
+    if settings.source == "folder":
+        from matbind.data.sources import folder
+
+        return folder.read(
+            settings.data,
+            grid=settings.records("pxrd"),
+            wavelength=settings.wavelength,
+            scratch=scratch,
+            workers=workers,
+            log=log,
+        )
+    if settings.source == "materials-project":
+        _check_downloaded(settings.data, log)
+    return sample.read(settings.data)
+
+
+def _check_downloaded(directory: Path, log: Callable[[str], None]) -> None:
+    found = directory / "source.json"
+    if not found.exists():
+        raise UserError(
+            f"{found}: the file does not exist, expected a finished download in prepare.data; "
+            f"matbind data materials-project {directory} makes one, or goes on with it"
+        )
+    told = read_json(found)
+    log(f"Materials Project {told['database_version']}, downloaded on {told['date']}")
+    if not told["complete"]:
+        log(
+            f"{told['counts']['failed']} values failed, they are listed in {directory / 'failed.parquet'}; "
+            f"matbind data materials-project {directory} --retry-failed asks for them again"
+        )

@@ -1,0 +1,1 @@
+"""The validate stage: checks, quarantine and its page."""

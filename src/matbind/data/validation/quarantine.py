@@ -1,0 +1,110 @@
+"""From failed checks to the rows that leave the data set, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from matbind.modalities.checks import UNMEASURED, Check, Outcome
+
+SCHEMA = {
+    "material_id": pl.String,
+    "modality": pl.String,
+    "expectation": pl.String,
+    "reason": pl.String,
+    "observed": pl.Float64,
+    "row": pl.Int64,
+}
+"""Columns of `quarantine.parquet`: one line a failed expectation, `row` counts from 0 in the table of the modality."""
+
+WITH_STRUCTURE = "structure_valid"
+"""The expectation a value fails whose own material lost its structure."""
+
+
+def identity_checks(*, of_structures: bool) -> tuple[Check, ...]:
+    """What is expected of the columns that :func:`with_identity` adds."""
+    known = Check("known_material", "known_material", 1, None, "no structure has this material_id")
+    return (
+        Check("has_id", "has_id", 1, None, "it has no material_id"),
+        Check("id_once", "n_same_id", None, 0, "other rows that have this material_id: {value}"),
+        *(() if of_structures else (known,)),
+    )
+
+
+def with_identity(summary: pl.DataFrame, structure_ids: pl.Series) -> pl.DataFrame:
+    """Add to summary rows whether their id is there, known, and used once.
+
+    Of rows with one id and the same content the first is as good as any, and stays. Where the content differs nobody
+    can say which row the id belongs to: all fail. Rows with all measures equal count as the same content.
+
+    Args:
+        summary: one row a value, with row, material_id and measures.
+        structure_ids: ids of all structures.
+
+    Returns:
+        The summary with has_id, n_same_id and known_material.
+    """
+    id_ = pl.col("material_id")
+    named = id_.is_not_null() & (id_.str.strip_chars() != "")
+    others = pl.when(pl.col("content").n_unique().over("material_id") > 1).then(pl.len().over("material_id") - 1)
+    return (
+        summary.with_columns(summary.drop("row").hash_rows().alias("content"))
+        .with_columns(
+            named.cast(pl.Float64).alias("has_id"),
+            pl.when(named)
+            .then(others.otherwise(pl.int_range(pl.len()).over("material_id")))
+            .otherwise(0)
+            .cast(pl.Float64)
+            .alias("n_same_id"),
+            id_.is_in(structure_ids.drop_nulls().implode())
+            .fill_null(value=False)
+            .cast(pl.Float64)
+            .alias("known_material"),
+        )
+        .drop("content")
+    )
+
+
+def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality: str) -> pl.DataFrame:
+    """One line a row and failed expectation, in the order of the rows.
+
+    A row whose measures could not be computed is listed for that only if nothing else says why.
+    """
+    ids = summary["material_id"].to_numpy()
+    lines = []
+    explained: set[int] = set()
+    for outcome in outcomes:
+        for row, value, reason in zip(outcome.rows, outcome.values, outcome.reasons(), strict=True):
+            if outcome.check.name == UNMEASURED and row in explained:
+                continue
+            explained.add(row)
+            lines.append((ids[row], modality, outcome.check.name, reason, value, row))
+    return pl.DataFrame(lines, schema=SCHEMA, orient="row").sort("row", maintain_order=True)
+
+
+def lost_with_structure(
+    summary: pl.DataFrame, own: pl.DataFrame, sound_ids: pl.Series, *, modality: str
+) -> pl.DataFrame:
+    """Values without a fault of their own whose structure is in quarantine."""
+    lost = summary.filter(
+        ~pl.col("material_id").is_in(sound_ids.implode()) & ~pl.col("row").is_in(own["row"].implode())
+    )
+    return lost.select(
+        "material_id",
+        pl.lit(modality).alias("modality"),
+        pl.lit(WITH_STRUCTURE).alias("expectation"),
+        pl.lit("its structure is in quarantine").alias("reason"),
+        pl.lit(None, dtype=pl.Float64).alias("observed"),
+        pl.col("row").cast(pl.Int64),
+    )
+
+
+def kept(n_rows: int, *removed: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which rows of a table stay, shape (n_rows,)."""
+    keep = np.ones(n_rows, dtype=np.bool_)
+    for frame in removed:
+        keep[frame["row"].to_numpy()] = False
+    return keep

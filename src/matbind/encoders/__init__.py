@@ -1,1 +1,0 @@
-"""Tensors of one batch to one vector a material, one file a modality."""

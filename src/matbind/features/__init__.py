@@ -1,1 +1,0 @@
-"""Raw records to arrays, one file a modality."""

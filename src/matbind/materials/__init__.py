@@ -1,0 +1,1 @@
+"""What a material is, and the physics that needs no learning."""

@@ -1,0 +1,135 @@
+"""Whether the ions of an ABX3 compound fit the perovskite structure: tolerance factors of radii, electronegativities.
+
+Three factors are known here: Goldschmidt's t, the electronegativity-weighted t* that separates chalcogenide
+perovskites, and Bartel's tau, made for oxides and halides. All take Shannon's ionic radii, A in 12-fold, B and X in
+6-fold coordination. A formula that cannot be judged says why instead of failing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+from types import MappingProxyType
+from typing import Any, Literal
+
+from matbind.materials.ions import Abx3, UnknownIonError, anion_of, electronegativity, ions_of
+
+Criterion = Literal["t_star", "goldschmidt"]
+Family = Literal["sulfide", "selenide", "oxide", "halide"]
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {"O": "oxide", "S": "sulfide", "Se": "selenide", "F": "halide", "Cl": "halide", "Br": "halide", "I": "halide"}
+)
+T_STAR_WINDOW = MappingProxyType({"S": (0.90, 1.09), "Se": (1.01, 1.05)})
+TAU_LIMIT = 4.18
+_OXYGEN = "O"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the tolerance factors say of one formula.
+
+    Attributes:
+        formula: as given.
+        family: by the anion; None if there is none of the seven.
+        ions: None if they could not be assigned.
+        t: Goldschmidt's tolerance factor; None without ions, likewise below.
+        t_star: the electronegativity-weighted one.
+        tau: Bartel's; None also where A is not larger than B, where it is not defined.
+        perovskite: by t* (or t) for sulfides and selenides, by tau for oxides and halides; None if not judged.
+        reason: why it is not judged; None if it is.
+    """
+
+    formula: str
+    family: Family | None
+    ions: Abx3 | None
+    t: float | None
+    t_star: float | None
+    tau: float | None
+    perovskite: bool | None
+    reason: str | None
+
+
+def judge(formula: str, *, criterion: Criterion = "t_star", nearest_coordination: bool = False) -> Judgement:
+    """Judge whether a compound is expected to be a perovskite.
+
+    Args:
+        formula: of any ABX3 compound; others are answered with a reason.
+        criterion: which factor the windows for sulfides and selenides are laid on.
+        nearest_coordination: as `matbind.materials.ions.ions_of`: more compounds are judged, with A too small.
+
+    Returns:
+        The judgement; nothing is raised for a formula that cannot be judged.
+
+    Source: t* and its windows, Jess et al. 2022; tau < 4.18, Bartel et al. 2019; Mirza et al. 2025, Section 4.2.
+    """
+    family: Family | None = None
+    try:
+        anion = anion_of(formula)
+        family = FAMILIES[anion]
+        ions = ions_of(formula, nearest_coordination=nearest_coordination)
+    except UnknownIonError as error:
+        return Judgement(formula, family, None, None, None, None, None, str(error))
+    t, t_star = goldschmidt(ions), weighted_tolerance(ions)
+    tau = bartel(ions) if ions.radius_a_angstrom > ions.radius_b_angstrom else None
+    if anion in T_STAR_WINDOW:
+        low, high = T_STAR_WINDOW[anion]
+        chosen = t_star if criterion == "t_star" else t
+        return Judgement(formula, family, ions, t, t_star, tau, low <= chosen <= high, None)
+    if tau is None:
+        return Judgement(formula, family, ions, t, t_star, None, None, "A is not larger than B")
+    return Judgement(formula, family, ions, t, t_star, tau, tau < TAU_LIMIT, None)
+
+
+def goldschmidt(ions: Abx3) -> float:
+    """Goldschmidt's tolerance factor t = (rA + rX) / (sqrt 2 (rB + rX)); 1 for an ideal cubic perovskite."""
+    r_a, r_b, r_x = ions.radius_a_angstrom, ions.radius_b_angstrom, ions.radius_x_angstrom
+    return (r_a + r_x) / (sqrt(2) * (r_b + r_x))
+
+
+def weighted_tolerance(ions: Abx3) -> float:
+    """The tolerance factor t*: each bond weighed by its difference of electronegativity relative to that with oxygen.
+
+    Source: Jess et al. 2022; Pauling's electronegativities.
+    """
+    chi = {name: electronegativity(name) for name in (ions.a, ions.b, ions.x, _OXYGEN)}
+    weight_a, weight_b = ((chi[ions.x] - chi[m]) / (chi[_OXYGEN] - chi[m]) for m in (ions.a, ions.b))
+    return goldschmidt(ions) * weight_a / weight_b
+
+
+def bartel(ions: Abx3) -> float:
+    """Bartel's tau = rX/rB - nA (nA - (rA/rB) / ln(rA/rB)); perovskites are below 4.18.
+
+    Raises:
+        ValueError: if A is not larger than B, where tau is not defined.
+
+    Source: Bartel et al., Science Advances 5, eaav0693 (2019), Equation 2.
+    """
+    ratio = ions.radius_a_angstrom / ions.radius_b_angstrom
+    if ratio <= 1:
+        raise ValueError(f"tau needs rA > rB, found {ions.radius_a_angstrom} and {ions.radius_b_angstrom} angstrom")
+    n_a = ions.charge_a
+    return ions.radius_x_angstrom / ions.radius_b_angstrom - n_a * (n_a - ratio / log(ratio))
+
+
+def count_judgements(judgements: Iterable[Judgement]) -> dict[str, dict[str, Any]]:
+    """Count by family of anion.
+
+    Returns:
+        For each family found: ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for judgement in judgements:
+        if judgement.family is None:
+            continue
+        row = found.setdefault(
+            judgement.family, {"perovskite": 0, "other": 0, "not_judged": 0, "reasons": Counter[str]()}
+        )
+        if judgement.reason is None:
+            row["perovskite" if judgement.perovskite else "other"] += 1
+        else:
+            row["not_judged"] += 1
+            row["reasons"][judgement.reason] += 1
+    return {family: {**row, "reasons": dict(row["reasons"])} for family, row in sorted(found.items())}

@@ -1,0 +1,99 @@
+"""Crystal structure: sites, their nearest neighbours with true image vectors, and the strains its symmetry allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from matbind.base.config import StrictModel
+from matbind.materials.neighbors import neighbor_graph, reduced_primitive_cell, strain_projector, symmetry_rotations
+from matbind.materials.structure_factors import partial_structure_factors
+from matbind.modalities.material import Material
+from matbind.modalities.store import ArraySpec
+
+HEAVIEST_ATOMIC_NUMBER = 96  # the encoder knows the elements up to curium
+
+
+class Settings(StrictModel):
+    """How a crystal becomes a graph.
+
+    Attributes:
+        cutoff_angstrom: neighbours farther than this are left out.
+        max_neighbors: nearest neighbours kept of every site.
+        g_stop_per_angstrom: largest |g| = 1/d of the partial structure factors; 0 keeps none.
+    """
+
+    cutoff_angstrom: float = Field(gt=0, le=20)
+    max_neighbors: int = Field(ge=1, le=64)
+    g_stop_per_angstrom: float = Field(ge=0.0, le=5.0)
+
+
+def specs(settings: Settings) -> dict[str, ArraySpec]:
+    """The arrays kept for a crystal."""
+    edges = settings.max_neighbors
+    return {
+        "atomic_number": ArraySpec("uint8", ragged=True),
+        "occupancy": ArraySpec("float32", ragged=True),
+        "site_index": ArraySpec("int32", ragged=True),
+        "neighbor": ArraySpec("int32", (edges,), ragged=True),
+        "edge_vector": ArraySpec("float32", (edges, 3), ragged=True),
+        "strain_projector": ArraySpec("float32", (6, 6)),
+        "cell": ArraySpec("float32", (3, 3)),  # rows: Niggli-reduced vectors of the primitive cell, angstrom
+        "n_primitive_sites": ArraySpec("int32"),
+        "g_vector": ArraySpec("float32", (3,), ragged=True),
+        "element_pair": ArraySpec("uint8", (2,), ragged=True),
+        "partial": ArraySpec("float32", ragged=True),  # peak by peak, one value an element pair
+    }
+
+
+def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+    """Nothing has to be learned from the corpus."""
+    return settings.model_dump()
+
+
+def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """Return what an encoder is built from; it depends on no data."""
+    return settings.model_dump()
+
+
+class Featurizer:
+    """Structures to arrays."""
+
+    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
+        self.settings = settings
+
+    def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
+        """Arrays of one material.
+
+        Raises:
+            ValueError: if it holds an element that the encoder does not know.
+        """
+        structure = material.structure
+        heaviest = int(structure.atomic_number.max())
+        if heaviest > HEAVIEST_ATOMIC_NUMBER:
+            raise ValueError(f"atomic number {heaviest} is beyond the encoder's {HEAVIEST_ATOMIC_NUMBER} elements")
+        graph = neighbor_graph(
+            structure, cutoff_angstrom=self.settings.cutoff_angstrom, max_neighbors=self.settings.max_neighbors
+        )
+        long_range: dict[str, npt.NDArray[Any]]
+        if self.settings.g_stop_per_angstrom:
+            peaks = partial_structure_factors(structure, g_stop_per_angstrom=self.settings.g_stop_per_angstrom)
+            long_range = {"g_vector": peaks.g_vector, "element_pair": peaks.pairs, "partial": peaks.partial.ravel()}
+        else:
+            long_range = {"g_vector": np.zeros((0, 3)), "element_pair": np.zeros((0, 2)), "partial": np.zeros(0)}
+        cell, n_primitive = reduced_primitive_cell(structure)
+        return {
+            **long_range,
+            "cell": cell,
+            "n_primitive_sites": np.array(n_primitive),
+            "atomic_number": structure.atomic_number,
+            "occupancy": structure.occupancy,
+            "site_index": structure.site_index,
+            "neighbor": graph.neighbor,
+            "edge_vector": graph.edge_vector,
+            "strain_projector": strain_projector(symmetry_rotations(structure)),
+        }

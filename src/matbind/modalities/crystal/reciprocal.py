@@ -1,0 +1,123 @@
+"""Long-range readout of a crystal: virtual powder patterns with learned scattering powers.
+
+Twelve neighbours tell a network nothing of the cell they repeat in. Structure factors do, whatever the choice of
+cell: as Ewald
+message passing (Kosmala et al., ICML 2023) reads long range from reciprocal space, this reads it from the merged
+reflections of a
+powder. Every channel gives each element a learned scattering power that falls with |g|, weighs the crystal's partial
+structure factors with them, and draws the peaks on a grid of |g|; a small residual network reads the patterns.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from matbind.base.config import StrictModel
+from matbind.modalities.layers import ResidualBlock
+
+N_CELL = 8
+GROUPS = 8  # of the group normalisation
+
+
+class Settings(StrictModel):
+    """Size of the readout.
+
+    Attributes:
+        channels: number of learned sets of scattering powers.
+        n_bins: points of the grid of |g|.
+        g_stop_per_angstrom: last edge of the grid.
+        widths: channels of the stages of the residual network, each a fourth as long as the one before.
+        pool: equal pieces of the axis averaged apart at the end.
+        width: features of the patterns.
+        cell: features of the reduced primitive cell, beside those of the patterns.
+    """
+
+    channels: int = Field(ge=1, le=256)
+    n_bins: int = Field(ge=16, le=8192)
+    g_stop_per_angstrom: float = Field(gt=0, le=5)
+    widths: tuple[int, ...] = Field(min_length=1)
+    pool: int = Field(ge=1, le=64)
+    width: int = Field(ge=1, le=4096)
+    cell: int = Field(ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> Self:
+        if any(width % GROUPS for width in self.widths):
+            raise ValueError(f"widths are {list(self.widths)}, expected multiples of {GROUPS}")
+        return self
+
+
+class ReciprocalReadout(nn.Module):
+    """Partial structure factors to a vector."""
+
+    def __init__(self, settings: Settings, n_elements: int) -> None:
+        super().__init__()
+        self.settings = settings
+        power = 0.5 + torch.arange(1.0, n_elements + 1)[:, None] / 50 * torch.exp(
+            0.3 * torch.randn(1, settings.channels)
+        )
+        self.power = nn.Parameter(power * torch.exp(0.3 * torch.randn_like(power)))
+        self.decay = nn.Parameter(torch.linspace(0.0, 3.0, settings.channels))
+        widths = (settings.channels, *settings.widths)
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(n_in, n_out, kernel=9, stride=4, groups=GROUPS) for n_in, n_out in pairwise(widths))
+        )
+        self.pool = nn.AdaptiveAvgPool1d(settings.pool)
+        self.cell = nn.Sequential(nn.Linear(N_CELL, settings.cell), nn.GELU(), nn.Linear(settings.cell, settings.cell))
+        self.read = nn.Linear(settings.widths[-1] * settings.pool, settings.width)
+        self.out_dim = settings.width + settings.cell
+
+    def patterns(self, view: dict[str, Tensor], n_materials: int) -> Tensor:
+        """Virtual powder patterns, shape (n_materials, channels, n_bins): square roots, each of mean square 1."""
+        own = self.settings
+        a, b = view["partial_pair"].unbind(dim=1)
+        weight = F.embedding(a - 1, self.power) * F.embedding(b - 1, self.power)
+        peak = weight.new_zeros(len(view["g"]), own.channels)
+        peak = peak.index_add(0, view["partial_peak"], weight * view["partial"][:, None]).clamp(min=0)
+        g = view["g"][:, None]
+        peak = peak * torch.exp(-self.decay.abs() * g * g) / (g * g).clamp(min=1e-4)
+        # Each peak is shared by the two bins beside it, so the pattern moves smoothly with strain.
+        place = view["g"] / own.g_stop_per_angstrom * own.n_bins - 0.5
+        left = place.floor()
+        share = (place - left)[:, None]
+        grid = peak.new_zeros(n_materials * (own.n_bins + 2), own.channels)
+        column = view["peak_material"] * (own.n_bins + 2) + left.long().clamp(-1, own.n_bins) + 1
+        grid = grid.index_add(0, column, peak * (1 - share)).index_add(
+            0, (column + 1).clamp(max=len(grid) - 1), peak * share
+        )
+        grid = grid.view(n_materials, own.n_bins + 2, own.channels)[:, 1:-1].transpose(1, 2)
+        amplitude = torch.sqrt(grid + 1e-8 + 1e-3 * grid.detach().mean(dim=2, keepdim=True))
+        return amplitude / amplitude.square().mean(dim=2, keepdim=True).sqrt()
+
+    def forward(self, view: dict[str, Tensor], n_materials: int) -> Tensor:
+        """Read the crystals of a view (see views/crystal.py), giving (n_materials, out_dim)."""
+        with torch.autocast(view["g"].device.type, enabled=False):
+            patterns = self.patterns(view, n_materials)
+        read = self.read(self.pool(self.blocks(patterns)).flatten(1))
+        cell = self.cell(cell_features(view["cell"], view["n_primitive_sites"]))
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in (read, cell)], dim=1)
+
+
+def cell_features(cell: Tensor, n_sites: Tensor) -> Tensor:
+    """Numbers that describe a reduced cell, each of order one, shape (n, N_CELL).
+
+    Args:
+        cell: (n, 3, 3) rows are the reduced vectors, angstrom.
+        n_sites: (n,) sites of that cell.
+
+    Returns:
+        Logarithms of the three lengths, cosines of the three angles, logarithms of the volume per site and of the
+        sites.
+    """
+    length = cell.norm(dim=2)
+    unit = cell / length[..., None]
+    cosines = torch.stack([(unit[:, i] * unit[:, j]).sum(dim=1).abs() for i, j in ((1, 2), (0, 2), (0, 1))], dim=1)
+    sites = n_sites.to(cell.dtype)[:, None]
+    volume = torch.linalg.det(cell).abs()[:, None] / sites
+    return torch.cat([2 * torch.log(length / 5), 2 * cosines, 2 * torch.log(volume / 18), torch.log(sites / 8)], dim=1)

@@ -1,0 +1,1 @@
+"""Electronic densities of states."""

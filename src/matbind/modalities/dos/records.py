@@ -1,0 +1,72 @@
+"""The table of densities of states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from matbind.modalities.protocol import Excluded
+
+FloatArray = npt.NDArray[np.float64]
+
+NAME = TABLE = "dos"
+NOUN = "densities of states"
+COLUMNS: dict[str, Any] = {
+    "material_id": pl.String,
+    "energies": pl.List(pl.Float32),
+    "densities": pl.List(pl.Float32),
+    "efermi": pl.Float64,
+}
+"""Units: energies and efermi eV, densities states / eV / cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dos:
+    """Total electronic density of states.
+
+    Attributes:
+        energies_ev: ascending energies on the scale of the calculation, shape (n,).
+        densities: states / eV / cell, both spins, shape (n,).
+        efermi_ev: Fermi energy on the same scale.
+    """
+
+    energies_ev: FloatArray
+    densities: FloatArray
+    efermi_ev: float
+
+
+def value(row: Mapping[str, Any]) -> Dos:
+    """Make the density of states of one row."""
+    return Dos(row["energies"].astype(float), row["densities"].astype(float), float(row["efermi"]))
+
+
+def prepared(
+    structures: pl.DataFrame,
+    table: pl.DataFrame,
+    *,
+    settings: None,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Scale each density to the cell its material is given in; a source may count the states of the primitive cell.
+
+    Args:
+        structures: the cells.
+        table: with `n_atoms`, the sites of the cell that the states are counted in, or without: then it is the given
+            cell.
+        settings: none.
+        seed: nothing is drawn.
+
+    Returns:
+        The table; nothing is left out.
+    """
+    if "n_atoms" not in table.columns:
+        return table.select(*COLUMNS), []
+    sites = structures.select("material_id", n_sites=pl.col("frac_coords").list.len() / 3)
+    factor = (pl.col("n_sites") / pl.col("n_atoms")).fill_null(1.0).cast(pl.Float32)
+    joined = table.join(sites, on="material_id", how="left", maintain_order="left")
+    return joined.with_columns(densities=pl.col("densities") * factor).select(*COLUMNS), []

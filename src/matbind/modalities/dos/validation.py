@@ -1,0 +1,283 @@
+"""Densities of states: finite, ordered, covering the window, holding the valence electrons of their own material."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from numba import njit
+from pydantic import Field, model_validator
+
+from matbind.base.config import Range, StrictModel
+from matbind.materials.contacts import group_sums
+from matbind.modalities.checks import Check
+from matbind.modalities.ragged import ragged
+
+BATCH_ROWS = 8192
+FloatArray = npt.NDArray[np.float64]
+
+
+class Settings(StrictModel):
+    """What a density of states must be.
+
+    Attributes:
+        max_quarantined_share: the stage fails when a larger share of the densities is bad.
+        min_points: fewest energies.
+        max_step_ev: widest allowed step between energies.
+        window_ev: energies from the Fermi level that must be covered.
+        edge_share: a density may begin inside the window if it is at most this share of its maximum there: the bands
+            have not begun.
+        max_flatness: largest allowed lowest over highest density; a constant has 1.
+        min_density: smallest allowed value in states / eV / cell; below zero for methods that overshoot.
+        electrons: whose count of valence electrons the integral is compared with; null compares with none.
+        electrons_of: electrons of single elements, laid over that table.
+        electron_tolerance: relative tolerance of the electron count.
+        max_neutrality_offset_ev: largest distance from the Fermi energy to the energies at which the count is reached.
+        electron_ratio: smallest and largest electrons up to the Fermi energy over those expected.
+    """
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+    min_points: int = Field(ge=2)
+    max_step_ev: float = Field(gt=0)
+    window_ev: Range
+    edge_share: float = Field(ge=0, le=1)
+    max_flatness: float = Field(gt=0, lt=1)
+    min_density: float = Field(le=0)
+    electrons: Literal["gfn1", "materials-project"] | None
+    electrons_of: dict[str, float]
+    electron_tolerance: float = Field(ge=0, lt=1)
+    max_neutrality_offset_ev: float = Field(ge=0)
+    electron_ratio: Range
+
+    @model_validator(mode="after")
+    def _known_elements(self) -> Self:
+        from matbind.materials.formula import atomic_numbers
+
+        unknown = [symbol for symbol in self.electrons_of if symbol not in atomic_numbers()]
+        if unknown:
+            raise ValueError(f"electrons_of names {unknown[0]!r}, which is no element")
+        return self
+
+
+MEASURES = (
+    "n_not_finite",
+    "n_not_ascending",
+    "largest_step_ev",
+    "lowest_density",
+    "highest_density",
+    "below_first_ev",
+    "above_last_ev",
+    "last_from_efermi_ev",
+    "cut_share",
+    "electron_ratio",
+    "neutrality_offset_ev",
+    "flatness",
+)
+
+
+class Validator:
+    """Checks of densities of states against the crystals they belong to."""
+
+    batch_rows = BATCH_ROWS
+
+    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
+        self.settings = settings
+        self._electrons = expected_electrons(crystals, settings)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what is expected of the columns of :meth:`summarize`."""
+        return checks(self.settings)
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Measure a batch; see :func:`summarize`."""
+        return summarize(batch, electrons=self._electrons, settings=self.settings)
+
+
+def checks(settings: Settings) -> tuple[Check, ...]:
+    """What is expected of the columns of :func:`summarize`."""
+    low, high = settings.electron_ratio
+    offset = settings.max_neutrality_offset_ev
+    return (
+        Check("enough_points", "n_points", settings.min_points, None, "number of energies: {value}"),
+        Check("lengths_equal", "length_difference", 0, 0, "more densities than energies by {value}"),
+        Check("finite", "n_not_finite", None, 0, "numbers that are missing, NaN or infinite: {value}"),
+        Check("energies_ascend", "n_not_ascending", None, 0, "energies that are not above the one before: {value}"),
+        Check(
+            "energy_step", "largest_step_ev", None, settings.max_step_ev, "two energies in a row are {value} eV apart"
+        ),
+        Check(
+            "not_negative", "lowest_density", settings.min_density, None, "the lowest density is {value} states / eV"
+        ),
+        Check("not_zero", "highest_density", 1e-6, None, "the highest density is {value} states / eV"),
+        Check("not_constant", "flatness", None, settings.max_flatness, "its lowest density is {value} of its highest"),
+        Check("efermi_not_below", "below_first_ev", None, 0, "the Fermi energy is {value} eV below the first energy"),
+        Check("efermi_not_above", "above_last_ev", None, 0, "the Fermi energy is {value} eV above the last energy"),
+        Check(
+            "window_covered_above",
+            "last_from_efermi_ev",
+            settings.window_ev[1],
+            None,
+            "it ends {value} eV from the Fermi energy",
+        ),
+        Check(
+            "window_covered_below",
+            "cut_share",
+            None,
+            settings.edge_share,
+            "it begins amid the bands, at {value} of its highest density",
+        ),
+        Check(
+            "electron_count",
+            "electron_ratio",
+            low,
+            high,
+            "it holds {value} times the electrons of the material",
+            optional=True,
+        ),
+        Check(
+            "neutral_at_efermi",
+            "neutrality_offset_ev",
+            -offset,
+            offset,
+            "it holds the electrons of the material at {value} eV from the Fermi energy",
+            optional=True,
+        ),
+    )
+
+
+def summarize(batch: pl.DataFrame, electrons: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """One summary row a density of states.
+
+    Args:
+        batch: rows of `dos.parquet` with `row`.
+        electrons: of the sound structures, as :func:`expected_electrons` gives them.
+        settings: the window.
+
+    Returns:
+        Columns row, material_id and the measures that :func:`checks` name; null where a measure has no meaning.
+    """
+    energies, densities = ragged(batch["energies"]), ragged(batch["densities"])
+    efermi = batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64)
+    known = batch.select("material_id").join(electrons, on="material_id", how="left", maintain_order="left")
+    expected = known["electrons"].fill_null(float("nan")).to_numpy(writable=True)
+    measures: dict[str, Any] = {
+        "n_points": energies.lengths.astype(float),
+        "length_difference": (densities.lengths - energies.lengths).astype(float),
+        "electrons_expected": expected,
+    }
+    table = _measure(
+        energies.values,
+        energies.offsets,
+        densities.values,
+        densities.offsets,
+        efermi,
+        expected,
+        settings.window_ev[0],
+        settings.electron_tolerance,
+    )
+    measures |= {name: table[:, i] for i, name in enumerate(MEASURES)}
+    return batch.select(
+        "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in measures.items())
+    )
+
+
+def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Valence electrons in the cell of every crystal.
+
+    Args:
+        crystals: rows of `structures.parquet`.
+        settings: whose electrons to count.
+
+    Returns:
+        Columns material_id and electrons, NaN where they are not known.
+    """
+    if settings.electrons is None:
+        return crystals.select("material_id", electrons=pl.lit(float("nan")))
+    from matbind.modalities.dos.valence import electrons_by_element
+
+    numbers = ragged(crystals["atomic_numbers"])
+    weight = np.ones(len(numbers.values))
+    if "occupancy" in crystals.columns:
+        occupancy = ragged(crystals["occupancy"])
+        weight[np.repeat(occupancy.lengths == numbers.lengths, numbers.lengths)] = occupancy.values
+    each = weight * electrons_by_element(settings.electrons, settings.electrons_of)[numbers.values]
+    unknown = group_sums(np.isnan(each), numbers.offsets) + (numbers.lengths == 0)
+    total = np.where(unknown > 0, np.nan, group_sums(np.nan_to_num(each), numbers.offsets))
+    return crystals.select("material_id", pl.Series("electrons", total))
+
+
+@njit(cache=True, nogil=True)
+def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
+    energies: npt.NDArray[np.float32],
+    energy_offsets: npt.NDArray[np.int64],
+    densities: npt.NDArray[np.float32],
+    density_offsets: npt.NDArray[np.int64],
+    efermi: FloatArray,
+    expected: FloatArray,
+    window_start: float,
+    tolerance: float,
+) -> FloatArray:
+    """The measures of `MEASURES` of every row, shape (n, 12); NaN where one has no meaning."""
+    n = len(efermi)
+    table = np.full((n, 12), np.nan)
+    for row in range(n):
+        e = energies[energy_offsets[row] : energy_offsets[row + 1]]
+        g = densities[density_offsets[row] : density_offsets[row + 1]]
+        level = efermi[row]
+        bad = 0 if np.isfinite(level) else 1
+        for value in e:
+            bad += not np.isfinite(value)
+        for value in g:
+            bad += not np.isfinite(value)
+        table[row, 0] = bad
+        if bad or len(e) < 2 or len(e) != len(g):  # noqa: PLR2004
+            continue
+        descents, widest = 0, 0.0
+        lowest, highest = float(g[0]), float(g[0])
+        total, at_level = 0.0, 0.0
+        for i in range(1, len(e)):
+            step = float(e[i]) - float(e[i - 1])
+            descents += step <= 0
+            widest = max(widest, step)
+            lowest, highest = min(lowest, float(g[i])), max(highest, float(g[i]))
+        table[row, 1] = descents
+        table[row, 2] = widest
+        table[row, 3], table[row, 4] = lowest, highest
+        table[row, 5] = max(float(e[0]) - level, 0.0)
+        table[row, 6] = max(level - float(e[-1]), 0.0)
+        table[row, 7] = float(e[-1]) - level
+        cut = float(e[0]) - level > window_start and highest > 0
+        table[row, 8] = float(g[0]) / highest if cut else 0.0
+        table[row, 11] = lowest / highest if highest > 0 else 0.0
+        if descents:
+            continue
+        # The count is reached between the first energy with almost all electrons and the last with hardly more.
+        count = expected[row]
+        almost, hardly_more = count * (1.0 - tolerance), count * (1.0 + tolerance)
+        first, last = np.inf, np.inf
+        for i in range(1, len(e)):
+            step = float(e[i]) - float(e[i - 1])
+            gain = step * 0.5 * (float(g[i]) + float(g[i - 1]))
+            if e[i - 1] <= level < e[i]:
+                at_level = total + gain * (level - float(e[i - 1])) / step
+            if total < almost <= total + gain:
+                first = min(first, float(e[i - 1]) + step * (almost - total) / gain)
+            if total <= hardly_more < total + gain:
+                last = min(last, float(e[i - 1]) + step * (hardly_more - total) / gain)
+            total += gain
+        if level >= e[-1]:
+            at_level = total
+        if not count > 0:
+            continue
+        table[row, 9] = at_level / count
+        if total < almost:
+            table[row, 10] = float(e[-1]) - level + 1.0  # reached above the last energy, if anywhere
+        elif first > level:
+            table[row, 10] = first - level
+        elif last < level:
+            table[row, 10] = last - level
+        else:
+            table[row, 10] = 0.0
+    return table

@@ -1,0 +1,133 @@
+"""Powder diffraction: the pattern on the network's 2-theta grid, and the reflections it is drawn anew from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from matbind.base.config import AngleRange, StrictModel
+from matbind.materials.diffraction import reflections
+from matbind.modalities.material import Material
+from matbind.modalities.pxrd.records import NAME
+from matbind.modalities.pxrd.records import Settings as RecordsSettings
+from matbind.modalities.store import ArraySpec
+
+SMALLEST_GAP = 1e-6  # of the distance between points: what is less is rounding
+
+
+class Settings(StrictModel):
+    """The network's grid.
+
+    Attributes:
+        two_theta_deg: first and last edge of the grid.
+        n_bins: number of equal bins; a pattern's points are averaged within a bin.
+        wavelength_angstrom: of the records' patterns.
+        max_strain: reflections up to this strain outside the window are kept, as strain can bring them in.
+    """
+
+    two_theta_deg: AngleRange
+    n_bins: int = Field(ge=16, le=20000)
+    wavelength_angstrom: float = Field(gt=0.1, lt=5)
+    max_strain: float = Field(ge=0, le=0.2)
+
+
+def specs(settings: Settings) -> dict[str, ArraySpec]:
+    """The arrays kept for a pattern."""
+    return {
+        # Mean intensity of a bin, maximum 1, NaN where not measured.
+        "pattern": ArraySpec("float32", (settings.n_bins,)),
+        "g_vector": ArraySpec("float32", (3,), ragged=True),  # 1 / angstrom; none for a measured pattern
+        "intensity": ArraySpec("float32", ragged=True),  # without the Lorentz-polarisation factor
+    }
+
+
+def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+    """Nothing has to be learned from the corpus."""
+    return settings.model_dump()
+
+
+def lorentz_polarisation(two_theta_rad: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Factor (1 + cos^2 2 theta) / (sin^2 theta cos theta) of a powder reflection's intensity."""
+    half = two_theta_rad / 2
+    return np.asarray((1 + np.cos(two_theta_rad) ** 2) / (np.sin(half) ** 2 * np.cos(half)))
+
+
+def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.NDArray[np.float32]:
+    """Mean intensity of every bin of an evenly sampled pattern, maximum 1.
+
+    The bins divide the range from the first point to the last. Between two points the intensity is the mean of both, so
+    a bin's edge need not lie on a point.
+
+    Args:
+        intensity: shape (n_points,), NaN where nothing was measured.
+        n_bins: number of equal bins, at most n_points.
+
+    Returns:
+        Shape (n_bins,), NaN in bins that reach to a point that was not measured.
+
+    Raises:
+        ValueError: if there are fewer points than bins, nothing was measured, or no intensity is above zero.
+    """
+    if len(intensity) < n_bins:
+        raise ValueError(f"the pattern has {len(intensity)} points, expected at least the {n_bins} bins of the grid")
+    point = np.arange(len(intensity))
+    edges = np.linspace(0, len(intensity) - 1, n_bins + 1)
+    measured = np.isfinite(intensity)
+    height = np.where(measured, intensity, 0).astype(np.float64)
+    area = np.concatenate([[0.0], np.cumsum((height[1:] + height[:-1]) / 2)])
+    gaps = np.concatenate([[0.0], np.cumsum(~(measured[1:] & measured[:-1]))])
+    pattern = np.diff(np.interp(edges, point, area)) / np.diff(edges)
+    pattern[np.diff(np.interp(edges, point, gaps)) > SMALLEST_GAP] = np.nan
+    highest = np.max(pattern, where=np.isfinite(pattern), initial=0.0)
+    if not highest > 0:
+        raise ValueError("the pattern has no intensity above zero")
+    return np.asarray(pattern / highest, dtype=np.float32)
+
+
+def check_records(settings: Settings, records: RecordsSettings) -> None:
+    """See that the network's bins are laid over the points of the records' patterns: both cover the same angles.
+
+    Raises:
+        ValueError: if they do not, or there are more bins than points.
+    """
+    for key in ("two_theta_deg", "wavelength_angstrom"):
+        of_bins, of_points = getattr(settings, key), getattr(records, key)
+        if of_bins != of_points:
+            raise ValueError(f"{key} is {of_bins}, expected {of_points} as in prepare.{NAME}.{key}")
+    if settings.n_bins > records.n_points:
+        raise ValueError(
+            f"n_bins is {settings.n_bins}, expected at most the {records.n_points} of prepare.{NAME}.n_points"
+        )
+
+
+def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """Return what an encoder is built from; it depends on no data."""
+    return settings.model_dump()
+
+
+class Featurizer:
+    """Patterns to arrays."""
+
+    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
+        self.settings = settings
+        low, high = np.sin(np.radians(settings.two_theta_deg) / 2)
+        sines = np.array([low * (1 - settings.max_strain), min(high * (1 + settings.max_strain), 0.999)])
+        start_deg, stop_deg = 2 * np.degrees(np.arcsin(sines))
+        self._window_deg = (float(start_deg), float(stop_deg))
+
+    def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
+        """Arrays of one material, None where it has no pattern."""
+        measured = material.values.get(NAME)
+        if measured is None:
+            return None
+        pattern = binned_pattern(measured.intensity, n_bins=self.settings.n_bins)
+        if not measured.simulated:
+            return {"pattern": pattern, "g_vector": np.zeros((0, 3)), "intensity": np.zeros(0)}
+        wavelength_angstrom = self.settings.wavelength_angstrom
+        peaks = reflections(material.structure, wavelength_angstrom=wavelength_angstrom, two_theta_deg=self._window_deg)
+        bare = peaks.intensity / lorentz_polarisation(np.radians(peaks.two_theta_deg))
+        return {"pattern": pattern, "g_vector": peaks.g_vector, "intensity": bare}

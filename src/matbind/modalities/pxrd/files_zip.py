@@ -1,0 +1,137 @@
+"""Powder patterns in archives: .rasx of Rigaku and .brml of Bruker instruments."""
+
+from __future__ import annotations
+
+import re
+from xml.etree.ElementTree import Element
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.base.content import Archive, decode, descendants, first, local_name, parse_xml
+from matbind.base.text_columns import parse_columns
+from matbind.modalities.pxrd.scan import Scan
+from matbind.modalities.pxrd.wavelength import doublet_angstrom, line_angstrom
+
+FloatArray = npt.NDArray[np.float64]
+PROFILE = re.compile(r"^(.*/)?Profile(\d+)\.txt$")
+RAW_DATA = re.compile(r"^(?:.*/)?RawData(\d+)\.xml$")
+TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+
+def read_rasx(content: bytes) -> Scan:
+    """Read the first profile of a Rigaku archive; counts are multiplied with the attenuator's factor beside them.
+
+    Raises:
+        ValueError: if it is no whole archive or holds no profile.
+    """
+    archive = Archive(content)
+    profiles = sorted((int(found[2]), name) for name in archive.names if (found := PROFILE.match(name)))
+    if not profiles:
+        raise ValueError("the archive holds no Profile0.txt")
+    name = profiles[0][1]
+    values = parse_columns(decode(archive.read(name))).values
+    intensity = values[:, 1] * (values[:, 2] if values.shape[1] > 2 else 1.0)  # noqa: PLR2004
+    conditions = name.replace("Profile", "MesurementConditions").removesuffix(".txt") + ".xml"  # spelt so by Rigaku
+    wavelength = None
+    if conditions in archive.names:
+        root = parse_xml(archive.read(conditions))
+        axis = next((e.text or "" for e in descendants(root, "AxisName")), "")
+        if axis and "TwoTheta" not in axis.replace("-", "").replace("2", "Two"):
+            raise ValueError(f"it was scanned over {axis}, expected a scan over two theta")
+        source = first(root, "XrayGenerator")
+        wavelength = (
+            None if source is None else _tube({local_name(e): e.text or "" for e in source}, "Wavelength", "Target")
+        )
+    notes = () if len(profiles) == 1 else (f"the first of {len(profiles)} scans",)
+    return Scan(values[:, 0], intensity, wavelength, notes=notes)
+
+
+def read_brml(content: bytes) -> Scan:
+    """Read the first scan of a Bruker archive.
+
+    Raises:
+        ValueError: if it is no whole archive, or its first scan has no two-theta axis or no counter.
+    """
+    archive = Archive(content)
+    scans = sorted((int(found[1]), name) for name in archive.names if (found := RAW_DATA.match(name)))
+    if not scans:
+        raise ValueError("the archive holds no RawData0.xml")
+    root = parse_xml(archive.read(scans[0][1]))
+    route = first(root, "DataRoute")
+    if route is None:
+        raise ValueError("its first scan holds no data")
+    try:
+        table = np.array([[float(word) for word in (e.text or "").split(",")] for e in descendants(route, "Datum")])
+    except ValueError as error:
+        raise ValueError(f"its Datum rows are no table of numbers ({error})") from error
+    if table.ndim != 2:  # noqa: PLR2004
+        raise ValueError("its first scan holds no Datum rows")
+    notes = () if len(scans) == 1 else (f"the first of {len(scans)} scans",)
+    position = _brml_angles(route, table)
+    return Scan(position, table[:, _counter(route, table.shape[1])], _brml_wavelength(root), notes=notes)
+
+
+def _brml_angles(route: Element, table: FloatArray) -> FloatArray:
+    """The column of the scanned axis two theta; by its first and last angle where the views do not name it."""
+    axes = descendants(route, "ScanAxisInfo")
+    names = [axis.get("AxisName", "") for axis in axes]
+    if "TwoTheta" not in names:
+        raise ValueError(f"it was scanned over {', '.join(names) or 'no axis'}, expected a scan over TwoTheta")
+    axis = axes[names.index("TwoTheta")]
+    numbers = {key: first(axis, key) for key in ("Start", "Stop", "Reference")}
+    start, stop, reference = (float((e.text or "0") if e is not None else "nan") for e in numbers.values())
+    reference = 0.0 if np.isnan(reference) else reference
+    varying = next((view for view in descendants(route, "RawDataView") if "Varying" in view.get(TYPE, "")), None)
+    if varying is not None and int(varying.get("Length", "0")) == len(names):
+        column = int(varying.get("Start", "0")) + names.index("TwoTheta")
+        if column < table.shape[1]:
+            return table[:, column]
+    if not np.isfinite([start, stop]).all():
+        raise ValueError("its TwoTheta axis has no start and stop")
+    return np.linspace(start + reference, stop + reference, len(table))
+
+
+def _counter(route: Element, n_columns: int) -> int:
+    """Column of the counts."""
+    for view in descendants(route, "RawDataView"):
+        if "Recorded" not in view.get(TYPE, ""):
+            continue
+        recording = first(view, "Recording")
+        name = (recording.get("LogicName", "") if recording is not None else "").lower()
+        if "counter" in name or "detector" in name:
+            if int(view.get("Length", "1")) != 1:
+                raise ValueError("its detector recorded several channels a point, expected one count")
+            column = int(view.get("Start", "-1"))
+            if 0 <= column < n_columns:
+                return column
+    raise ValueError("its first scan has no counter among the recorded columns")
+
+
+def _brml_wavelength(root: Element) -> tuple[float, str] | None:
+    for tube in descendants(root, "Tube"):
+        found = {local_name(e): e.get("Value") or e.text or "" for e in tube.iter()}
+        if wavelength := _tube(found, "WaveLength", "TubeMaterial"):
+            return wavelength
+    return None
+
+
+def _tube(values: dict[str, str], prefix: str, target: str) -> tuple[float, str] | None:
+    """Mean of the doublet by the values of a tube, else that of its anode."""
+
+    def number(*keys: str) -> float | None:
+        text = next((values[key] for key in keys if values.get(key)), "")
+        try:
+            return float(text) or None
+        except ValueError:
+            return None
+
+    metal = next((values[key].strip() for key in (target, f"{target}Name") if values.get(key)), "")
+    alpha1 = number(f"{prefix}Kalpha1", f"{prefix}Alpha1")
+    if alpha1:
+        alpha2, ratio = number(f"{prefix}Kalpha2", f"{prefix}Alpha2"), number(f"{prefix}Ratio")
+        return doublet_angstrom(alpha1, alpha2, ratio), f"the tube, {metal or 'anode not named'}"
+    try:
+        return (line_angstrom(metal), f"the anode {metal}") if metal else None
+    except ValueError:
+        return None

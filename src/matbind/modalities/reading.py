@@ -1,0 +1,113 @@
+"""What the readers of several modalities share."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.base.content import read_text
+from matbind.base.errors import UserError
+from matbind.materials.structure import Structure
+from matbind.modalities.material import Material
+from matbind.modalities.table import structure_name
+
+FloatArray = npt.NDArray[np.float64]
+Read = TypeVar("Read")
+# A query of another modality has no crystal; the features of that modality never look at this one but for its one atom.
+_ONE_ATOM = Structure.ordered(np.eye(3) * 10.0, np.zeros((1, 3)), [1])
+
+
+def query_material(name: str, value: Any) -> Material:
+    """Return a query as a material that holds one value; a query of the structure is that structure.
+
+    Args:
+        name: of the modality.
+        value: as its `query.py` reads it.
+    """
+    if name == structure_name():
+        return Material("query", "", value, "test")
+    return Material("query", "", _ONE_ATOM, "test", {name: value})
+
+
+def json_content(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; an empty one where something else stands there.
+
+    Raises:
+        UserError: if the file is unreadable or no JSON.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path}: this is no JSON ({error})") from error
+    return content if isinstance(content, dict) else {}
+
+
+def json_object(value: str, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON object that has these keys.
+
+    Raises:
+        ValueError: if it is no JSON object or lacks a key.
+    """
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"this is no valid JSON ({error}), expected an object with {', '.join(keys)}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"found {type(found).__name__}, expected a JSON object with {', '.join(keys)}")  # noqa: TRY004
+    missing = [key for key in keys if found.get(key) is None]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing, expected a JSON object with {', '.join(keys)}")
+    return found
+
+
+def numbers(values: Any, *, name: str) -> FloatArray:
+    """A list of finite numbers.
+
+    Raises:
+        ValueError: if something else stands in it.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} holds something that is no number, expected a list of numbers") from error
+    if array.ndim != 1:
+        raise ValueError(f"{name} has {array.ndim} dimensions, expected a list of numbers")
+    bad = int(np.count_nonzero(~np.isfinite(array)))
+    if bad:
+        raise ValueError(f"{name} holds {bad} values that are not finite, expected numbers only")
+    return array
+
+
+def number(value: Any, *, name: str) -> float:
+    """One finite number.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    return float(numbers([value], name=name)[0])
+
+
+def read_as_file(value: str, name: str, read: Callable[[Path], Read]) -> Read:
+    """Read a text with a function that reads files.
+
+    Args:
+        value: content of the file.
+        name: of the file, by which the function tells formats apart.
+        read: takes the path.
+
+    Raises:
+        ValueError: what the function says of the file, without its path.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / name
+        path.write_text(value, encoding="utf-8")
+        try:
+            return read(path)
+        except UserError as error:
+            raise ValueError(str(error).removeprefix(f"{path}: ")) from error

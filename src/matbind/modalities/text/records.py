@@ -1,0 +1,30 @@
+"""The table of descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from matbind.modalities.protocol import Excluded
+
+NAME = TABLE = "text"
+NOUN = "texts"
+COLUMNS: dict[str, Any] = {"material_id": pl.String, "text": pl.String}
+
+
+def value(row: Mapping[str, Any]) -> str:
+    """Return the description of one row."""
+    return str(row["text"])
+
+
+def prepared(
+    structures: pl.DataFrame,  # noqa: ARG001
+    table: pl.DataFrame,
+    *,
+    settings: None,  # noqa: ARG001
+    seed: int,  # noqa: ARG001
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Return the descriptions as they are."""
+    return table.select(*COLUMNS), []

@@ -1,0 +1,101 @@
+"""The model card of a registered model: what it is, how well it does, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matbind.modalities.combinations import Combination
+from matbind.serving.bundle import Bundle, default_key
+from matbind.serving.confidence import PRECISION
+
+LONGEST = 5000  # characters of a description that MLflow keeps
+SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds all of them:"
+SURE = (
+    f"An answer is confident where {100 * PRECISION:.0f} % of such answers were right on the validation split, half of "
+    "whose queries were of materials taken out of the gallery. What the test split kept of that: the share of "
+    "confident answers that is right, and the share of the gallery's own materials that is so found."
+)
+LIMITS = (
+    "For finding candidate materials by another kind of measurement; every hit is to be checked against the "
+    "measurement itself. It knows inorganic crystals like those it was trained on. A material that is not in the "
+    "gallery cannot be found. Where the patterns were simulated, confidence is too high for measured ones; a DOS of "
+    "another method has other gaps."
+)
+LICENCE = (
+    "The data keep the licence of their source: the embedded sample is of the Materials Project, CC BY 4.0, to be "
+    "cited as docs/data.md says. The code is MIT."
+)
+
+
+def model_card(combination: Combination, found: Mapping[str, Any], *, bundle: Bundle, preset: str, digest: str) -> str:
+    """Describe a registered model.
+
+    Args:
+        combination: its modalities.
+        found: content of its metrics file.
+        bundle: what its gallery holds, and its calibration.
+        preset: of the settings it was trained with.
+        digest: of all that it was made of.
+
+    Returns:
+        Markdown; about 3,000 characters for four modalities.
+    """
+    made = f"DVC md5 `{found.get('data_md5') or 'unknown'}`, code `{found.get('git_commit') or 'unknown'}`"
+    parts = [
+        f"# matbind {combination.name}",
+        _what(combination, preset),
+        "## Data",
+        f"{made}, content `{digest[:16]}`. {SPLIT}",
+        _table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in bundle.counts.items()]),
+        "## Retrieval on the test split",
+        "Recall with its 95 % bootstrap interval; ties count against the model. Chance is 1/N.",
+        _table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(found)),
+        "## When it is sure",
+        SURE,
+        _table(["query -> key", "right", "found"], _sure(bundle, default_key(combination))),
+        "## Use and limits",
+        LIMITS,
+        "## Licence",
+        LICENCE,
+    ]
+    return "\n\n".join(parts)
+
+
+def _what(combination: Combination, preset: str) -> str:
+    if combination.is_single:
+        task = f"two augmented views of each {combination.hub} were contrasted"
+    else:
+        task = f"{', '.join(combination.spokes)} were each contrasted with the hub {combination.hub}"
+    return (
+        f"Embeds {', '.join(combination.modalities)} of a material in one space and finds the nearest of a gallery; "
+        f"{task} (InfoNCE, preset {preset}; after MatBind, Mirza et al. 2025)."
+    )
+
+
+def _pairs(found: Mapping[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, pair in found["pairs"].items():
+        low, high = pair["recall_at_1_ci95"]
+        recall = f"{pair['recall_at_1']:.3f} [{low:.3f}, {high:.3f}]"
+        chance = f"{pair['chance_at_1']:.4f}"
+        rows.append([name, pair["kind"], str(pair["n"]), recall, f"{pair['recall_at_10']:.3f}", chance])
+    return rows
+
+
+def _sure(bundle: Bundle, key: str) -> list[list[str]]:
+    """Single modalities asking the default gallery; of others the file confidence.json tells."""
+    rows = []
+    for pair, confidence in bundle.confidence.items():
+        query, _, asked = pair.partition("->")
+        if asked == key and "+" not in query:
+            test = confidence.test
+            never = confidence.threshold is None or not test["n"]
+            shares = ["never sure", "-"] if never else [f"{test['precision']:.2f}", f"{test['coverage']:.2f}"]
+            rows.append([pair, *shares])
+    return rows
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

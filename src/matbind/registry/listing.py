@@ -1,0 +1,117 @@
+"""The registered models as a list: versions, stages, figures, origin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from matbind.registry.promotion.state import State, read_state, registered_names
+from matbind.registry.registry import Registry, Version
+from matbind.tracking.record import KINDS
+
+HEADER = ("  version", "stage", "aliases", "recall@1", "emergent", "data", "commit", "registered (UTC)")
+TO_THE_RIGHT = (0, 3, 4)
+SHORT = 8
+UNKNOWN = "unknown"
+Told = Mapping[str, Any]
+
+
+def read_states(registry: Registry, name: str | None = None) -> list[State]:
+    """The registered models by name; those without a whole version are left out.
+
+    Args:
+        registry: an open one.
+        name: of one of them, or its combination; all if not given.
+
+    Raises:
+        UserError: if there is no model of this name, or the store cannot be used.
+    """
+    if name is not None:
+        return [read_state(registry, name)]
+    return [read_state(registry, each) for each in registered_names(registry) if registry.versions(each)]
+
+
+def describe(state: State) -> dict[str, Any]:
+    """A registered model for JSON; the keys are stable, what is not known is None.
+
+    Returns:
+        ``name``, ``combination``, ``champion`` and ``staging`` (numbers), and ``versions``, the newest first, each with
+        ``version``, ``stage``, ``aliases``, ``recall_at_1`` (means of aligned, emergent and view pairs), ``data_md5``,
+        ``git_commit``, ``run_id``, ``test_set_digest``, ``digest`` and ``registered_at`` (ISO 8601, UTC).
+    """
+    newest = next(iter(state.versions.values()))
+    return {
+        "name": state.name,
+        "combination": newest.combination,
+        "champion": state.champion,
+        "staging": state.aliases.get("staging"),
+        "versions": [_describe(state, version) for version in state.versions.values()],
+    }
+
+
+def rows(told: Told) -> list[list[str]]:
+    """The versions of a model as `describe` tells them, for a terminal of 100 columns; see `HEADER`."""
+    return [
+        [
+            f"  {version['version']}",
+            version["stage"],
+            " ".join(version["aliases"]) or "-",
+            _share(version["recall_at_1"]["aligned"] or version["recall_at_1"]["view"]),
+            _share(version["recall_at_1"]["emergent"]),
+            (version["data_md5"] or UNKNOWN)[:SHORT],
+            (version["git_commit"] or UNKNOWN)[:SHORT],
+            version["registered_at"][: len("2025-01-01T00:00")].replace("T", " "),
+        ]
+        for version in told["versions"]
+    ]
+
+
+def history(state: State) -> list[list[str]]:
+    """The trail of promotions for a terminal: a line for what, one for why where it is told."""
+    lines = []
+    for entry in state.entries:
+        replaced = f" (in place of {entry.replaced})" if entry.replaced and entry.points_to else ""
+        what = f"version {entry.version}: {entry.source} -> {entry.to}{replaced}"
+        head = [f"  {entry.number}", entry.at[: len("2025-01-01T00:00:00")].replace("T", " "), entry.action]
+        lines.append([*head, entry.outcome or "open", what])
+        lines += [
+            ["", "", "", "", detail] for detail in _details(entry.by, entry.reason, entry.overridden, entry.figures)
+        ]
+    return lines
+
+
+def _details(by: str, reason: str, overridden: Sequence[str], figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    means = [
+        f"{kind} {means[key]:.3f} (version {means['version']})"
+        for means in figures.values()
+        for kind in ("aligned", "view")
+        if (key := f"recall_at_1.{kind}_mean") in means
+    ]
+    return [
+        f"by {by}",
+        *([f"because {reason}"] if reason else []),
+        *([f"forced in spite of {', '.join(overridden)}"] if overridden else []),
+        *([f"recall@1 {', '.join(means)}"] if means else []),
+    ]
+
+
+def _describe(state: State, version: Version) -> dict[str, Any]:
+    tags = version.tags
+    known = {key: tags[key] if tags.get(key, UNKNOWN) != UNKNOWN else None for key in ("data_md5", "git_commit")}
+    means = {kind: tags.get(f"recall_at_1.{kind}_mean") for kind in KINDS}
+    return {
+        "version": version.number,
+        "stage": state.stage(version.number),
+        "aliases": sorted(alias for alias, number in state.aliases.items() if number == version.number),
+        "recall_at_1": {kind: None if mean is None else float(mean) for kind, mean in means.items()},
+        **known,
+        "run_id": version.run_id,
+        "test_set_digest": tags.get("test_set_digest"),
+        "digest": version.digest,
+        "registered_at": datetime.fromtimestamp(version.created_ms / 1000, UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _share(mean: float | None) -> str:
+    return "-" if mean is None else f"{mean:.3f}"

@@ -1,0 +1,89 @@
+"""The register stage: every trained combination becomes a version of its registered model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matbind.base.errors import UserError
+from matbind.base.files import read_json, write_json
+from matbind.base.parallel import processes
+from matbind.modalities.combinations import Combination, all_combinations
+from matbind.registry.registrar import Registrar
+from matbind.registry.registry import Registry
+from matbind.serving.bundle import write_bundle
+
+REGISTERED = Path("metrics/registry.json")
+PARALLEL_FROM = 4  # models; for fewer, starting processes takes longer than it saves
+
+
+def register_all(
+    *, features: Path, models: Path, metrics: Path, out: Path, root: Path = Path(), log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Register every combination that was trained, and write down which versions hold them.
+
+    Args:
+        features: the feature stores.
+        models: holds `<combination>/` for each.
+        metrics: holds `<combination>.json` for each; one that failed says so and is left out.
+        out: the JSON file to write.
+        root: the project directory.
+        log: is told the progress in sentences.
+
+    Returns:
+        As in the file: by combination the name, version, digest and run.
+
+    Raises:
+        UserError: if nothing was trained, or a model, the features or the store cannot be used.
+    """
+    registrar = Registrar(Registry(root), features=features, models=models)
+    trained = {each.name: metrics / f"{each.name}.json" for each in all_combinations()}
+    found = {name: read_json(path) for name, path in trained.items() if path.exists()}
+    whole = {name: content for name, content in found.items() if "pairs" in content}
+    if not whole:
+        raise UserError(f"{metrics}: no combination's metrics are here, run the ablate stage first")
+    combinations = {name: Combination(tuple(name.split("+")), content["hub"]) for name, content in whole.items()}
+    told: dict[str, Any] = {}
+    with _bundles([each for each in combinations.values() if registrar.lacks(each)], features, models) as bundles:
+        for done, (name, content) in enumerate(whole.items(), start=1):
+            registered = registrar.register(combinations[name], content, bundle=bundles(name))
+            version = registered.version
+            state = "made" if registered.is_new else "holds this model already"
+            log(f"{done} of {len(whole)} | {version.name}: version {version.number} {state}")
+            told[name] = {
+                "name": version.name,
+                "version": version.number,
+                "digest": version.digest,
+                "run_id": content.get("run_id"),
+            }
+    write_json(out, {"models": told})
+    return told
+
+
+@contextmanager
+def _bundles(
+    combinations: Sequence[Combination], features: Path, models: Path
+) -> Iterator[Callable[[str], Path | None]]:
+    """Make what some models carry, in all processes of the machine: embedding the gallery is what takes long.
+
+    Yields:
+        A function that gives the directory of a combination, or None if it was not asked for; to be called in order.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        jobs = [(each, models / each.name, features, Path(directory) / each.name) for each in combinations]
+        asked = {each.name for each in combinations}
+        with processes(0 if len(jobs) >= PARALLEL_FROM else 1) as workers:
+            made = workers.map(_make_bundle, jobs)
+            yield lambda name: next(made) if name in asked else None
+
+
+def _make_bundle(job: tuple[Combination, Path, Path, Path]) -> Path:
+    import torch
+
+    combination, home, features, out = job
+    torch.set_num_threads(1)  # the processes share the cores
+    write_bundle(combination, home=home, features=features, out=out)
+    return out

@@ -1,0 +1,264 @@
+"""The registered models: one name a combination, versions of it, their evaluation, and aliases such as `challenger`.
+
+A version counts if it says which content it was made of: it is created in one step, with all its tags, after all its
+files are in the store. So a process that dies on the way leaves nothing that could be taken for a version.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matbind.base.errors import UserError
+from matbind.base.files import read_json
+from matbind.modalities.combinations import parse_combination
+from matbind.tracking.store import connect, reason_of, tracking_uri
+
+PREFIX = "matbind-"
+STORE_VARIABLE = "MLFLOW_TRACKING_URI"
+CHALLENGER, CHAMPION = "challenger", "champion"
+DIGEST, EVALUATION_DIGEST = "matbind.digest", "matbind.evaluation"
+EVALUATION_FILE = "evaluation.json"
+MODEL_FILES = "artifacts/model"  # of the files of a registered model: what a searcher reads
+_ALIAS = re.compile(r"^(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
+_NUMBER = re.compile(r"^(?P<name>[^/@]+)/(?P<number>\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a registered model.
+
+    Attributes:
+        name: of the registered model.
+        number: of the version, from 1.
+        run_id: the run that trained it, None if the store has none.
+        model_id: of the logged model that holds its files.
+        tags: combination, hub, spokes, data_md5, git_commit, test_set_digest, preset, run_id, digests, main figures.
+        created_ms: when, milliseconds since 1970.
+    """
+
+    name: str
+    number: int
+    run_id: str | None
+    model_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_ms: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that it was made of."""
+        return self.tags[DIGEST]
+
+    @property
+    def combination(self) -> str:
+        """Its modalities, such as ``crystal+dos``."""
+        return self.tags["combination"]
+
+    @property
+    def uri(self) -> str:
+        """What MLflow loads it by."""
+        return f"models:/{self.name}/{self.number}"
+
+
+def registered_name(combination: str) -> str:
+    """The name of a combination in the registry: a plus sign would have to be escaped in addresses."""
+    return PREFIX + combination.replace("+", "-")
+
+
+class Registry:
+    """Read and mark the registered models of a store."""
+
+    def __init__(self, root: Path = Path()) -> None:
+        """Open the store.
+
+        Args:
+            root: the project directory: its SQLite store is used unless MLFLOW_TRACKING_URI names another.
+
+        Raises:
+            UserError: if the store cannot be used.
+        """
+        self._root = root
+        with self.usable():
+            self.client, self.experiment = connect(root)
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of a registered model that count, the newest first; none if there is no such model."""
+        with self.usable():
+            found = self.client.search_model_versions(f"name = '{_quotable(name)}'")
+            versions = [_version(each) for each in found if DIGEST in each.tags]
+        return sorted(versions, key=lambda version: -version.number)
+
+    def by_alias(self, name: str, alias: str) -> Version | None:
+        """The version that an alias points to, None if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with self.usable():
+            try:
+                # Searching for versions tells no aliases, this does.
+                found = self.client.get_model_version_by_alias(name, alias)
+            except MlflowException as error:
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+        return _version(found) if DIGEST in found.tags else None
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The version numbers of a registered model's aliases."""
+        from mlflow.exceptions import MlflowException
+
+        with self.usable():
+            try:
+                return {alias: int(n) for alias, n in self.client.get_registered_model(name).aliases.items()}
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return {}
+                raise
+
+    def set_alias(self, version: Version, alias: str) -> None:
+        """Point an alias to a version; it leaves the version it pointed to."""
+        with self.usable():
+            self.client.set_registered_model_alias(version.name, alias, str(version.number))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        with self.usable():
+            self.client.delete_registered_model_alias(name, alias)
+
+    def set_tags(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, in the given order."""
+        with self.usable():
+            for key, value in tags.items():
+                self.client.set_model_version_tag(version.name, str(version.number), key, value)
+
+    def evaluation(self, version: Version) -> dict[str, Any]:
+        """The content of the metrics file that a version was registered with.
+
+        Raises:
+            UserError: if it is not there.
+        """
+        try:
+            path = self.fetch(version.model_id, EVALUATION_FILE)
+        except UserError as error:
+            raise UserError(
+                f"{version.name} version {version.number}: it has no {EVALUATION_FILE}, expected the evaluation it was "
+                "registered with; run the register stage again"
+            ) from error
+        found: dict[str, Any] = read_json(path)
+        return found
+
+    def model_files(self, version: Version) -> Path:
+        """A local directory with the weights, settings and gallery of a version.
+
+        Raises:
+            UserError: if they are not there.
+        """
+        return self.fetch(version.model_id, MODEL_FILES)
+
+    def resolve(self, reference: str) -> Version:
+        """The version that a user means.
+
+        Args:
+            reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, with or without ``models:/``; or a name
+                alone, for its champion, else its challenger. A combination such as ``crystal+pxrd`` is as good as a
+                name.
+
+        Raises:
+            UserError: if there is no such version.
+        """
+        given = reference.removeprefix("models:/")
+        if match := _ALIAS.match(given):
+            name, alias = name_of(match["name"]), match["alias"]
+            return self.by_alias(name, alias) or self._missing(name, f"no version with the alias {alias}")
+        if match := _NUMBER.match(given):
+            name, number = name_of(match["name"]), int(match["number"])
+            found = [version for version in self.versions(name) if version.number == number]
+            return found[0] if found else self._missing(name, f"no version {number}")
+        name = name_of(given)
+        return (
+            self.by_alias(name, CHAMPION)
+            or self.by_alias(name, CHALLENGER)
+            or self._missing(name, f"no {CHAMPION} and no {CHALLENGER}")
+        )
+
+    def _missing(self, name: str, what: str) -> Version:
+        numbers = [f"{name}/{version.number}" for version in self.versions(name)]
+        has = [f"{name}@{alias}" for alias in self.aliases(name)] + numbers
+        expected = f"one of {', '.join(has)}" if has else "a model that the register stage has registered"
+        raise UserError(f"the registered model {name} has {what}, expected {expected}")
+
+    def fetch(self, model_id: str, path: str) -> Path:
+        """A local copy of a file or directory of a logged model, or itself where the store is on this machine.
+
+        Raises:
+            UserError: if it is not there.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with self.usable():
+            uri = f"{self.client.get_logged_model(model_id).artifact_location.rstrip('/')}/{path}"
+        try:
+            return Path(download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri(self._root)))
+        except Exception as error:  # every kind of store raises its own
+            reason = reason_of(error, self._root)
+            raise UserError(
+                f"{path} of the model {model_id} cannot be fetched ({reason}), expected it in the store"
+            ) from error
+
+    @contextmanager
+    def as_default_store(self) -> Iterator[None]:
+        """While a version is made, MLflow looks for its model in the store of its global settings: let that be ours."""
+        before = os.environ.get(STORE_VARIABLE)
+        os.environ[STORE_VARIABLE] = tracking_uri(self._root)
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[STORE_VARIABLE]
+            else:
+                os.environ[STORE_VARIABLE] = before
+
+    @contextmanager
+    def usable(self) -> Iterator[None]:
+        """Say in one sentence what is wrong with the store.
+
+        Raises:
+            UserError: for whatever the store, its driver or the network raises.
+        """
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"the registry of models cannot be used: {reason_of(error, self._root)}") from error
+
+
+def _version(found: Any) -> Version:
+    # Not every way of asking tells the model by its id, but all tell the source.
+    model_id = found.model_id or str(found.source).removeprefix("models:/")
+    return Version(
+        name=found.name,
+        number=int(found.version),
+        run_id=found.run_id or None,
+        model_id=model_id,
+        tags=dict(found.tags),
+        created_ms=int(found.creation_timestamp or 0),
+    )
+
+
+def name_of(given: str) -> str:
+    """The registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
+    try:
+        return registered_name(parse_combination(given).name)
+    except ValueError:
+        return given
+
+
+def _quotable(name: str) -> str:
+    if "'" in name:
+        raise UserError(f"the name {name!r} holds a quotation mark, expected the name of a registered model")
+    return name

@@ -1,0 +1,1 @@
+"""From a query in a file to ranked materials."""

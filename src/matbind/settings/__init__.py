@@ -1,0 +1,1 @@
+"""params.yaml as typed, validated settings, one file a section."""

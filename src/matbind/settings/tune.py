@@ -1,0 +1,79 @@
+"""The tune section of params.yaml: how long is searched, and in which space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from matbind.base.config import StrictModel
+
+Scalar = bool | int | float | str | None
+FEWEST_CHOICES = 2
+
+
+class Parameter(StrictModel):
+    """Where one setting is searched: between two numbers, or among choices."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: list[Scalar] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Parameter:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("it has choices and a range, expected one of them")
+            if len(self.choices) < FEWEST_CHOICES or len({repr(each) for each in self.choices}) < len(self.choices):
+                raise ValueError(f"its choices are {self.choices}, expected two or more that differ")
+        elif self.low is None or self.high is None:
+            raise ValueError("expected low and high, or choices")
+        elif self.low >= self.high:
+            raise ValueError(f"low is {self.low} and high is {self.high}, expected low below high")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}, expected a number above 0 where log is true")
+        return self
+
+    def ends(self) -> list[Scalar]:
+        """The values that have to be allowed for all to be: both ends, or every choice."""
+        return [self.low, self.high] if self.choices is None else self.choices
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is inside."""
+        if self.choices is not None:
+            return value in self.choices
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high
+
+
+class PrunerSettings(StrictModel):
+    """When a trial is given up: its best recall so far is below the median of the earlier ones at the same epoch."""
+
+    startup_trials: int = Field(ge=1)
+    warmup_epochs: int = Field(ge=1)
+
+
+class TuneSettings(StrictModel):
+    """The tune stage."""
+
+    enabled: bool
+    combination: str
+    trials: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    startup_trials: int = Field(ge=0)
+    ahead: int = Field(ge=1)
+    workers: int = Field(ge=0)
+    retries: int = Field(ge=0)
+    resume: bool
+    storage: str | None
+    confidence: float = Field(ge=0.5, lt=1)
+    pruner: PrunerSettings
+    space: dict[str, Parameter]
+
+    @field_validator("space")
+    @classmethod
+    def _not_empty(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
+        if not space:
+            raise ValueError("it is empty, expected names of settings with their ranges")
+        return space

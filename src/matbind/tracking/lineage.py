@@ -1,0 +1,236 @@
+"""Where a trained model comes from, and the commands that make it again.
+
+What was written beside the model as it was trained is read, from `models/<combination>/` or from the MLflow run of a
+registered version.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from matbind.base.errors import UserError
+from matbind.base.files import METRICS, MODELS, read_json
+from matbind.base.provenance import PROVENANCE, environment
+from matbind.settings.params import flatten
+
+SHORT = 8
+STAGES_BEFORE = ("featurize",)  # for a model trained without a lock file
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Everything a model was made from.
+
+    Attributes:
+        model: what was asked for.
+        combination: the modalities it binds.
+        kept_in: the directory or the MLflow run the rest was read from.
+        run_id: MLflow's, None if it was trained without a store.
+        data_md5: DVC's checksum of the data.
+        git_commit: of the code, None if there was no repository.
+        git_dirty: whether tracked files differed from the commit.
+        patch: these differences and new files of code; None if they were too large to keep.
+        settings: all of them, flat.
+        stages: what DVC had locked of the stages before the training.
+        environment: interpreter, machine, packages.
+        seconds: the training took.
+        best_epoch: whose weights were kept.
+        fingerprint: digest of settings, features and code; equal for an equal training.
+    """
+
+    model: str
+    combination: str
+    kept_in: str
+    run_id: str | None
+    data_md5: str | None
+    git_commit: str | None
+    git_dirty: bool
+    patch: str | None
+    settings: dict[str, str]
+    stages: dict[str, dict[str, Any]]
+    environment: dict[str, Any]
+    seconds: float | None
+    best_epoch: int | None
+    fingerprint: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
+
+def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) -> Lineage:
+    """Read where a model comes from.
+
+    Args:
+        model: a combination in `models`, the path of a model's directory, or a registered model as NAME@ALIAS or
+            NAME/VERSION.
+        models: directory of the models.
+        metrics: directory of the metrics files.
+
+    Raises:
+        UserError: if there is no such model, or nothing was written down of its origin.
+    """
+    for home in (models / model, Path(model)):
+        if (home / "trained.json").exists():
+            result = metrics / f"{home.name}.json"
+            found = read_json(result) if result.exists() else {}
+            return _lineage(model, str(home), home, {**found, **read_json(home / "trained.json")}, home.name)
+    name, separator, which = model.removeprefix("models:/").partition("@" if "@" in model else "/")
+    if not separator:
+        trained = ", ".join(sorted(path.parent.name for path in models.glob("*/trained.json"))) or "none"
+        raise UserError(
+            f"{model}: no such model is in {models} (trained: {trained}), expected one of them, or a registered model "
+            "as NAME@ALIAS or NAME/VERSION"
+        )
+    with TemporaryDirectory() as place:
+        run_id, combination = _download(name, separator, which, Path(place))
+        found = read_json(Path(place) / f"{combination}.json") | {"run_id": run_id}
+        return _lineage(model, f"MLflow run {run_id}", Path(place), found, combination)
+
+
+def rows(lineage: Lineage) -> list[list[str]]:
+    """The lineage for a terminal: names and values, without settings and packages."""
+    code = lineage.git_commit or "unknown"
+    if lineage.patch != "":
+        changed = "changes too large to keep" if lineage.patch is None else f"{_changed(lineage.patch)} changed files"
+        code += f" with {changed}"
+    machine = lineage.environment
+    found = [
+        ["model", lineage.combination],
+        ["kept in", lineage.kept_in],
+        ["MLflow run", lineage.run_id or "none"],
+        ["data md5", lineage.data_md5 or "unknown"],
+        ["git commit", code],
+        ["preset, seed", f"{lineage.settings.get('preset', '?')}, {lineage.settings.get('seed', '?')}"],
+        ["fingerprint", lineage.fingerprint or "unknown"],
+        ["training", "unknown" if lineage.seconds is None else f"{lineage.seconds:.0f} s, epoch {lineage.best_epoch}"],
+        ["python", f"{machine['python']}, {len(machine['packages'])} packages"],
+        ["machine", f"{machine['cpu']}, {machine['platform']}, threads {machine['threads'] or 'all'}"],
+    ]
+    for stage, lock in lineage.stages.items():
+        found += [[f"{stage} wrote", f"{path} {md5}"] for path, md5 in lock["outs"].items()]
+        found.append([f"{stage} settings", lock["params_digest"]])
+    different = differences(lineage.environment)
+    found.append(["this environment", "; ".join(different) if different else "is the one it was trained in"])
+    return found
+
+
+def differences(recorded: Mapping[str, Any], root: Path = Path()) -> list[str]:
+    """How the environment of this process differs from a recorded one, packages and interpreter only."""
+    here = environment(root)
+    told = []
+    if here["python"] != recorded["python"]:
+        told.append(f"python {recorded['python']} was used, {here['python']} is here")
+    for name, version in recorded["packages"].items():
+        found = here["packages"].get(name)
+        if found != version:
+            told.append(f"{name} {version} was used, {found or 'none'} is here")
+    return told
+
+
+def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
+    """Commands for a shell that make the model again, in a git work tree beside the project's.
+
+    Args:
+        lineage: of the model.
+        interpreter: of this environment, used if it is the one the model was trained in; else one is installed.
+
+    Raises:
+        UserError: if the commit of the code is not known.
+    """
+    if lineage.git_commit is None:
+        raise UserError(
+            f"{lineage.model}: it was trained outside a git repository, expected a commit to check out; "
+            f"{PROVENANCE} beside the model holds its settings and packages"
+        )
+    place = f"../matbind-{(lineage.fingerprint or lineage.git_commit)[:SHORT]}"
+    name = shlex.quote(lineage.combination)
+    lines = [f"# Makes {lineage.combination} again in {place}; to be run in the project's directory."]
+    if lineage.patch is None:
+        lines.append("# Not exact: files were changed after the commit, and the changes were too large to keep.")
+    lines += ["set -eu", "here=$PWD", f"git worktree add --detach {place} {lineage.git_commit}", f"cd {place}"]
+    if lineage.patch:
+        lines += ["git apply <<'END_OF_PATCH'", lineage.patch.rstrip("\n"), "END_OF_PATCH"]
+    if differences(lineage.environment):
+        version = ".".join(lineage.environment["python"].split(".")[:2])
+        lines += [
+            f"python{version} -m venv .venv",
+            ".venv/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'",
+            'export PATH="$PWD/.venv/bin:$PATH"',
+        ]
+    else:
+        lines.append(f'export PATH={shlex.quote(str(Path(interpreter).parent))}:"$PATH"')
+    lines += ['export PYTHONPATH="$PWD/src"', 'dvc config --local cache.dir "$here/.dvc/cache"']
+    if lineage.data_md5:
+        lines.append(_demand(lineage.data_md5, "data.dvc", "data.dvc names other data than those it was trained on"))
+        lines.append("dvc checkout data.dvc || dvc pull data.dvc")
+    preset = lineage.settings.get("preset")
+    if preset:
+        lines.append(f"sed -i.before 's/^preset: [^ ]*/preset: {preset}/' params.yaml")
+    lines.append(f"dvc repro {' '.join(lineage.stages or STAGES_BEFORE)}")
+    threads = lineage.environment["threads"]
+    limit = f"OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} " if threads else ""
+    lines.append(f"{limit}python -m matbind.cli train {name}")
+    if lineage.fingerprint:
+        failure = "trained, but from other settings, features or code"
+        lines.append(_demand(lineage.fingerprint, f"models/{name}/trained.json", failure))
+        lines.append("echo 'Made again from the same settings, features and code.'")
+    return "\n".join(lines) + "\n"
+
+
+def _lineage(model: str, kept_in: str, files: Path, found: Mapping[str, Any], combination: str) -> Lineage:
+    record_file = files / PROVENANCE
+    if not record_file.exists():
+        raise UserError(
+            f"{model}: {kept_in} holds no {PROVENANCE}, expected a model that was trained since its origin is written "
+            "down; train it anew"
+        )
+    record = read_json(record_file)
+    return Lineage(
+        model=model,
+        combination=combination,
+        kept_in=kept_in,
+        run_id=found.get("run_id"),
+        **{key: record[key] for key in ("data_md5", "git_commit", "git_dirty", "patch")},
+        settings=flatten(read_json(files / "settings.json")),
+        stages=record["stages"],
+        environment=record["environment"],
+        seconds=found.get("seconds"),
+        best_epoch=found.get("best_epoch"),
+        fingerprint=found.get("fingerprint"),
+    )
+
+
+def _download(name: str, separator: str, which: str, place: Path) -> tuple[str, str]:
+    """Fetch what the run of a registered version tells of its origin: id of the run, and its combination."""
+    from mlflow.exceptions import MlflowException
+
+    from matbind.tracking.store import connect, reason_of
+
+    try:
+        client, _ = connect()
+        get = client.get_model_version_by_alias if separator == "@" else client.get_model_version
+        run_id = str(get(name, which).run_id)
+        combination = str(client.get_run(run_id).data.tags["combination"])
+        held = {each.path for each in client.list_artifacts(run_id)}
+        for artifact in held & {PROVENANCE, "settings.json", f"{combination}.json"}:
+            client.download_artifacts(run_id, artifact, str(place))
+    except (MlflowException, KeyError) as error:
+        raise UserError(
+            f"{name}{separator}{which}: no registered model of an ablation was found ({reason_of(error)}), expected "
+            "NAME@ALIAS or NAME/VERSION"
+        ) from error
+    return run_id, combination
+
+
+def _demand(text: str, file: str, failure: str) -> str:
+    return f"grep -q {text} {file} || {{ echo '{failure}' >&2; exit 1; }}"
+
+
+def _changed(patch: str) -> int:
+    return sum(line.startswith("diff --git ") for line in patch.splitlines())

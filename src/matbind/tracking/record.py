@@ -1,0 +1,150 @@
+"""What a tracked run says of a combination: names, tags and figures, in a form a tracking store accepts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matbind.base.files import read_json
+from matbind.modalities.combinations import Combination, metric_name
+from matbind.modalities.table import modality_names
+
+KINDS = ("aligned", "emergent", "view")
+RETRIEVAL, TRAINING, PARAMETERS = "retrieval/", "training/", "parameters/"  # sections of MLflow's charts
+LOSS = f"{TRAINING}loss"  # every epoch of every training has it
+MEASURES = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr", "chance_at_1", "n")
+
+
+def combination_tags(combination: Combination) -> dict[str, str]:
+    """What a combination is, as tags to filter by."""
+    return {
+        "combination": combination.name,
+        "hub": combination.hub,
+        "spokes": ",".join(combination.spokes),
+        "n_modalities": str(len(combination.modalities)),
+    }
+
+
+def combination_params(combination: Combination) -> dict[str, str]:
+    """What a combination is, as parameters: MLflow's comparison draws recall against each modality, 0 or 1."""
+    held = {f"with_{name}": str(int(name in combination.modalities)) for name in modality_names()}
+    return {"combination": combination.name, "hub": combination.hub, **held}
+
+
+def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
+
+    Args:
+        locks: by stage, as of `provenance.stage_locks`; what a stage read and its settings are one digest each.
+    """
+    tags = {}
+    for stage, lock in locks.items():
+        deps = json.dumps(lock["deps"], sort_keys=True).encode()
+        tags[f"dvc.{stage}.deps"] = hashlib.sha256(deps).hexdigest()[:32]
+        tags[f"dvc.{stage}.params"] = lock["params_digest"]
+        tags |= {f"dvc.{stage}.{path}": md5 or "unknown" for path, md5 in lock["outs"].items()}
+    return tags
+
+
+def summarise(found: Mapping[str, Any]) -> dict[str, float]:
+    """Means over the pairs of each kind of a metrics file: ``recall_at_1.aligned_mean`` and the like."""
+    means = {}
+    for kind in KINDS:
+        pairs = [pair for pair in found.get("pairs", {}).values() if pair["kind"] == kind]
+        for measure in ("recall_at_1", "recall_at_5"):
+            if pairs:
+                means[f"{measure}.{kind}_mean"] = sum(float(pair[measure]) for pair in pairs) / len(pairs)
+    return means
+
+
+def flatten_metrics(found: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``.
+
+    MLflow draws a chart a name and folds those with a slash into sections: recall comes first and alone.
+    """
+    flat: dict[str, Any] = summarise(found)
+    for pair, result in found.get("pairs", {}).items():
+        query, key = pair.split("->")
+        for measure in MEASURES:
+            if measure in result:
+                section = "" if measure.startswith("recall") else RETRIEVAL
+                flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
+    flat |= {f"{TRAINING}{key}": found[key] for key in ("best_epoch", "seconds") if found.get(key) is not None}
+    flat |= {f"{PARAMETERS}{part}": count for part, count in (found.get("n_parameters") or {}).items()}
+    return {name: float(value) for name, value in flat.items()}
+
+
+def curve_point(figures: Mapping[str, float]) -> dict[str, float]:
+    """One epoch's figures, named like ``training/validation_recall_at_1.text_to_crystal``."""
+    return {
+        TRAINING + key.replace("->", "_to_"): float(value)
+        for key, value in figures.items()
+        if key not in {"epoch", "seconds"}
+    }
+
+
+def parted(figures: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    """The figures that are numbers, and the names of those that are NaN or infinite, which no chart can show."""
+    numbers = {name: value for name, value in figures.items() if math.isfinite(value)}
+    return numbers, sorted(figures.keys() - numbers.keys())
+
+
+def describe_combination(found: Mapping[str, Any]) -> str:
+    """What a combination reached, as a Markdown table of its pairs."""
+    lines = [
+        f"**{found['combination']}**, hub {found['hub']}: retrieval on the test split.",
+        "",
+        "| query → key | kind | N | recall@1 | 95 % interval | recall@5 | median rank | chance@1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for pair, result in found.get("pairs", {}).items():
+        low, high = result.get("recall_at_1_ci95") or (None, None)
+        interval = "" if low is None else f"{low:.3f} to {high:.3f}"
+        cells = [pair.replace("->", " → "), result["kind"], str(result["n"])]
+        cells += [_cell(result, "recall_at_1"), interval, _cell(result, "recall_at_5")]
+        cells += [_cell(result, "median_rank", ".1f"), _cell(result, "chance_at_1", ".4f")]
+        lines.append(f"| {' | '.join(cells)} |")
+    if found.get("seconds") is not None:
+        lines += ["", f"Trained for {float(found['seconds']):.0f} s; best epoch {found.get('best_epoch')}."]
+    return "\n".join(lines)
+
+
+def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
+    """What the combinations of an ablation reached, as a Markdown table.
+
+    Args:
+        children: metrics of each combination's run, by its name.
+    """
+    lines = ["Means of recall@1 on the test split over the pairs of each kind.", ""]
+    lines += [f"| combination | {' | '.join(KINDS)} |", f"|---{'|---' * len(KINDS)}|"]
+    for name, metrics in sorted(children.items(), key=lambda item: (item[0].count("+"), item[0])):
+        cells = [_cell(metrics, f"recall_at_1.{kind}_mean") for kind in KINDS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(figures: Mapping[str, Any], name: str, form: str = ".3f") -> str:
+    return format(float(figures[name]), form) if figures.get(name) is not None else ""
+
+
+def result_digest(found: Mapping[str, Any]) -> str:
+    """Digest of a metrics file, whichever run it names."""
+    content = {key: value for key, value in found.items() if key != "run_id"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def stored_settings(home: Path) -> dict[str, str]:
+    """The flat settings a model was trained with, from its directory; empty if they were not kept."""
+    path = home / "settings.json"
+    return dict(_flat(read_json(path))) if path.exists() else {}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", str(value))]
+    return rows

@@ -1,0 +1,223 @@
+"""The runs of one experiment in MLflow: made, found, written to and ended. What fails here is raised."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from matbind.base.files import FEATURES, METRICS
+from matbind.base.provenance import (
+    DATA_POINTER,
+    LOCK_FILE,
+    TRAINED_BY,
+    dvc_md5,
+    experiment_name,
+    is_gone,
+    locks_before,
+    process_mark,
+    read_origin,
+    stage_locks,
+)
+from matbind.tracking.figures import pair_heatmap
+from matbind.tracking.record import (
+    LOSS,
+    curve_point,
+    describe_ablation,
+    describe_combination,
+    flatten_metrics,
+    lock_tags,
+    parted,
+    result_digest,
+)
+from matbind.tracking.store import connect
+
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+RESULT = "matbind.result"  # digest of the metrics a run ended with: how a run is found again from files alone
+PROCESS = "matbind.process"
+NOT_FINITE = "not_finite"  # names of the figures that were NaN or infinite
+DVC_EXPERIMENT = "dvc_exp_name"
+PARAMS_PER_CALL = 100  # MLflow takes no more
+LONGEST_PARAM, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
+
+
+class Runs:
+    """Reads and writes the runs of a project. Not safe for several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.client, self.experiment = connect(root)
+        self.origin = read_origin(root)
+        self._root = root
+
+    def create(
+        self,
+        name: str,
+        settings: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        found: Mapping[str, Any] | None = None,
+        started: float | None = None,
+    ) -> str:
+        """Make a run and log its settings, its origin and its data.
+
+        Args:
+            name: for people.
+            settings: logged as parameters.
+            tags: besides those that tell where it comes from.
+            found: content of the metrics file a run is made anew from; its origin is taken from there.
+            started: seconds since 1970; now by default.
+        """
+        from mlflow.entities import Param
+
+        own: Mapping[str, Any] = {"data_md5": self.origin.data_md5, "git_commit": self.origin.code}
+        own = own if found is None else found
+        commit = own.get("git_commit") or "unknown"
+        origin = {
+            "data_md5": own.get("data_md5") or "unknown",
+            "git_commit": commit.removesuffix("-dirty"),
+            "git_dirty": str(commit.endswith("-dirty")).lower(),
+            "mlflow.source.git.commit": commit.removesuffix("-dirty"),
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.name": os.environ.get("DVC_STAGE") or Path(sys.argv[0]).name or "matbind",
+            "mlflow.user": _user(),
+            PROCESS: process_mark(),
+            **experiment_tag(),
+            **({} if found else lock_tags(locks_before(stage_locks(self._root)))),
+        }
+        start_time = None if started is None else int(started * 1000)
+        run = self.client.create_run(self.experiment, start_time=start_time, tags=origin | dict(tags), run_name=name)
+        run_id = str(run.info.run_id)
+        params = [Param(key, value[:LONGEST_PARAM]) for key, value in settings.items()]
+        for start in range(0, len(params), PARAMS_PER_CALL):
+            self.client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
+        self._log_data(run_id, own.get("data_md5"))
+        return run_id
+
+    def reopen(self, run_id: str) -> str:
+        """Let a run that ended go on in this process."""
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.set_tag(run_id, PROCESS, process_mark())
+        return run_id
+
+    def search(self, tags: Mapping[str, str], *, unfinished: bool = False) -> list[Any]:
+        """Runs by their tags, the latest first."""
+        terms = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
+        terms += ["attributes.status != 'FINISHED'"] if unfinished else []
+        order = ["attributes.start_time DESC"]
+        return list(self.client.search_runs([self.experiment], " and ".join(terms), order_by=order))
+
+    def log(self, run_id: str, figures: Mapping[str, float], *, step: int = 0, moment: float | None = None) -> None:
+        """Log figures; those that are NaN or infinite are named in a tag, for no chart can show them.
+
+        Args:
+            run_id: of the run.
+            figures: by name.
+            step: of the curve.
+            moment: seconds since 1970; now by default.
+        """
+        from mlflow.entities import Metric
+
+        at = int((datetime.now().timestamp() if moment is None else moment) * 1000)  # noqa: DTZ005
+        numbers, others = parted(figures)
+        self.client.log_batch(run_id, metrics=[Metric(key, value, at, step) for key, value in numbers.items()])
+        if others:
+            known = self.client.get_run(run_id).data.tags.get(NOT_FINITE, "").split()
+            self.client.set_tag(run_id, NOT_FINITE, " ".join(sorted({*known, *others}))[:LONGEST_TAG])
+
+    def complete_curves(
+        self, run_id: str, history: Iterable[Mapping[str, float]], *, started: float | None = None
+    ) -> None:
+        """Add the epochs that a run has not."""
+        known = {point.step for point in self.client.get_metric_history(run_id, LOSS)}
+        for figures in history:
+            step = int(figures["epoch"])
+            if step not in known:
+                moment = None if started is None else started + figures.get("seconds", 0.0)
+                self.log(run_id, curve_point(figures), step=step, moment=moment)
+
+    def finish(self, run_id: str, found: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
+        """Log what a combination reached, with files and figures, and end its run."""
+        self.log(run_id, flatten_metrics(found), moment=ended)
+        with TemporaryDirectory() as place:
+            heatmap = pair_heatmap(found, Path(place) / "recall_at_1.png")
+            for path in (*files, heatmap):
+                self.client.log_artifact(run_id, str(path))
+                if path.suffix == ".png":
+                    self._show(run_id, path)
+        self.client.set_tag(run_id, NOTE, describe_combination(found))
+        self.client.set_tag(run_id, RESULT, result_digest(found))
+        self.client.set_terminated(run_id, "FINISHED", int(ended * 1000))
+
+    def describe(self, parent: str) -> None:
+        """Write the table of its combinations into an ablation's description."""
+        children = {run.info.run_name: run.data.metrics for run in self.search({PARENT: parent})}
+        self.client.set_tag(parent, NOTE, describe_ablation(children))
+
+    def lock(self, parent: str) -> None:
+        """Add what DVC locked of an ablation to its runs, provided that the metrics are still those it locked."""
+        lock = stage_locks(self._root).get(TRAINED_BY)
+        metrics = self._root / METRICS
+        if lock is None or lock["outs"].get(str(METRICS)) != dvc_md5(metrics):
+            return
+        self.client.log_artifact(parent, str(self._root / LOCK_FILE))
+        for run_id in (parent, *(run.info.run_id for run in self.search({PARENT: parent}))):
+            for key, value in lock_tags({TRAINED_BY: lock}).items():
+                self.client.set_tag(run_id, key, value)
+
+    def close_abandoned(self) -> None:
+        """End the runs that a killed process of this machine left running; those of other machines are not touched."""
+        for run in self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'"):
+            if is_gone(run.data.tags.get(PROCESS, "")):
+                self.client.set_tag(run.info.run_id, "error", "its process ended before the run did")
+                self.client.set_terminated(run.info.run_id, "FAILED")
+
+    def _log_data(self, run_id: str, md5: str | None) -> None:
+        """Name the data a run was trained and tested on, with how many materials each split has where that is known."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if md5 is None:
+            return
+        sizes = _split_sizes(self._root) if md5 == self.origin.data_md5 else {}
+        source = json.dumps({"uri": DATA_POINTER})
+        inputs = []
+        for split in ("train", "test"):
+            profile = json.dumps({"materials": sizes[split]}) if split in sizes else None
+            dataset = Dataset(f"{split} split", md5[:LONGEST_DIGEST], "local", source, profile=profile)
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split)]))
+        self.client.log_inputs(run_id, inputs)
+
+    def _show(self, run_id: str, path: Path) -> None:
+        """Log a figure among the charts too, where the page shows those of several runs beside each other."""
+        import PIL.Image
+
+        with PIL.Image.open(path) as image:
+            self.client.log_image(run_id, image, key=path.stem, step=0)
+
+
+def experiment_tag() -> dict[str, str]:
+    """The name of the DVC experiment a run belongs to, if it belongs to one."""
+    name = experiment_name()
+    return {} if name is None else {DVC_EXPERIMENT: name}
+
+
+def _split_sizes(root: Path) -> dict[str, int]:
+    import polars as pl
+
+    index = root / FEATURES / "index.parquet"
+    if not index.exists():
+        return {}
+    return dict(pl.read_parquet(index, columns=["split"])["split"].value_counts().iter_rows())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"

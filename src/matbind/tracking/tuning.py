@@ -1,0 +1,108 @@
+"""A tuning in MLflow: one parent run, and below it one run a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from matbind.base.provenance import workspace_mark
+from matbind.modalities.combinations import Combination
+from matbind.settings.params import Settings
+from matbind.tracking.record import combination_tags
+from matbind.tracking.runs import NOTE, PARENT, Runs, experiment_tag
+from matbind.tracking.tracker import Tracker
+
+STATE = "matbind.state"  # how a trial ended; a run without it was interrupted and goes on
+ENDS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+LONGEST_TAG = 5000
+
+
+class TuningTracker(Tracker):
+    """Records a tuning and its trials; like its base a record and never a condition."""
+
+    def start_tuning(self, settings: Settings, combination: Combination, *, mark: str) -> str | None:
+        """The parent run: that of a tuning with the same mark, which would find the same, or a new one.
+
+        Args:
+            settings: logged as parameters; those of the defaults.
+            combination: that is tuned on.
+            mark: digest of all that the tuning depends on.
+        """
+
+        def start(runs: Runs) -> str:
+            tags = {
+                "matbind.kind": "tuning",
+                "matbind.workspace": workspace_mark(self._root),
+                "matbind.mark": mark,
+                "preset": settings.preset,
+                **experiment_tag(),
+            }
+            same = runs.search(tags)
+            if same:
+                return runs.reopen(same[0].info.run_id)
+            name = f"tuning {settings.preset} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
+            return runs.create(name, settings.flat(), {**tags, **combination_tags(combination)})
+
+        return self._try(start)
+
+    def start_trial(self, parent: str | None, number: int, settings: Settings, combination: Combination) -> str | None:
+        """The run of one trial, below its parent; None if it is there and ended, for a trial that is not made again."""
+
+        def start(runs: Runs, above: str) -> str | None:
+            known = runs.search({PARENT: above, "trial": str(number)})
+            if known:
+                return None if STATE in known[0].data.tags else runs.reopen(known[0].info.run_id)
+            tags = {
+                "matbind.kind": "trial",
+                **combination_tags(combination),
+                "preset": settings.preset,
+                "trial": str(number),
+                PARENT: above,
+            }
+            return runs.create(f"trial {number}", settings.flat(), tags)
+
+        return self._try_run(parent, start)
+
+    def finish_trial(
+        self,
+        run_id: str | None,
+        state: str,
+        *,
+        history: Iterable[Mapping[str, float]],
+        figures: Mapping[str, float],
+        reason: str | None = None,
+    ) -> None:
+        """Record how a trial went and end its run: finished, killed (by the pruner) or failed.
+
+        Args:
+            run_id: of the trial.
+            state: complete, pruned or failed; also a tag.
+            history: the figures of its epochs.
+            figures: what it reached; those that are no finite numbers are named in a tag.
+            reason: why it failed.
+        """
+
+        def end(runs: Runs, run: str) -> None:
+            runs.complete_curves(run, history)
+            runs.log(run, figures)
+            if reason is not None:
+                runs.client.set_tag(run, "error", reason[:LONGEST_TAG])
+            runs.client.set_tag(run, STATE, state)
+            runs.client.set_terminated(run, ENDS[state])
+
+        self._try_run(run_id, end)
+
+    def finish_tuning(
+        self, run_id: str | None, figures: Mapping[str, float], files: Iterable[Path], *, note: str = ""
+    ) -> None:
+        """Record what the tuning came to, in figures, files and a sentence, and end its run."""
+
+        def end(runs: Runs, run: str) -> None:
+            runs.log(run, figures)
+            for path in files:
+                runs.client.log_artifact(run, str(path))
+            runs.client.set_tag(run, NOTE, note[:LONGEST_TAG])
+            runs.client.set_terminated(run, "FINISHED")
+
+        self._try_run(run_id, end)

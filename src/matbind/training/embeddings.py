@@ -1,0 +1,101 @@
+"""The embeddings a trained combination leaves behind: all that evaluation, search and analysis start from.
+
+Every material is embedded once, in single precision on every machine. The test split is kept as it came, for the
+evaluation; all materials in half precision, for galleries, probes and maps.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from matbind.base.errors import UserError
+from matbind.base.files import written_whole
+from matbind.data.featurize import INDEX, read_split
+from matbind.modalities.combinations import Combination
+
+if TYPE_CHECKING:
+    from matbind.training.model import Model
+    from matbind.training.trainer import Trainer
+
+TEST_EMBEDDINGS, ALL_EMBEDDINGS = "test_embeddings.npz", "embeddings.npz"
+VIEWS = 2
+_ID = "material_id"
+
+Embeddings = dict[str, npt.NDArray[np.float32]]
+
+
+def write_embeddings(home: Path, combination: Combination, *, trainer: Trainer, model: Model, features: Path) -> None:
+    """Embed every material that holds a modality of the combination, and the views by which a single is evaluated.
+
+    Args:
+        home: `models/<combination>/`.
+        combination: its modalities.
+        trainer: holds stores and views.
+        model: the trained one.
+        features: the feature stores.
+    """
+    ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
+    test = read_split(features, "test")
+    whole, arrays = {}, {}
+    for name in combination.modalities:
+        present = trainer.stores[name].present
+        rows = np.flatnonzero(present)
+        full = np.full((len(ids), trainer.settings.model.projection_dim), np.nan, dtype=np.float32)
+        full[rows] = trainer.embed_split(model, name, rows, exact=True)
+        whole[name], arrays[name] = full.astype(np.float16), full[test]
+        for seed in range(VIEWS if combination.is_single else 0):
+            view = np.full_like(arrays[name], np.nan)
+            view[present[test]] = trainer.embed_split(model, name, test[present[test]], view_seed=seed, exact=True)
+            arrays[f"{name}.view{seed}"] = view
+    _write(home / ALL_EMBEDDINGS, {_ID: ids, **whole})
+    _write(home / TEST_EMBEDDINGS, {_ID: ids[test], **arrays})
+
+
+def read_test_embeddings(home: Path) -> Embeddings:
+    """Read the test embeddings of a trained combination.
+
+    Returns:
+        By modality, shape (n_test, projection_dim), NaN where a material lacks it; a single has besides them
+        two augmented views of itself, `<modality>.view0` and `.view1`.
+    """
+    return _read(home / TEST_EMBEDDINGS)
+
+
+def read_embeddings(home: Path) -> Embeddings:
+    """Read the embeddings of all materials, in the order of the feature stores.
+
+    Returns:
+        By modality, shape (n_materials, projection_dim), of half precision, NaN where a material lacks it.
+    """
+    return _read(home / ALL_EMBEDDINGS)
+
+
+def require_same_materials(home: Path, features: Path) -> None:
+    """See that the embeddings of a trained combination, its evaluation among them, are of these features' materials.
+
+    Raises:
+        UserError: if the features were made anew since, of other materials or with another split.
+    """
+    ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
+    for name, expected in ((ALL_EMBEDDINGS, ids), (TEST_EMBEDDINGS, ids[read_split(features, "test")])):
+        with np.load(home / name, allow_pickle=False) as arrays:
+            if not np.array_equal(arrays[_ID], expected):
+                raise UserError(
+                    f"{home / name}: found {len(arrays[_ID])} materials that are not the {len(expected)} of "
+                    f"{features}, expected a model that was trained on them; run the ablate stage again"
+                )
+
+
+def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    with written_whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _read(path: Path) -> Embeddings:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name].astype(np.float32) for name in arrays.files if name != _ID}

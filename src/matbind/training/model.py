@@ -1,0 +1,90 @@
+"""The model: one encoder and one projection head a modality, all into one space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from matbind.modalities.combinations import Combination
+from matbind.modalities.layers import ProjectionHead
+from matbind.modalities.store import Store
+from matbind.modalities.table import modality_names, part
+from matbind.settings.params import Settings
+
+MAX_SCALE = 100.0  # CLIP's bound on the inverse temperature
+
+
+class Model(nn.Module):
+    """Encoders and heads of one combination, and the inverse temperature of each pair it is trained on."""
+
+    def __init__(self, settings: Settings, combination: Combination, metas: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.combination = combination
+        self.encoders = nn.ModuleDict()
+        self.heads = nn.ModuleDict()
+        for name in combination.modalities:
+            encoder = part(name, "encoder").Encoder(settings.modalities[name].encoder, metas[name])
+            self.encoders[name] = encoder
+            self.heads[name] = ProjectionHead(encoder.out_dim, settings.model.projection_dim)
+        spokes = combination.spokes or combination.modalities
+        start = torch.tensor(math.log(1 / settings.model.temperature))
+        self.log_scale = nn.ParameterDict(
+            {name: nn.Parameter(start.clone(), requires_grad=settings.model.learn_temperature) for name in spokes}
+        )
+
+    def embed(self, name: str, view: dict[str, Tensor]) -> Tensor:
+        """Unit vectors in the shared space, shape (n_materials, projection_dim), float32."""
+        embedded: Tensor = self.heads[name](self.encoders[name](view))
+        return embedded
+
+    def scale(self, spoke: str) -> Tensor:
+        """Inverse temperature of the pair of the hub and a spoke."""
+        scale: Tensor = self.log_scale[spoke].exp().clamp(max=MAX_SCALE)
+        return scale
+
+
+def n_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def parameter_counts(
+    settings: Settings, *, known: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> dict[str, int]:
+    """Count the trainable parameters of every encoder and projection head, without a checkpoint.
+
+    Args:
+        settings: all settings.
+        known: what feature stores of these modalities say besides their arrays, where there are any.
+    """
+    metas = {
+        name: part(name, "features").nominal_meta(block.features, known.get(name, {}))
+        for name, block in settings.modalities.items()
+    }
+    everything = Combination(tuple(metas), hub=settings.hub_order[0])
+    with torch.device("meta"):
+        return counts_of(Model(settings, everything, metas))
+
+
+def counts_of(model: Model) -> dict[str, int]:
+    """Trainable parameters of every encoder and projection head of a model."""
+    counts = {name: n_parameters(encoder) for name, encoder in model.encoders.items()}
+    return counts | {f"{name}.projection": n_parameters(head) for name, head in model.heads.items()}
+
+
+def open_stores(features: Path) -> dict[str, Store]:
+    """The feature stores of all modalities."""
+    return {name: Store(features / name) for name in modality_names()}
+
+
+def transforms_of(settings: Settings, stores: Mapping[str, Store], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the transforms of some modalities."""
+    return {
+        name: part(name, "transform").Transform(stores[name], settings.modalities[name].transform) for name in names
+    }

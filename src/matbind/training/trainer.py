@@ -1,0 +1,379 @@
+"""Training of one combination: hub and spokes, symmetric InfoNCE, checkpoint every epoch, best epoch kept.
+
+Everything random in an epoch is drawn from (seed, epoch), so a run that was killed and resumed ends with the same
+weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from matbind.base.errors import UserError
+from matbind.data.featurize import read_split
+from matbind.evaluation.retrieval import ranks_both, recall_at_k
+from matbind.modalities.combinations import Combination
+from matbind.modalities.strain import draw
+from matbind.settings.params import Settings
+from matbind.settings.training import TrainingSettings
+from matbind.training import distributed
+from matbind.training.loss import info_nce
+from matbind.training.model import Model, open_stores, transforms_of
+
+IntArray = npt.NDArray[np.int64]
+CHECKPOINT = "checkpoint.pt"
+EVALUATION_BATCH = 128
+FEWEST_PAIRS = 2
+VIEW_SEED = 9_000_000  # of the views that score a single modality: the same ones every time
+
+
+@dataclass
+class Progress:
+    """Where a training stands; what a checkpoint holds besides weights."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_recall: float = -1.0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one combination from a features directory."""
+
+    def __init__(
+        self, settings: Settings, combination: Combination, *, features: Path, device: str | None = None
+    ) -> None:
+        self.settings = settings
+        self.combination = combination
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.stores = open_stores(features)
+        self.transforms = transforms_of(settings, self.stores, combination.modalities)
+        torch.manual_seed(settings.seed)
+        self.model = Model(settings, combination, {name: store.meta for name, store in self.stores.items()}).to(
+            self.device
+        )
+        distributed.broadcast_parameters(self.model)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.best = copy.deepcopy(self.average.state_dict())
+        self.optimizer = Optimizer(self.model, settings.training)
+        self.progress = Progress()
+        self.train_index = self._usable(read_split(features, "train"))
+        self.validation_index = self._usable(read_split(features, "validation"))
+        self._require_materials()
+
+    def _usable(self, index: IntArray) -> IntArray:
+        """Materials that hold the hub and, if there are spokes, at least one of them."""
+        present = self.stores[self.combination.hub].present[index]
+        if self.combination.spokes:
+            present = present & np.any([self.stores[s].present[index] for s in self.combination.spokes], axis=0)
+        return index[present]
+
+    def _require_materials(self) -> None:
+        for spoke in self.combination.spokes or (self.combination.hub,):
+            for side, index in (("train", self.train_index), ("validation", self.validation_index)):
+                both = self.stores[spoke].present[index] & self.stores[self.combination.hub].present[index]
+                if both.sum() < FEWEST_PAIRS:
+                    names = " and ".join(dict.fromkeys((self.combination.hub, spoke)))
+                    raise UserError(
+                        f"{self.combination.name}: {both.sum()} materials of the {side} split hold {names}, "
+                        f"expected at least {FEWEST_PAIRS}"
+                    )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Steps of an epoch; a last short batch is left out unless it is the only one."""
+        return max(len(self.train_index) // (self.settings.training.batch_size * distributed.world_size()), 1)
+
+    def fit(
+        self,
+        directory: Path,
+        *,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> Model:
+        """Train to the end, from the last checkpoint of ``directory`` if there is one.
+
+        Args:
+            directory: keeps the checkpoint.
+            on_epoch: is given each epoch's figures.
+            log: is told the progress in sentences.
+
+        Returns:
+            The averaged weights of the epoch with the best validation recall@1.
+        """
+        own = self.settings.training
+        directory.mkdir(parents=True, exist_ok=True)
+        if self.load_checkpoint(directory / CHECKPOINT):
+            log(f"{self.combination.name}: resumed after epoch {self.progress.epoch}")
+        while self.progress.epoch < own.epochs and not self._stalled():
+            started = time.perf_counter()
+            figures = {"epoch": float(self.progress.epoch + 1), **self._train_epoch()}
+            self.progress.epoch += 1
+            if self.progress.epoch % own.validate_every == 0 or self.progress.epoch == own.epochs:
+                figures |= self._validate()
+            self.progress.seconds += time.perf_counter() - started
+            figures["seconds"] = self.progress.seconds
+            self.progress.history.append(figures)
+            if distributed.rank() == 0:
+                self.save_checkpoint(directory / CHECKPOINT)
+                log(self._sentence(figures))
+                if on_epoch is not None:
+                    on_epoch(figures)
+        self.average.load_state_dict(self.best)
+        return self.average
+
+    def _stalled(self) -> bool:
+        return (
+            self.progress.epoch - self.progress.best_epoch > self.settings.training.patience
+            and self.progress.best_epoch > 0
+        )
+
+    def _sentence(self, figures: Mapping[str, float]) -> str:
+        epochs = self.settings.training.epochs
+        left = self.progress.seconds / self.progress.epoch * (epochs - self.progress.epoch)
+        recall = figures.get("validation_recall_at_1")
+        scored = f", validation recall@1 {recall:.3f}" if recall is not None else ""
+        stands = f"epoch {self.progress.epoch} of {epochs}, loss {figures['loss']:.3f}{scored}"
+        return f"{self.combination.name}: {stands}, {left:.0f} s left"
+
+    def _train_epoch(self) -> dict[str, float]:
+        epoch, own = self.progress.epoch, self.settings.training
+        order = np.random.default_rng([self.settings.seed, epoch])
+        rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
+        torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
+        self.model.train()
+        sums: dict[str, float] = {}
+        for i, index in enumerate(self._batches(order)):
+            step = epoch * self.batches_per_epoch + i
+            rate = learning_rate_at(step, own.epochs * self.batches_per_epoch, own)
+            losses = self.losses(index, rng)
+            loss = torch.stack(list(losses.values())).mean()
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            distributed.average_gradients(self.model.parameters())
+            nn.utils.clip_grad_norm_(self.model.parameters(), own.gradient_clip)
+            self.optimizer.step(rate)
+            self._update_average(step)
+            if not torch.isfinite(loss):
+                raise UserError(
+                    f"{self.combination.name}: the loss is {float(loss)} in epoch {epoch + 1}, the training diverged; "
+                    "a lower training.learning_rate or a higher model.temperature may help"
+                )
+            for name, value in {"loss": loss, **{f"loss.{k}": v for k, v in losses.items()}}.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+        means = {name: value / self.batches_per_epoch for name, value in sums.items()}
+        return {**means, "learning_rate": rate}
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        """This rank's part of every batch; all ranks draw the same order."""
+        order = rng.permutation(self.train_index)
+        size = self.settings.training.batch_size
+        for i in range(self.batches_per_epoch):
+            start = (i * distributed.world_size() + distributed.rank()) * size
+            yield np.sort(order[start : start + size])
+
+    def losses(self, index: IntArray, rng: np.random.Generator) -> dict[str, Tensor]:
+        """InfoNCE of the hub with every spoke on the materials that hold both; for a single, of two views of it."""
+        names, hub = self.combination.modalities, self.combination.hub
+        own = self.settings.deformation
+        projectors = self.stores["crystal"].dense("strain_projector", index)
+
+        def embed(name: str, rows: npt.NDArray[np.bool_], strain: Any) -> Tensor:
+            view = self.transforms[name](index[rows], rng=rng, deformation=strain.of(rows))
+            with self.autocast():
+                return self.model.embed(name, self._moved(view))
+
+        def strains() -> Any:
+            return draw(projectors, volumetric=own.volumetric, shape=own.shape, rng=rng)
+
+        if self.combination.is_single:
+            every = np.ones(len(index), dtype=bool)
+            pair = [embed(hub, every, strains()) for _ in range(2)]
+            return {hub: info_nce(pair[0], pair[1], self.model.scale(hub))}
+        strain = strains()
+        holds = {name: self.stores[name].present[index] for name in names}
+        z = {name: embed(name, holds[name], strain) for name in names}
+        losses = {}
+        for spoke in self.combination.spokes:
+            both = holds[spoke] & holds[hub]
+            rows = [torch.from_numpy(np.flatnonzero(both[holds[name]])).to(self.device) for name in (hub, spoke)]
+            losses[spoke] = info_nce(z[hub][rows[0]], z[spoke][rows[1]], self.model.scale(spoke))
+        return losses
+
+    def _update_average(self, step: int) -> None:
+        decay = min(self.settings.training.ema_decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(current, 1 - decay)
+
+    def _validate(self) -> dict[str, float]:
+        recalls = validation_recalls(self, self.average, self.validation_index)
+        mean = float(np.mean(list(recalls.values())))
+        if mean > self.progress.best_recall:
+            self.progress.best_recall, self.progress.best_epoch = mean, self.progress.epoch
+            self.best = copy.deepcopy(self.average.state_dict())
+        return {"validation_recall_at_1": mean, **{f"validation_recall_at_1.{pair}": r for pair, r in recalls.items()}}
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Bfloat16 where the settings and the machine allow it."""
+        if use_bfloat16(self.settings.training.precision, self.device):
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _moved(self, view: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: tensor.to(self.device, non_blocking=True) for key, tensor in view.items()}
+
+    def embed_split(
+        self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None, exact: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim).
+
+        Args:
+            model: that embeds.
+            name: of the modality.
+            index: positions in the store.
+            view_seed: of the augmentation.
+            exact: in single precision, whatever the training computes in.
+        """
+        model.eval()
+        rng = None if view_seed is None else np.random.default_rng([self.settings.seed, VIEW_SEED, view_seed])
+        own, parts = self.settings.deformation, []
+        with torch.no_grad(), nullcontext() if exact else self.autocast():
+            for start in range(0, len(index), EVALUATION_BATCH):
+                batch = index[start : start + EVALUATION_BATCH]
+                strain = None
+                if rng is not None:
+                    projectors = self.stores["crystal"].dense("strain_projector", batch)
+                    strain = draw(projectors, volumetric=own.volumetric, shape=own.shape, rng=rng)
+                view = self.transforms[name](batch, rng=rng, deformation=strain)
+                parts.append(model.embed(name, self._moved(view)).cpu().numpy())
+        return np.concatenate(parts)
+
+    def save_checkpoint(self, path: Path) -> None:
+        """Write everything that resuming needs; the old checkpoint stays until the new one is whole."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "progress": json.dumps(self.progress.__dict__),
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load_checkpoint(self, path: Path) -> bool:
+        """Continue from a checkpoint, if there is one."""
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.best = state["best"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**json.loads(state["progress"]))
+        return True
+
+
+def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[str, float]:
+    """Recall@1 of every aligned pair, both directions, or of the two views of a single modality."""
+    combination, stores = trainer.combination, trainer.stores
+    if combination.is_single:
+        a, b = (trainer.embed_split(model, combination.hub, index, view_seed=i) for i in range(2))
+        return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(a, b)[0], k=1)}
+    rows = {name: index[stores[name].present[index]] for name in combination.modalities}
+    z = {name: trainer.embed_split(model, name, rows[name]) for name in combination.modalities}
+    hub = combination.hub
+    recalls: dict[str, float] = {}
+    for spoke in combination.spokes:
+        both = np.intersect1d(rows[hub], rows[spoke])
+        pair = [z[name][np.searchsorted(rows[name], both)] for name in (hub, spoke)]
+        forward, backward = ranks_both(pair[0], pair[1])
+        recalls |= {f"{hub}->{spoke}": recall_at_k(forward, k=1), f"{spoke}->{hub}": recall_at_k(backward, k=1)}
+    return recalls
+
+
+class Optimizer:
+    """Muon on the matrices inside the networks, AdamW on everything else; or AdamW alone.
+
+    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. What
+    the choice between them is worth: benchmarks/choices.py.
+
+    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv:2502.16982 (scaling to AdamW).
+    """
+
+    def __init__(self, model: Model, settings: TrainingSettings) -> None:
+        matrices: dict[float, list[nn.Parameter]] = {}
+        others: dict[tuple[float, float], list[nn.Parameter]] = {}
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        for name, parameter in model.named_parameters():
+            owner = name.split(".")[1] if name.startswith("encoders.") else ""
+            factor = settings.learning_rate_factors.get(owner, 1.0)
+            if factor == 0:
+                parameter.requires_grad_(False)
+            if not parameter.requires_grad:
+                continue
+            linear = name.endswith("weight") and parameter.ndim == 2 and id(parameter) not in tables  # noqa: PLR2004
+            if settings.optimizer == "muon" and linear:
+                matrices.setdefault(factor, []).append(parameter)
+            else:
+                decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+                others.setdefault((factor, decay), []).append(parameter)
+        rate = settings.learning_rate
+        groups = [{"params": p, "factor": f, "weight_decay": decay} for (f, decay), p in others.items()]
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=settings.betas, fused=True)]
+        if matrices:
+            groups = [{"params": p, "factor": f, "weight_decay": settings.weight_decay} for f, p in matrices.items()]
+            self.parts.append(torch.optim.Muon(groups, lr=rate, adjust_lr_fn="match_rms_adamw"))
+
+    def step(self, rate: float) -> None:
+        """Update the parameters with this learning rate."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate * group["factor"]
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State of both parts."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Restore :meth:`state_dict`."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def learning_rate_at(step: int, n_steps: int, settings: TrainingSettings) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = max(settings.warmup_share * n_steps, 1e-9)
+    if step < warmup:
+        return settings.learning_rate * min((step + 1) / warmup, 1.0)
+    done = (step - warmup) / max(n_steps - warmup, 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def use_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to autocast to bfloat16; `auto` does where the hardware multiplies in it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001

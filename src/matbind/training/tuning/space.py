@@ -1,0 +1,173 @@
+"""Settings by dotted name: the space that is searched, checked at its ends, and what was found, laid over params.yaml.
+
+`tuned.yaml` holds the preset it was made for, one line a tuned setting, and in comments where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from matbind.base.errors import UserError
+from matbind.base.files import written_whole
+from matbind.modalities import combinations as modality
+from matbind.modalities.combinations import Combination
+from matbind.settings.params import Settings
+from matbind.settings.tune import Parameter, Scalar, TuneSettings
+
+TUNED = Path("tuned.yaml")
+Values = dict[str, Scalar]
+LENGTH = ("training.epochs", "training.validate_every", "training.patience")  # of a trial: tune.epochs says it
+SECTIONS = "model, training, deformation, modalities.<name>.transform and modalities.<name>.encoder"
+
+Section = TypeVar("Section")
+
+
+def apply_values(settings: Settings, values: Mapping[str, Any], *, source: str) -> Settings:
+    """Lay values over settings.
+
+    Args:
+        settings: stay as they are.
+        values: by dotted name, such as ``model.temperature``.
+        source: what a message calls the place of the values.
+
+    Raises:
+        UserError: if a name is no setting that training uses, or a value is not allowed.
+    """
+    for name, value in values.items():
+        if not _trained_on(name):
+            raise UserError(f"{source}: {name} cannot be tuned, expected a setting of {SECTIONS}")
+        settings = _replaced(settings, name.split("."), value, name=name, source=source)
+    return settings
+
+
+def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
+    """Lay what the tune stage found over the settings; without its file they stay as they are.
+
+    Raises:
+        UserError: if the file is no mapping of settings, was made for another preset, or a value is not allowed.
+    """
+    if not path.exists():
+        return settings
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: this is not valid YAML, run the tune stage again or remove the file") from error
+    if not isinstance(found, dict) or "preset" not in found:
+        raise UserError(f"{path}: expected the preset and dotted names of settings, run the tune stage again")
+    if found["preset"] != settings.preset:
+        raise UserError(
+            f"{path}: it was tuned for the preset {found['preset']!r}, the settings are of {settings.preset!r}; run "
+            "the tune stage for it or remove the file"
+        )
+    values = {str(name): value for name, value in found.items() if name != "preset"}
+    return apply_values(settings, values, source=str(path))
+
+
+def write_tuned(path: Path, values: Mapping[str, Scalar], *, preset: str, comments: Sequence[str]) -> None:
+    """Write what :func:`apply_tuned` reads, whole or not at all."""
+    lines = [*(f"# {comment}" for comment in comments), f"preset: {preset}"]
+    body = yaml.safe_dump(dict(values), sort_keys=False) if values else ""
+    with written_whole(path) as partial:
+        partial.write_text("\n".join(lines) + "\n" + body, encoding="utf-8")
+
+
+def value_of(settings: Settings, name: str) -> Any:
+    """The value of a setting by its dotted name.
+
+    Raises:
+        KeyError: if there is none of that name.
+    """
+    found: Any = settings
+    for key in name.split("."):
+        found = _children(found)[key]
+    return found
+
+
+def trial_values(tune: TuneSettings, values: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a trial lays over params.yaml: its values, and a short training, validated every epoch, to its end."""
+    return {**values, **dict(zip(LENGTH, (tune.epochs, 1, tune.epochs), strict=True))}
+
+
+def defaults_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Values:
+    """The values that params.yaml gives what is to be tuned, once the whole space has been checked.
+
+    Raises:
+        UserError: if a name is no setting, its range or choices are refused or leave out the default.
+    """
+    defaults: Values = {}
+    for name, parameter in tune.space.items():
+        where = f"{source}: tune.space"
+        if name in LENGTH:
+            raise UserError(f"{where}: {name} cannot be tuned, the length of a trial is tune.epochs")
+        for value in parameter.ends():
+            apply_values(settings, {name: value}, source=where)
+        default = value_of(settings, name)
+        if not parameter.holds(default):
+            raise UserError(
+                f"{where}: {name} is searched in {described(parameter)}, expected a space that holds its default "
+                f"{default!r}, which the trials are compared with"
+            )
+        defaults[name] = default
+    return defaults
+
+
+def combination_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Combination:
+    """The combination that is tuned on.
+
+    Raises:
+        UserError: if it is none, or a single modality, which has no aligned pairs.
+    """
+    try:
+        found = modality.parse_combination(tune.combination, settings.hub_order)
+    except ValueError as error:
+        raise UserError(f"{source}: tune.combination: {error}") from error
+    if found.is_single:
+        raise UserError(f"{source}: tune.combination is {found.name}, expected two modalities or more: aligned pairs")
+    return found
+
+
+def described(parameter: Parameter) -> str:
+    """A range or choices in words."""
+    if parameter.choices is not None:
+        return ", ".join(map(repr, parameter.choices))
+    return f"{parameter.low} to {parameter.high}{' (logarithmic)' if parameter.log else ''}"
+
+
+def _trained_on(name: str) -> bool:
+    """Whether training, and nothing before it, uses the setting."""
+    parts = name.split(".")
+    if parts[0] == "modalities":
+        return len(parts) > 3 and parts[2] in {"transform", "encoder"}  # noqa: PLR2004  # modalities.<name>.<part>.<key>
+    return len(parts) > 1 and parts[0] in {"model", "training", "deformation"}
+
+
+def _children(section: Any) -> dict[str, Any]:
+    if isinstance(section, BaseModel):
+        return {field.alias or key: getattr(section, key) for key, field in type(section).model_fields.items()}
+    return dict(section) if isinstance(section, Mapping) else {}
+
+
+def _replaced(section: Section, keys: list[str], value: Any, *, name: str, source: str) -> Section:
+    """A copy of a section with one value replaced and validated."""
+    key, *rest = keys
+    children = _children(section)
+    if key not in children:
+        known = f", expected one of {', '.join(children)}" if children else ""
+        raise UserError(f"{source}: {name} is no setting: {key!r} is unknown{known}")
+    if not rest and _children(children[key]):
+        raise UserError(
+            f"{source}: {name} is a section of settings, expected one of {', '.join(_children(children[key]))}"
+        )
+    children[key] = _replaced(children[key], rest, value, name=name, source=source) if rest else value
+    if not isinstance(section, BaseModel):
+        return children  # type: ignore[return-value]  # a mapping of a section
+    try:
+        return type(section).model_validate(children)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(f"{source}: {name} cannot be {value!r}: {message[0].lower()}{message[1:]}") from error

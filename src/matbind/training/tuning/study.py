@@ -1,0 +1,325 @@
+"""A study of trials whose result does not depend on how many run at a time, or on when it was interrupted.
+
+Trial n is proposed, and judged by the pruner, from what the trials up to n - `ahead` reached, whatever else is
+finished by then; so up to `ahead` trials run at a time and give the same as one after the other would. The price: a
+proposal knows up to `ahead` - 1 results less than it could. Each proposal draws from a generator of its own
+number, so a study that is told the same results goes the same way, however often it is begun again.
+
+Trial 0 has the values of params.yaml; the next ones fill the space evenly (scrambled Halton points); then the
+tree-structured Parzen estimator proposes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from matbind.base.errors import UserError
+from matbind.settings.tune import Parameter, Scalar, TuneSettings
+from matbind.training.tuning.space import Values
+
+State = Literal["complete", "pruned", "failed"]
+FEWEST_FOR_IMPORTANCE = 5  # finished trials
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        state: `failed` for a training that diverged or whose process failed.
+        recalls: mean validation recall@1 after each epoch it was validated in.
+        reason: why it failed.
+    """
+
+    state: State
+    recalls: dict[int, float] = field(default_factory=dict)
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.state != "failed" and not (self.recalls and all(map(math.isfinite, self.recalls.values()))):
+            raise ValueError(f"a trial that is {self.state} needs finite recalls, found {self.recalls}")
+
+    @property
+    def value(self) -> float:
+        """The recall of its best epoch, whose weights are kept."""
+        return max(self.recalls.values())
+
+
+class Study:
+    """Proposes trials in order of their numbers and is told their outcomes, by any thread."""
+
+    def __init__(
+        self,
+        tune: TuneSettings,
+        defaults: Values,
+        *,
+        seed: int,
+        journal: Path | None = None,
+        name: str = "tuning",
+    ) -> None:
+        """Begin a study.
+
+        Args:
+            tune: its settings.
+            defaults: the values of trial 0.
+            seed: of all proposals.
+            journal: file of Optuna's journal; a study of the same name in it is begun again. With `resume`, the
+                finished trials of its other studies that fit the space inform the proposals; without, they are removed.
+                A database named in the settings takes its place, and no other study of that is removed.
+            name: of the study in the journal.
+
+        Raises:
+            UserError: if the database cannot be used.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.distributions = {key: distribution_of(each, defaults[key]) for key, each in tune.space.items()}
+        self.n_earlier = 0
+        self._optuna, self._tune, self._seed, self._name = optuna, tune, seed, name
+        self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
+        self._defaults = defaults
+        self._turn = threading.Condition()
+        self._asked: list[Any] = []
+        self._outcomes: dict[int, Outcome] = {}
+        self._told = 0
+        self._stopped: BaseException | None = None
+        self._study = self._begin(journal)
+        self._advance()
+
+    def proposal(self, number: int) -> Values:
+        """The values of a trial, as soon as the trials it learns from have ended.
+
+        Raises:
+            BaseException: what :meth:`stop` was given meanwhile.
+        """
+        with self._turn:
+            self._turn.wait_for(lambda: len(self._asked) > number or self._stopped is not None)
+            if self._stopped is not None:
+                raise self._stopped
+            return {name: self._asked[number].params[name] for name in self.distributions}
+
+    def is_hopeless(self, number: int, recalls: Mapping[int, float]) -> bool:
+        """Whether the pruner gives a trial up, from its recalls so far by epoch and the trials it was proposed from."""
+        own = self._tune.pruner
+        pruner = self._optuna.pruners.MedianPruner(own.startup_trials, own.warmup_epochs, n_min_trials=1)
+        with self._turn:
+            seen = [self._frozen(n) for n in range(number - self._tune.ahead + 1)]
+            trial = self._optuna.trial.create_trial(
+                state=self._optuna.trial.TrialState.RUNNING,
+                params=self._asked[number].params,
+                distributions=self.distributions,
+                intermediate_values=dict(recalls),
+            )
+        return bool(pruner.prune(self._view(seen), trial))
+
+    def settle(self, number: int, outcome: Outcome) -> None:
+        """Take in how a trial ended; it is told to the study when all trials before it are."""
+        with self._turn:
+            self._outcomes[number] = outcome
+            self._advance()
+            self._turn.notify_all()
+
+    def stop(self, error: BaseException) -> None:
+        """End the waiting of other threads with an error that no further trial could mend."""
+        with self._turn:
+            self._stopped = self._stopped or error
+            self._turn.notify_all()
+
+    @property
+    def outcomes(self) -> dict[int, Outcome]:
+        """Of every trial that has ended, by its number."""
+        return {number: self._outcomes[number] for number in sorted(self._outcomes)}
+
+    def importance(self) -> dict[str, float]:
+        """Share of each setting in the spread of recall over the finished trials; empty if there is too little to say.
+
+        Source: Hutter, Hoos and Leyton-Brown 2014 (functional ANOVA over a random forest).
+        """
+        if sum(outcome.state == "complete" for outcome in self._outcomes.values()) < FEWEST_FOR_IMPORTANCE:
+            return {}
+        evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
+        try:
+            found = self._optuna.importance.get_param_importances(self.finished(), evaluator=evaluator)
+        except RuntimeError:  # the recalls of all trials are equal
+            return {}
+        return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+
+    def finished(self) -> Any:
+        """An Optuna study, in memory, of the trials of this study alone that have ended."""
+        return self._view([self._frozen(number) for number in range(self._told)])
+
+    def _begin(self, journal: Path | None) -> Any:
+        optuna = self._optuna
+        if self._tune.storage is not None:
+            storage = _shared(self._tune.storage)
+        elif journal is None:
+            return optuna.create_study(direction="maximize", study_name=self._name)
+        else:
+            mend_journal(journal, keep=self._tune.resume)
+            storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+        earlier = []
+        for other in optuna.get_all_study_summaries(storage, include_best_trial=False):
+            if other.study_name == self._name:
+                optuna.delete_study(study_name=self._name, storage=storage)
+            elif self._tune.resume:
+                earlier += optuna.load_study(study_name=other.study_name, storage=storage).get_trials(deepcopy=False)
+        study = optuna.create_study(direction="maximize", study_name=self._name, storage=storage)
+        for trial in earlier:
+            if self._fits(trial):
+                study.add_trial(self._copy(trial))
+                self.n_earlier += 1
+        return study
+
+    def _fits(self, trial: Any) -> bool:
+        own = {
+            name: self._tune.space[name].holds(value)
+            for name, value in trial.params.items()
+            if name in self._tune.space
+        }
+        ended = trial.state.name in {"COMPLETE", "PRUNED"} and not trial.user_attrs.get("copied")
+        return ended and own.keys() == self.distributions.keys() == trial.params.keys() and all(own.values())
+
+    def _copy(self, trial: Any) -> Any:
+        return self._optuna.trial.create_trial(
+            state=trial.state,
+            value=trial.value,
+            params=trial.params,
+            distributions=self.distributions,
+            intermediate_values=trial.intermediate_values,
+            user_attrs={"copied": True},
+        )
+
+    def _advance(self) -> None:
+        """Ask and tell in one order, whatever the order in which trials end."""
+        while True:
+            if len(self._asked) < self._tune.trials and len(self._asked) - self._told < self._tune.ahead:
+                self._asked.append(self._ask(len(self._asked)))
+            elif self._told in self._outcomes:
+                self._tell(self._told)
+                self._told += 1
+            else:
+                return
+
+    def _ask(self, number: int) -> Any:
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        # Even points and defaults are given, so the estimator need not draw at random before it has learned.
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=1)
+        given = self._defaults if number == 0 else self._even.get(number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if given is not None:
+                self._study.enqueue_trial(given)
+            return self._study.ask(fixed_distributions=self.distributions)
+
+    def _tell(self, number: int) -> None:
+        trial, outcome = self._asked[number], self._outcomes[number]
+        for epoch, recall in outcome.recalls.items():
+            if math.isfinite(recall):
+                trial.report(recall, epoch)
+        states = self._optuna.trial.TrialState
+        if outcome.reason:
+            trial.set_user_attr("reason", outcome.reason)
+        if outcome.state == "complete":
+            self._study.tell(trial, outcome.value)
+        else:
+            self._study.tell(trial, state=states.PRUNED if outcome.state == "pruned" else states.FAIL)
+
+    def _frozen(self, number: int) -> Any:
+        outcome, state = self._outcomes[number], self._optuna.trial.TrialState
+        states = {"complete": state.COMPLETE, "pruned": state.PRUNED, "failed": state.FAIL}
+        return self._optuna.trial.create_trial(
+            state=states[outcome.state],
+            value=outcome.value if outcome.state == "complete" else None,
+            params=self._asked[number].params,
+            distributions=self.distributions,
+            intermediate_values={epoch: r for epoch, r in outcome.recalls.items() if math.isfinite(r)},
+        )
+
+    def _view(self, trials: list[Any]) -> Any:
+        study = self._optuna.create_study(direction="maximize")
+        study.add_trials(trials)
+        return study
+
+
+def distribution_of(parameter: Parameter, default: Scalar) -> Any:
+    """Optuna's distribution of a parameter; whole numbers where its default is one."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if parameter.choices is not None:
+        return CategoricalDistribution(parameter.choices)
+    if isinstance(default, int):
+        return IntDistribution(int(parameter.low or 0), int(parameter.high or 0), log=parameter.log)
+    return FloatDistribution(float(parameter.low or 0), float(parameter.high or 0), log=parameter.log)
+
+
+def _shared(url: str) -> Any:
+    """A database in which many keep their studies.
+
+    Raises:
+        UserError: if it cannot be used.
+    """
+    import optuna
+
+    try:
+        return optuna.storages.RDBStorage(url)
+    except Exception as error:  # every driver raises its own
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"params.yaml: tune.storage: the database cannot be used ({reason}), expected null or the address of one "
+            "that runs, such as postgresql+psycopg://matbind@127.0.0.1/optuna"
+        ) from error
+
+
+def mend_journal(path: Path, *, keep: bool) -> None:
+    """Make a journal usable that a killed process may have left with half a line or locked; without `keep`, empty it.
+
+    Only one process may use the journal, which the caller sees to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for lock in path.parent.glob(f"{path.name}.lock*"):
+        lock.unlink()
+    if not keep:
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            path.write_bytes(content[:whole])
+
+
+def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict[int, Values]:
+    """Points that fill the space evenly, by the number of their trial, from 1."""
+    from scipy.stats import qmc
+
+    points = qmc.Halton(len(distributions), scramble=True, rng=seed).random(n)
+    return {
+        number: {
+            name: _at(distribution, share)
+            for (name, distribution), share in zip(distributions.items(), point, strict=True)
+        }
+        for number, point in enumerate(points.tolist(), start=1)
+    }
+
+
+def _at(distribution: Any, share: float) -> Scalar:
+    """The value at a share, in [0, 1), of a distribution."""
+    if hasattr(distribution, "choices"):
+        chosen: Scalar = distribution.choices[int(share * len(distribution.choices))]
+        return chosen
+    whole = isinstance(distribution.low, int)
+    # Every whole number has the width of one, so that the first and the last are as likely as the others.
+    low, high = (distribution.low - 0.5, distribution.high + 0.5) if whole else (distribution.low, distribution.high)
+    forward: Callable[[float], float] = math.log if distribution.log else float
+    back: Callable[[float], float] = math.exp if distribution.log else float
+    value: float = back(forward(low) + share * (forward(high) - forward(low)))
+    value = min(max(value, float(distribution.low)), float(distribution.high))
+    return round(value) if whole else value

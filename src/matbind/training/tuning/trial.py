@@ -1,0 +1,227 @@
+"""One trial: a short training of a combination, judged on the validation split; and, once all is chosen, on test.
+
+What a trial leaves behind is in a directory of its own. Its fingerprint says which settings, features and code it was
+made with, so what is there is used again where it is what would come out, and a trial that died goes on from its
+checkpoint. The stage runs a trial as a program of its own, with one thread: `python -m matbind.tuning_trial`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matbind.base.errors import UserError
+from matbind.base.files import FEATURES, read_json, write_json, written_whole
+from matbind.modalities.combinations import Combination, pair_name, parse_combination
+from matbind.settings.load import load
+from matbind.settings.params import Settings
+from matbind.training import combination as ablation
+from matbind.training.tuning.space import apply_values
+
+USER_ERROR = 2
+GIVEN, TRAINED, PRUNED, TEST = "trial.json", "trained.json", "pruned.json", "test.json"
+WEIGHTS, HITS = "model.safetensors", "hits.npz"
+VALIDATION_RECALL = "validation_recall_at_1"
+Figures = dict[str, float]
+
+
+def fingerprint(settings: Settings, combination: Combination, features: Path) -> str:
+    """Digest of all that the result of a trial depends on; settings are those of the trial."""
+    return ablation.fingerprint(settings, combination, features)
+
+
+def claim(home: Path, mark: str, values: Mapping[str, Any]) -> None:
+    """Make a directory that of a trial; what another one left there is removed.
+
+    Args:
+        home: the directory.
+        mark: fingerprint of the trial.
+        values: its settings by dotted name, as far as they differ from params.yaml.
+    """
+    given = home / GIVEN
+    if given.exists() and read_json(given)["fingerprint"] != mark:
+        shutil.rmtree(home)
+    write_json(given, {"fingerprint": mark, "values": dict(values)})
+
+
+def train_trial(
+    settings: Settings,
+    combination: Combination,
+    *,
+    features: Path,
+    home: Path,
+    on_epoch: Callable[[Figures], None],
+    log: Callable[[str], None],
+) -> None:
+    """Train and write down what came out, or that the training diverged.
+
+    Args:
+        settings: of the trial.
+        combination: which modalities.
+        features: the feature stores.
+        home: directory of the trial, with a checkpoint if it was interrupted.
+        on_epoch: is given the figures of every epoch, those of an interrupted attempt again.
+        log: is told the progress in sentences.
+
+    Raises:
+        UserError: if too few materials hold the combination.
+    """
+    from safetensors.torch import save_file
+
+    from matbind.data.featurize import read_split
+    from matbind.training.trainer import CHECKPOINT, Trainer
+
+    trainer = Trainer(settings, combination, features=features)
+    told = 0
+
+    def tell(_: Figures | None = None) -> None:
+        nonlocal told
+        for figures in trainer.progress.history[told:]:
+            on_epoch(figures)
+        told = len(trainer.progress.history)
+
+    diverged = None
+    try:
+        model = trainer.fit(home, on_epoch=tell, log=log)
+    except (UserError, ValueError) as error:  # the loss was no number, or embeddings were none
+        if all(bool(weight.isfinite().all()) for weight in trainer.model.parameters()):
+            raise
+        diverged = str(error)
+    tell()
+    progress = trainer.progress
+    if diverged is None:
+        hits = hits_of(trainer, model, read_split(features, "validation"))
+        with written_whole(home / HITS) as partial, partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **hits)
+        with written_whole(home / WEIGHTS) as path:
+            save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
+    written = {
+        "fingerprint": read_json(home / GIVEN)["fingerprint"],
+        "diverged": diverged,
+        "best_epoch": progress.best_epoch,
+        "seconds": progress.seconds,
+        "history": progress.history,
+    }
+    write_json(home / TRAINED, written)
+    (home / CHECKPOINT).unlink(missing_ok=True)
+
+
+def evaluate_trial(settings: Settings, combination: Combination, *, features: Path, home: Path) -> None:
+    """Write down recall@1 of the aligned pairs on the test split, with the weights a trial ended with."""
+    from safetensors.torch import load_file
+
+    from matbind.data.featurize import read_split
+    from matbind.training.trainer import Trainer
+
+    trainer = Trainer(settings, combination, features=features)
+    trainer.average.load_state_dict(load_file(home / WEIGHTS))
+    hits = hits_of(trainer, trainer.average, read_split(features, "test"))
+    write_json(home / TEST, {"fingerprint": read_json(home / GIVEN)["fingerprint"], "pairs": recalls_of(hits)})
+
+
+def hits_of(trainer: Any, model: Any, index: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+    """Which materials each aligned pair finds at rank 1.
+
+    Args:
+        trainer: of the combination.
+        model: whose embeddings are asked.
+        index: rows of the feature stores; the gallery of a pair is those that hold both.
+
+    Returns:
+        By pair, shape (len(index),): 1 found, 0 not, NaN where the material has no such pair.
+    """
+    from matbind.evaluation.retrieval import ranks_both
+
+    combination, hub = trainer.combination, trainer.combination.hub
+    present = {name: trainer.stores[name].present[index] for name in combination.modalities}
+    z = {name: trainer.embed_split(model, name, index[present[name]]) for name in combination.modalities}
+    hits = {}
+    for spoke in combination.spokes:
+        both = present[hub] & present[spoke]
+        sides = [z[name][both[present[name]]] for name in (hub, spoke)]
+        for pair, ranks in zip(((hub, spoke), (spoke, hub)), ranks_both(sides[0], sides[1]), strict=True):
+            hits[pair_name(*pair)] = found = np.full(len(index), np.nan)
+            found[both] = ranks == 1
+    return hits
+
+
+def recalls_of(hits: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
+    """Recall@1 by pair."""
+    return {pair: float(np.nanmean(found)) for pair, found in hits.items()}
+
+
+def read_hits(home: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """The hits on the validation split that a trial wrote down."""
+    with np.load(home / HITS, allow_pickle=False) as arrays:
+        return {pair: arrays[pair] for pair in arrays.files}
+
+
+def read_if_of(path: Path, mark: str) -> dict[str, Any] | None:
+    """A file of a trial, if it is there and was made with this fingerprint."""
+    found: dict[str, Any] | None = read_json(path) if path.exists() else None
+    return found if found is not None and found["fingerprint"] == mark else None
+
+
+def main(arguments: list[str]) -> None:
+    """Run a trial for the stage that started this process and ends it by closing its standard input.
+
+    Args:
+        arguments: directory of the trial, `train` or `test`, the combination.
+    """
+    from matbind.base.processes import end_with_parent
+
+    end_with_parent()
+    home, task, name = Path(arguments[0]), arguments[1], arguments[2]
+    try:
+        run_trial(
+            home,
+            task,
+            name,
+            on_epoch=lambda figures: _event("epoch", figures),
+            log=lambda sentence: _event("log", sentence),
+        )
+    except UserError as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR)
+
+
+def run_trial(
+    home: Path, task: str, name: str, *, on_epoch: Callable[[Figures], None], log: Callable[[str], None]
+) -> None:
+    """Train a trial, or evaluate it on test, in the project directory this is called in.
+
+    Args:
+        home: directory of the trial, with what it was given.
+        task: `train` or `test`.
+        name: of the combination.
+        on_epoch: is given the figures of every epoch.
+        log: is told the progress in sentences.
+
+    Raises:
+        UserError: if settings or features are others than those the trial was given for.
+    """
+    given = read_json(home / GIVEN)
+    own = apply_values(load(), given["values"], source=str(home / GIVEN))
+    combination = parse_combination(name, own.hub_order)
+    if fingerprint(own, combination, FEATURES) != given["fingerprint"]:
+        raise UserError("params.yaml or the features changed while the stage was running, start it again")
+    if task == "test":
+        evaluate_trial(own, combination, features=FEATURES, home=home)
+    else:
+        train_trial(own, combination, features=FEATURES, home=home, on_epoch=on_epoch, log=log)
+
+
+def _event(kind: str, content: Any) -> None:
+    sys.stdout.write(json.dumps({kind: content}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,1 +1,0 @@
-"""Stored arrays to the tensors of one batch, augmented in training; one file a modality."""

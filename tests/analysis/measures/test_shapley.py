@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from matbind.analysis.measures.shapley import (
+    shapley_bounds,
+    shapley_of_probe,
+    shapley_of_retrieval,
+    shapley_values,
+    worth_of_probe,
+    worth_of_retrieval,
+)
+from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.modalities.combinations import all_combinations
+from matbind.modalities.table import modality_names
+
+TWO = ("dos", "text")
+BY_HAND = {"dos": 0.2, "text": 0.5, "dos+text": 0.9}
+
+
+def random_worth(seed: int = 0) -> dict[str, float]:
+    rng = np.random.default_rng(seed)
+    return {each.name: float(rng.random()) for each in all_combinations()}
+
+
+def by_orders(worth: dict[str, float], empty: float) -> dict[str, float]:
+    """The definition: the mean gain of a modality over all orders in which they may join."""
+    total = dict.fromkeys(modality_names(), 0.0)
+    for order in itertools.permutations(modality_names()):
+        reached = empty
+        for size in range(1, 5):
+            now = worth["+".join(sorted(order[:size], key=modality_names().index))]
+            total[order[size - 1]] += (now - reached) / 24
+            reached = now
+    return total
+
+
+def hits(seed: int = 0, n: int = 40, *, absent: str = "") -> dict[str, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    return {
+        each.name: {f"{q}->{k}": (rng.random(n) < 0.2 * len(each.modalities)).astype(float) for q, k in each.pairs()}
+        for each in all_combinations()
+        if each.name != absent and not each.is_single
+    }
+
+
+def test_two_modalities_by_hand():
+    # dos first: 0.2 - 0.1, text first: 0.9 - 0.5; the mean of 0.1 and 0.4 is 0.25.
+    found = shapley_values(BY_HAND, empty=0.1, modalities=TWO)
+    assert found == pytest.approx({"dos": 0.25, "text": 0.55})
+
+
+def test_all_orders_of_four():
+    worth = random_worth()
+    assert shapley_values(worth, empty=0.03) == pytest.approx(by_orders(worth, 0.03), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_add_up_to_what_all_reach(seed):
+    worth = random_worth(seed)
+    assert sum(shapley_values(worth, empty=0.1).values()) == pytest.approx(worth["crystal+dos+pxrd+text"] - 0.1)
+
+
+def test_a_modality_that_adds_nothing_gets_nothing_and_equal_ones_the_same():
+    worth = {each.name: 0.3 * ("dos" in each.modalities or "pxrd" in each.modalities) for each in all_combinations()}
+    found = shapley_values(worth, empty=0.0)
+    assert found == pytest.approx({"crystal": 0.0, "dos": 0.15, "pxrd": 0.15, "text": 0.0}, abs=1e-12)
+
+
+def test_resamples_are_divided_one_by_one():
+    worth = {name: np.array([value, 2 * value]) for name, value in BY_HAND.items()}
+    found = shapley_values(worth, empty=0.0, modalities=TWO)
+    np.testing.assert_allclose(found["dos"], [0.3, 0.6])
+
+
+def test_a_missing_combination_is_named():
+    worth = random_worth()
+    del worth["dos+pxrd"], worth["text"]
+    with pytest.raises(UnavailableError, match=r"no worth of text, dos\+pxrd: exact values need every combination"):
+        shapley_values(worth, empty=0.1)
+
+
+def test_bounds_without_a_gap_are_the_exact_values():
+    worth = random_worth()
+    for name, (low, high) in shapley_bounds(worth, empty=0.1, lowest=0, highest=1).items():
+        assert low == high == pytest.approx(shapley_values(worth, empty=0.1)[name])
+
+
+def test_bounds_by_hand():
+    # v(text) between 0.1 and 0.8: dos gets 0.05 + (0.9 - v) / 2, text (v - 0.1) / 2 + 0.35.
+    worth = {"dos": 0.2, "dos+text": 0.9}
+    found = shapley_bounds(worth, empty=0.1, lowest=0.1, highest=0.8, modalities=TWO)
+    assert found["dos"] == pytest.approx((0.10, 0.45))
+    assert found["text"] == pytest.approx((0.35, 0.70))
+
+
+@pytest.mark.parametrize("absent", ["crystal", "dos+text", "crystal+dos+pxrd+text"])
+def test_bounds_hold_the_exact_values(absent):
+    worth = random_worth(3)
+    exact = shapley_values(worth, empty=0.1)
+    del worth[absent]
+    for name, (low, high) in shapley_bounds(worth, empty=0.1, lowest=0, highest=1).items():
+        assert low <= exact[name] <= high
+        assert low < high
+
+
+def test_worth_of_retrieval_counts_unanswered_pairs_as_chance():
+    scores = {
+        "dos+text": {"dos->text": np.array([1.0, 1, 0, 0]), "text->dos": np.array([1.0, 1, 1, 0])},
+        "crystal+dos": {"crystal->dos": np.array([1.0, 0, np.nan, np.nan])},
+    }
+    worth, none = worth_of_retrieval(scores)
+    assert none == pytest.approx((0.25 + 0.25 + 0.5) / 3)
+    assert worth["dos+text"] == pytest.approx((0.5 + 0.75 + 0.5) / 3)
+    assert worth["crystal+dos"] == pytest.approx((0.25 + 0.25 + 0.5) / 3)
+    assert worth["pxrd"] == none
+    assert set(worth) == {"crystal", "dos", "pxrd", "text", "dos+text", "crystal+dos"}
+
+
+def test_worth_of_nothing_is_refused():
+    with pytest.raises(UnavailableError, match="no combination answers a pair"):
+        worth_of_retrieval({"dos": {"dos->dos": np.ones(3)}})
+
+
+def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():
+    scores = hits()
+    found = shapley_of_retrieval(scores, n_resamples=200)
+    recall = np.mean([values.mean() for values in scores["crystal+dos+pxrd+text"].values()])
+    assert sum(share.value for share in found.values()) == pytest.approx(recall - 1 / 40)
+    for share in found.values():
+        assert share.ci95[0] < share.value < share.ci95[1]
+
+
+def test_an_interval_is_as_wide_as_its_standard_error():
+    # One probe, only dos matters: its value is the accuracy with it, a binomial share.
+    right = (np.random.default_rng(0).random(500) < 0.5).astype(float)
+    scores = {each.name: right if "dos" in each.modalities else np.zeros(500) for each in all_combinations()}
+    found = shapley_of_probe(scores, empty=0.0)
+    error = np.sqrt(right.mean() * (1 - right.mean()) / 500)
+    assert found["dos"].value == pytest.approx(right.mean())
+    assert found["dos"].ci95[1] - found["dos"].ci95[0] == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert found["text"].ci95 == pytest.approx((0.0, 0.0), abs=1e-6)
+
+
+def test_shares_without_every_combination_are_refused():
+    with pytest.raises(UnavailableError, match=r"no worth of dos\+text"):
+        shapley_of_retrieval(hits(absent="dos+text"))
+
+
+def test_worth_of_a_probe_is_its_mean_where_known():
+    assert worth_of_probe({"text+dos": np.array([1.0, np.nan, 0.0])}) == {"dos+text": 0.5}

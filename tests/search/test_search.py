@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.modalities.recognition import modality_of
+from matbind.search.search import Reading, load_model, search
+from matbind.serving.searcher import Options
+from tests.factories import needs_sample, real_features
+from tests.registry.registered import register, registry_in
+from tests.serving.trained import EVERYTHING, GRID_DEG, dos_json, pattern_json, test_materials, trained
+
+pytestmark = needs_sample
+MODEL = "matbind-crystal-dos-pxrd-text@challenger"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in whose store a model is registered, and whose models and features are at hand."""
+    home = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        register(registry_in(home))
+    (home / "models").symlink_to(trained().models)
+    (home / "artifacts").mkdir()
+    (home / "artifacts" / "features").symlink_to(real_features())
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """One material with all modalities, as people hold them in files."""
+    material = next(m for m in test_materials() if m.dos is not None)
+    rows = zip(GRID_DEG[1000:6000], 1000 * material.pxrd.intensity[1000:6000], strict=True)
+    lines = "\n".join(f"{angle:.3f} {height:.3f}" for angle, height in rows)
+    content = {
+        "s.cif": material.structure.to_pymatgen().to(fmt="cif"),
+        "POSCAR": material.structure.to_pymatgen().to(fmt="poscar"),
+        "p.xy": f"# Wavelength = 1.54184\n{lines}",
+        "bare.xy": lines,
+        "p.json": pattern_json(material.pxrd.intensity),
+        "d.json": dos_json(material),
+        "t.txt": material.text,
+    }
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    return {name: tmp_path / name for name in content}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("s.cif", "crystal"),
+        ("POSCAR", "crystal"),
+        ("p.xy", "pxrd"),
+        ("p.json", "pxrd"),
+        ("d.json", "dos"),
+        ("t.txt", "text"),
+    ],
+)
+def test_the_kind_of_a_file_is_told(name: str, expected: str, files: dict[str, Path]) -> None:
+    assert modality_of(files[name]) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("x.csv", "two theta (deg),intensity\n10,1\n11,2\n12,3\n", "pxrd"),
+        ("x.csv", "energy (eV),dos\n-1,1\n0,2\n1,3\n", "dos"),
+        ("x.dat", "10 1\n11 2\n12 3\n", "pxrd"),
+    ],
+)
+def test_columns_are_told_by_their_header(name: str, content: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+
+    assert modality_of(tmp_path / name) == expected
+
+
+def test_an_unknown_kind_of_file_is_refused_with_what_is_known(tmp_path: Path) -> None:
+    (tmp_path / "x.docx").write_text("x")
+
+    with pytest.raises(
+        UserError, match=r"x\.docx: what it holds cannot be told from its name, expected one of these endings"
+    ):
+        modality_of(tmp_path / "x.docx")
+
+
+def test_files_are_answered_one_by_one_past_bad_ones(root: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    asked = [files["s.cif"], tmp_path / "none.cif", files["bare.xy"], files["p.xy"], files["d.json"], files["t.txt"]]
+
+    found = search(asked, model=MODEL, options=Options(k=3), root=root)
+
+    assert [answer.get("error") is None for answer in found] == [True, False, False, True, True, True]
+    assert found[0]["nearest"][0]["similarity"] == pytest.approx(1.0, abs=1e-3)
+    assert found[1]["error"].endswith("none.cif: the file does not exist, expected a file to search with")
+    assert "the file names no wavelength" in found[2]["error"]
+    assert "wavelength 1.54184 A from the file" in found[3]["notes"][0]
+    assert found[0]["model"] == "matbind-crystal-dos-pxrd-text/1"
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_wavelength_of_a_bare_file_is_given(root: Path, files: dict[str, Path]) -> None:
+    reading = Reading(wavelength="CuKa")
+
+    [bare] = search([files["bare.xy"]], model=MODEL, reading=reading, root=root)
+    [told] = search([files["p.xy"]], model=MODEL, root=root)
+
+    assert bare["nearest"] == told["nearest"]
+
+
+def test_several_files_make_one_query(root: Path, files: dict[str, Path]) -> None:
+    [found] = search([files["p.json"], files["t.txt"]], model=MODEL, together=True, root=root)
+
+    assert found["error"] is None
+    assert found["query"] == [str(files["p.json"]), str(files["t.txt"])]
+
+
+def test_two_files_of_one_kind_are_no_query(root: Path, files: dict[str, Path]) -> None:
+    [found] = search([files["p.json"], files["p.xy"]], model=MODEL, together=True, root=root)
+
+    assert found["error"].endswith("p.xy: a second pxrd in one query, expected each modality once")
+
+
+def test_what_a_file_holds_can_be_said(root: Path, files: dict[str, Path]) -> None:
+    [found] = search([files["t.txt"]], model=MODEL, reading=Reading(modality="dos"), root=root)
+
+    assert found["error"].startswith(str(files["t.txt"]))
+
+
+def test_a_dos_has_to_say_whose_cell_it_counts(root: Path, tmp_path: Path) -> None:
+    energies = np.linspace(-5, 5, 50).round(3)
+    path = tmp_path / "d.csv"
+    path.write_text("energy - efermi (eV), dos\n" + "\n".join(f"{e}, {max(0.0, -e)}" for e in energies))
+
+    [missing] = search([path], model=MODEL, root=root)
+    [given] = search([path], model=MODEL, reading=Reading(n_atoms=4), root=root)
+
+    assert "how many atoms its cell has, expected n_atoms in the file, or --atoms" in missing["error"]
+    assert given["error"] is None
+
+
+def test_elements_are_filtered(root: Path, files: dict[str, Path]) -> None:
+    [found] = search([files["t.txt"]], model=MODEL, options=Options(contains=("O",)), root=root)
+
+    assert all("O" in hit["formula"] for hit in found["nearest"])
+
+
+def test_a_model_that_is_not_registered_searches_too(root: Path, files: dict[str, Path]) -> None:
+    [registered] = search([files["t.txt"]], model=MODEL, root=root)
+    [trained_only] = search([files["t.txt"]], model=f"models/{EVERYTHING}", root=root)
+
+    assert trained_only["model"] == f"models/{EVERYTHING}"
+    assert trained_only["nearest"] == registered["nearest"]
+
+
+def test_an_unknown_model_is_said(root: Path) -> None:
+    with pytest.raises(UserError, match="the registered model matbind-crystal has no champion and no challenger"):
+        load_model("crystal", root=root)

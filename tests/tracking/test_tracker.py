@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from matbind.base.files import METRICS, write_json
+from matbind.base.provenance import dvc_md5
+from matbind.modalities.combinations import Combination, all_combinations, parse_combination
+from matbind.report.style import learning_curves
+from matbind.settings import load as settings_module
+from matbind.settings.params import Settings
+from matbind.tracking.record import combination_params
+from matbind.tracking.runs import NOTE
+from matbind.tracking.tracker import PARENT, Tracker, tracking_uri
+
+MARK = "m1"
+
+
+@pytest.fixture(scope="session")
+def settings(project_root: Path) -> Settings:
+    return settings_module.load(project_root / "params.yaml", preset="smoke")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables; making them takes seconds."""
+    root = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert Tracker(warn=pytest.fail, root=root).is_open
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project directory with an empty store whose artifacts are in it."""
+    import sqlite3
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("update experiments set artifact_location = ?", [(tmp_path / "mlartifacts").as_uri()])
+    (tmp_path / "data.dvc").write_text("outs:\n- md5: 1234.dir\n  path: data\n")
+    return tmp_path
+
+
+@pytest.fixture
+def runs(root: Path) -> Callable[[], dict[str, Any]]:
+    """Reads the runs of the store by name; two runs of one name are an error."""
+
+    def read() -> dict[str, Any]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri(root))
+        experiment = client.get_experiment_by_name("matbind")
+        found = client.search_runs([experiment.experiment_id])
+        by_name = {run.info.run_name: run for run in found}
+        assert len(by_name) == len(found)
+        return by_name
+
+    return read
+
+
+def _found(name: str) -> dict[str, Any]:
+    combination = parse_combination(name)
+    pairs = {
+        f"{q}->{k}": {"kind": combination.kind(q, k), "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18, "mrr": 0.6}
+        for q, k in combination.pairs()
+    }
+    return {
+        "combination": name,
+        "hub": combination.hub,
+        "run_id": None,
+        "pairs": pairs,
+        "seconds": 12.0,
+        "best_epoch": 2,
+    }
+
+
+def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Path, Path]:
+    """What an ablation leaves behind in files."""
+    models, metrics = root / "models", root / "metrics"
+    for name in names:
+        write_json(metrics / f"{name}.json", _found(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
+        write_json(models / name / "settings.json", settings.model_dump(mode="json", by_alias=True))
+        history = [{"epoch": e, "seconds": 6.0 * e, "loss": 3.0 - e, "validation_recall_at_1": 0.1 * e} for e in (1, 2)]
+        write_json(models / name / "history.json", history)
+    return models, metrics
+
+
+def test_a_new_store_is_made_in_the_project(empty_store: Path) -> None:
+    assert empty_store.stat().st_size > 0
+
+
+def test_an_ablation_is_a_parent_with_a_child_a_combination(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+
+    def one(combination: Combination) -> None:
+        run_id = tracker.start_combination(parent, settings, combination)
+        tracker.log_epoch(run_id, {"epoch": 1.0, "seconds": 1.0, "loss": 2.5})
+        tracker.finish_combination(run_id, _found(combination.name), [])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, all_combinations()))
+    tracker.finish_ablation(parent)
+
+    found = runs()
+    children = {name for name, run in found.items() if run.data.tags.get(PARENT) == parent}
+    assert children == {combination.name for combination in all_combinations()}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert len(found) == 16
+
+
+def test_a_run_holds_settings_origin_metrics_curves_and_files(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    from mlflow import MlflowClient
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    figure = learning_curves([{"epoch": 1.0, "loss": 3.0}], root / "learning_curves.png")
+    run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"))
+    for epoch in (1.0, 2.0):
+        tracker.log_epoch(run_id, {"epoch": epoch, "loss": 4.0 - epoch, "validation_recall_at_1.text->crystal": 0.5})
+    tracker.finish_combination(run_id, _found("crystal+dos+text"), [figure])
+
+    run, client = runs()["crystal+dos+text"], MlflowClient(tracking_uri(root))
+    own = {"combination": "crystal+dos+text", "hub": "crystal"}
+    own |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1"}
+    assert run.data.params == own | settings.flat()
+    assert {
+        key: run.data.tags[key] for key in ("hub", "spokes", "n_modalities", "data_md5", "preset", "git_dirty")
+    } == {
+        "hub": "crystal",
+        "spokes": "dos,text",
+        "n_modalities": "3",
+        "data_md5": "1234.dir",
+        "preset": "smoke",
+        "git_dirty": "false",
+    }
+    assert run.data.metrics["recall_at_1.text_to_dos"] == 0.5
+    assert run.data.metrics["recall_at_1.emergent_mean"] == 0.5
+    assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "training/loss")) == [(1, 3.0), (2, 2.0)]
+    assert "training/validation_recall_at_1.text_to_crystal" in run.data.metrics
+    artifacts = [artifact.path for artifact in client.list_artifacts(run_id)]
+    assert artifacts == ["images", "learning_curves.png", "recall_at_1.png"]
+    assert {a.path.split("/")[1].split("+")[0] for a in client.list_artifacts(run_id, "images")} == {
+        "learning_curves",
+        "recall_at_1",
+    }
+    assert "| text → dos | emergent | 18 | 0.500 |" in run.data.tags[NOTE]
+
+
+def test_the_data_of_a_run_are_those_dvc_names(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    import polars as pl
+    from mlflow.data import get_source
+
+    (root / "artifacts/features").mkdir(parents=True)
+    pl.DataFrame({"split": ["train", "train", "validation", "test"]}).write_parquet(
+        root / "artifacts/features/index.parquet"
+    )
+
+    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+
+    inputs = runs()["dos"].inputs.dataset_inputs
+    assert {(each.tags[0].value, each.dataset.digest, each.dataset.profile) for each in inputs} == {
+        ("train", "1234.dir", '{"materials": 2}'),
+        ("test", "1234.dir", '{"materials": 1}'),
+    }
+    assert get_source(inputs[0]).uri == "data.dvc"
+
+
+def test_a_figure_that_is_no_number_is_named_in_a_tag(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": float("inf"), "learning_rate": 0.5})
+    tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 1.0, "gradient": float("nan")})
+
+    data = runs()["dos"].data
+    assert data.tags["not_finite"] == "training/gradient training/loss"
+    assert data.metrics == {"training/learning_rate": 0.5, "training/loss": 1.0}
+
+
+def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Tracker(warn=pytest.fail, root=root)
+    plain = first.start_ablation(settings, mark=MARK, is_done=False)
+    first.finish_ablation(plain)
+    monkeypatch.setenv("DVC_EXP_NAME", "puffy-cage")
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=True)
+    tracker.start_combination(parent, settings, parse_combination("dos"))
+
+    assert parent != plain
+    found = {name: run.data.tags.get("dvc_exp_name") for name, run in runs().items()}
+    assert found["dos"] == "puffy-cage"
+    assert [name for name in found if name.startswith("ablation") and name.endswith("(puffy-cage)")] != []
+
+
+def test_what_was_locked_before_the_training_is_told_by_its_runs(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    (root / "dvc.lock").write_text(
+        "stages:\n"
+        "  featurize: {deps: [], outs: [{path: artifacts/features, md5: f1.dir}]}\n"
+        "  ablate: {deps: [{path: artifacts/features, md5: f0.dir}], outs: [{path: models, md5: old.dir}]}\n"
+    )
+
+    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+
+    tags = runs()["dos"].data.tags
+    assert tags["dvc.featurize.artifacts/features"] == "f1.dir"
+    assert "dvc.ablate.models" not in tags  # that is the lock of the last ablation, this one is only beginning
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "another"])
+def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], *, own: bool
+) -> None:
+    models, _ = _write_results(root, ["dos"], settings)
+    found = _found("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    write_json(root / METRICS / "dos.json", found)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, root / METRICS)
+    md5 = dvc_md5(root / METRICS) if own else "0.dir"
+    (root / "dvc.lock").write_text(
+        f"stages:\n  ablate: {{deps: [], outs: [{{path: {METRICS}, md5: {md5}}}, {{path: models, md5: m1.dir}}]}}\n"
+    )
+
+    tracker.log_comparison([found], [])
+
+    assert {run.data.tags.get("dvc.ablate.models") for run in runs().values()} == {"m1.dir" if own else None}
+
+
+def test_a_training_and_the_machine_are_measured_while_they_run(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("dos"))
+    stops = [tracker.watch(parent), tracker.watch(child, os.getpid())]
+    deadline = time.monotonic() + 60
+    measured = {"system/cpu_utilization_percentage", "system/training_memory_megabytes"}
+    while time.monotonic() < deadline and not measured <= {m for run in runs().values() for m in run.data.metrics}:
+        time.sleep(0.1)
+    for stop in stops:
+        stop()
+
+    assert measured <= {metric for run in runs().values() for metric in run.data.metrics}
+    assert "system/training_memory_megabytes" in runs()["dos"].data.metrics
+
+
+def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 2.0})
+
+    tracker.complete_curves(run_id, [{"epoch": float(epoch), "loss": 4.0 - epoch} for epoch in (1, 2, 3)])
+
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run_id, "training/loss")
+    assert sorted((point.step, point.value) for point in history) == [(1, 3.0), (2, 2.0), (3, 1.0)]
+
+
+def test_an_interrupted_ablation_goes_on_in_its_own_runs(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from matbind import settings, tracking, modality\n"
+        "root, params = map(Path, sys.argv[1:]); s = settings.load(params, preset='smoke')\n"
+        "tracker = tracking.Tracker(warn=print, root=root); p = tracker.start_ablation(s, mark='m1', is_done=False)\n"
+        "tracker.start_combination(p, s, modality.parse_combination('crystal+dos')); import os; os._exit(137)"
+    )
+    params = Path(__file__).parents[2] / "params.yaml"
+    assert subprocess.run([sys.executable, "-c", code, str(root), str(params)], check=False).returncode == 137
+    assert {run.info.status for run in runs().values()} == {"RUNNING"}
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    assert {run.info.status for run in runs().values()} == {"FAILED"}
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+
+    found = runs()
+    assert found["crystal+dos"].info.run_id == child
+    assert {run.info.status for run in found.values()} == {"RUNNING"}
+    assert len(found) == 2
+
+
+def test_an_ablation_with_other_settings_is_a_new_parent(root: Path, settings: Settings) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+
+    assert tracker.start_ablation(settings, mark="m2", is_done=False) != first
+
+
+def test_a_finished_ablation_is_continued_only_if_nothing_is_left_to_train(root: Path, settings: Settings) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    tracker.finish_ablation(first)
+
+    assert tracker.start_ablation(settings, mark=MARK, is_done=True) == first
+    tracker.finish_ablation(first)
+    assert tracker.start_ablation(settings, mark=MARK, is_done=False) != first
+
+
+def test_a_failed_run_says_why(root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]) -> None:
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    tracker.fail(tracker.start_combination(None, settings, parse_combination("dos")), "its process was ended")
+
+    run = runs()["dos"]
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "its process was ended")
+
+
+def test_files_without_runs_are_backfilled_once(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    from mlflow import MlflowClient
+
+    names = ["crystal", "crystal+dos"]
+    models, metrics = _write_results(root, names, settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+
+    assert tracker.backfill(models, metrics) == 2
+    assert tracker.backfill(models, metrics) == 0
+
+    found = runs()
+    path = unquote(tracker.comparison_path())
+    assert path.startswith("/#/compare-runs?runs=[")
+    assert path.endswith('&experiments=["1"]')
+    assert {found[name].info.run_id for name in names} == set(re.findall(r"[0-9a-f]{32}", path))
+    parents = [run for name, run in found.items() if name.startswith("ablation smoke")]
+    assert len(parents) == 1
+    assert {found[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
+    run = found["crystal+dos"]
+    assert run.data.params == combination_params(parse_combination("crystal+dos")) | settings.flat()
+    assert run.data.metrics["recall_at_1.dos_to_crystal"] == 0.5
+    assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
+    assert run.data.tags["data_md5"] == "old.dir"
+    assert run.info.end_time - run.info.start_time == 12_000
+    history = MlflowClient(tracking_uri(root)).get_metric_history(run.info.run_id, "training/loss")
+    assert sorted((m.step, m.value) for m in history) == [(1, 2.0), (2, 1.0)]
+
+
+def test_what_a_failed_store_missed_is_added_to_the_ablation_that_holds_the_rest(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    models, metrics = _write_results(root, ["crystal", "dos"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, metrics)
+
+    _write_results(root, ["text"], settings)
+
+    assert tracker.backfill(models, metrics) == 1
+    found = runs()
+    assert found["text"].data.tags[PARENT] == found["dos"].data.tags[PARENT]
+
+
+def test_a_result_that_lost_only_its_end_keeps_its_run(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    models, metrics = _write_results(root, ["crystal+dos"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+
+    assert tracker.backfill(models, metrics, parent=parent) == 1
+
+    found = _found("crystal+dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    assert tracker.run_of(found, parent=parent) == child
+    assert runs()["crystal+dos"].info.run_id == child
+    assert runs()["crystal+dos"].info.status == "FINISHED"
+
+
+def test_a_combination_that_failed_is_not_backfilled(root: Path, settings: Settings) -> None:
+    write_json(root / "metrics" / "dos.json", {"combination": "dos", "error": "it failed"})
+
+    assert Tracker(warn=pytest.fail, root=root).backfill(root / "models", root / "metrics") == 0
+
+
+def test_the_comparison_is_kept_with_its_ablation(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    models, metrics = _write_results(root, ["crystal"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, metrics)
+    table = root / "comparison.md"
+    table.write_text("# Comparison\n")
+
+    found = _found("crystal") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    tracker.log_comparison([found], [table])
+
+    client = MlflowClient(tracking_uri(root))
+    experiment = client.get_experiment_by_name("matbind").experiment_id
+    parent = client.search_runs([experiment], "tags.`matbind.kind` = 'ablation'")[0]
+    assert [a.path for a in client.list_artifacts(parent.info.run_id, "comparison")] == ["comparison/comparison.md"]
+
+
+def test_a_broken_store_costs_one_sentence_and_nothing_else(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_text("this is no database, but long enough to be taken for one" * 20)
+    warnings: list[str] = []
+
+    tracker = Tracker(warn=warnings.append, root=tmp_path)
+    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    run_id = tracker.start_combination(parent, settings, parse_combination("dos"))
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
+    tracker.finish_combination(run_id, _found("dos"), [])
+
+    assert not tracker.is_open
+    assert (parent, run_id) == (None, None)
+    assert len(warnings) == 1
+    assert warnings[0].startswith("MLflow cannot be used (")
+    assert "\n" not in warnings[0]
+
+
+def test_a_store_that_dies_on_the_way_costs_one_sentence(
+    root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    tracker = Tracker(warn=warnings.append, root=root)
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    (root / "mlflow.db").write_text("overwritten" * 100)
+
+    tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
+    tracker.finish_combination(run_id, _found("dos"), [])
+
+    assert len(warnings) == 1
+
+
+def test_the_users_own_store_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////somewhere/else.db")
+
+    assert tracking_uri(tmp_path) == "sqlite:////somewhere/else.db"
+
+
+def test_a_validation_is_a_run_with_its_counts_and_its_report(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    (root / "index.html").write_text("<p>sound</p>")
+    found = {"values": 10, "quarantined": 1, "share": 0.1}
+
+    Tracker(warn=pytest.fail, root=root).log_validation(
+        settings, {"passed": True, "modalities": {"dos": found}}, [root / "index.html"]
+    )
+
+    (run,) = runs().values()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"dos.values": 10, "dos.quarantined": 1, "dos.share": 0.1}
+    assert run.data.tags["passed"] == "true"
+    assert (root / "mlartifacts" / run.info.run_id / "artifacts/validation/index.html").exists()

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from pydantic import Field
+from safetensors.torch import load_file
+
+from matbind.base.config import StrictModel
+from matbind.base.errors import UserError
+from matbind.data.featurize import featurize, read_split
+from matbind.data.prepare import prepare
+from matbind.modalities import combinations as modality
+from matbind.modalities.combinations import parse_combination
+from matbind.modalities.store import ArraySpec
+from matbind.settings import load as settings
+from matbind.training import combination as ablation
+from matbind.training.combination import is_done, train_and_evaluate
+from matbind.training.model import Model, open_stores, transforms_of
+from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, silent, small_run
+
+pytestmark = needs_sample
+RESULT_KEYS = {
+    *("kind", "n", "recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr"),
+    *("chance_at_1", "chance_at_5", "chance_at_10", "recall_at_1_ci95", "recall_at_5_ci95"),
+}
+
+
+def run(home, combination="crystal+text", overrides=None, **options):
+    own = small_run(overrides)
+    return train_and_evaluate(
+        own,
+        parse_combination(combination, own.hub_order),
+        features=options.pop("features", real_features()),
+        models=home / "models",
+        metrics=home / "metrics",
+        **options,
+    )
+
+
+def done(home, combination="crystal+text", overrides=None) -> bool:
+    own = small_run(overrides)
+    parsed = parse_combination(combination, own.hub_order)
+    return is_done(own, parsed, features=real_features(), models=home / "models", metrics=home / "metrics")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    home = tmp_path_factory.mktemp("ablation")
+    return home, run(home)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("ablation"), "crystal+dos+text", {"training.epochs": 1})
+
+
+def test_the_metrics_are_what_the_file_holds(finished):
+    home, found = finished
+    assert json.loads((home / "metrics" / "crystal+text.json").read_text()) == found
+    assert {
+        *("combination", "hub", "run_id", "pairs", "fused", "control", "unmeasured"),
+        *("best_epoch", "epochs", "validation_recall_at_1", "seconds", "n_parameters"),
+    } <= set(found)
+    assert (found["combination"], found["hub"], found["epochs"]) == ("crystal+text", "crystal", 2)
+
+
+def test_every_ordered_pair_is_measured_in_full(three):
+    assert list(three["pairs"]) == [
+        "crystal->dos",
+        "crystal->text",
+        "dos->crystal",
+        "dos->text",
+        "text->crystal",
+        "text->dos",
+    ]
+    for result in three["pairs"].values():
+        assert set(result) == RESULT_KEYS
+    kinds = {name: result["kind"] for name, result in three["pairs"].items()}
+    assert kinds["text->dos"] == kinds["dos->text"] == "emergent"
+    assert {kinds[name] for name in ("crystal->dos", "text->crystal")} == {"aligned"}
+
+
+def test_fused_queries_and_the_control_are_measured(three):
+    assert set(three["fused"]) == {"crystal+dos->text", "crystal+text->dos", "dos+text->crystal"}
+    assert set(three["control"]) == set(three["pairs"])
+
+
+def test_galleries_are_the_test_materials_that_hold_both(three):
+    index, stores = read_split(real_features(), "test"), open_stores(real_features())
+    with_dos = int(stores["dos"].present[index].sum())
+    assert three["pairs"]["crystal->text"]["n"] == len(index)
+    assert three["pairs"]["text->dos"]["n"] == with_dos < len(index)
+    assert three["pairs"]["text->dos"]["chance_at_1"] == pytest.approx(1 / with_dos)
+
+
+def test_only_test_materials_are_embedded(finished):
+    home, _ = finished
+    index = pl.read_parquet(real_features() / "index.parquet")
+    kept = np.load(home / "models" / "crystal+text" / "test_embeddings.npz")
+    assert kept["material_id"].tolist() == index.filter(pl.col("split") == "test")["material_id"].to_list()
+
+
+def test_the_kept_weights_give_the_kept_embeddings(finished):
+    home, _ = finished
+    own, stores = small_run(), open_stores(real_features())
+    model = Model(own, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}).eval()
+    model.load_state_dict(load_file(home / "models" / "crystal+text" / "model.safetensors"))
+    index = read_split(real_features(), "test")
+    with torch.no_grad():
+        found = model.embed("text", transforms_of(own, stores, ("text",))["text"](index)).numpy()
+    kept = np.load(home / "models" / "crystal+text" / "test_embeddings.npz")["text"]
+    np.testing.assert_allclose(found, kept, atol=1e-5)
+
+
+def test_what_is_kept_beside_the_weights(finished):
+    home, _ = finished
+    names = {path.name for path in (home / "models" / "crystal+text").iterdir()}
+    assert {"model.safetensors", "settings.json", "history.json", "test_embeddings.npz", "done.json"} <= names
+    assert "checkpoint.pt" not in names
+    assert not [name for name in names if name.endswith(".partial")]
+    assert len(json.loads((home / "models" / "crystal+text" / "history.json").read_text())) == 2
+
+
+def test_the_parameters_of_every_part_are_counted(finished):
+    _, found = finished
+    assert set(found["n_parameters"]) == {"crystal", "text", "crystal.projection", "text.projection"}
+    assert all(count > 0 for count in found["n_parameters"].values())
+
+
+def test_a_finished_combination_is_not_trained_again(finished):
+    home, found = finished
+    told = []
+    before = (home / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns
+    assert run(home, log=told.append) == found
+    assert told == ["crystal+text: already trained"]
+    assert (home / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"model.temperature": 0.1}, False),
+        ({"training.epochs": 3}, False),
+        ({"seed": 1}, False),
+        ({"modalities.text.transform.drop_tokens": 0.3}, False),
+        ({"modalities.crystal.encoder.width": 16}, False),
+        ({"deformation.shape": 0.02}, False),
+        ({"ablate.workers": 3}, True),
+        ({"ablate.combinations": ["crystal+text"]}, True),
+        ({"modalities.dos.transform.noise": 0.3}, True),
+        ({"modalities.pxrd.encoder.widths": [8, 16]}, True),
+    ],
+    ids=str,
+)
+def test_a_change_of_what_it_was_made_with_makes_it_stale(finished, changes, expected):
+    assert done(finished[0], overrides=changes) is expected
+
+
+def test_another_combination_is_not_finished_by_this_one(finished):
+    assert not done(finished[0], "crystal+dos")
+
+
+def test_without_its_metrics_it_is_not_finished(tmp_path):
+    run(tmp_path, "text", {"training.epochs": 1})
+    assert done(tmp_path, "text", {"training.epochs": 1})
+    (tmp_path / "metrics" / "text.json").unlink()
+    assert not done(tmp_path, "text", {"training.epochs": 1})
+
+
+class KilledError(Exception):
+    """As if the process had ended."""
+
+
+def kill_after_one(figures: dict[str, float]) -> None:
+    if figures["epoch"] == 1:
+        raise KilledError
+
+
+def test_a_combination_that_was_killed_ends_with_the_same_metrics(tmp_path, finished):
+    with pytest.raises(KilledError):
+        run(tmp_path, on_epoch=kill_after_one)
+    assert not done(tmp_path)
+    told: list[str] = []
+    found = run(tmp_path, log=told.append)
+    assert told[0] == "crystal+text: resumed after epoch 1"
+    assert found | {"seconds": None} == finished[1] | {"seconds": None}
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path):
+    with pytest.raises(KilledError):
+        run(tmp_path, "text", on_epoch=kill_after_one)
+    told: list[str] = []
+    run(tmp_path, "text", {"model.temperature": 0.1, "training.epochs": 1}, log=told.append)
+    assert not [sentence for sentence in told if "resumed" in sentence]
+
+
+def test_a_single_is_asked_one_view_by_another(tmp_path):
+    found = run(tmp_path, "dos", {"training.epochs": 1})
+    assert list(found["pairs"]) == list(found["control"]) == ["dos->dos"]
+    assert found["pairs"]["dos->dos"]["kind"] == "view"
+    assert found["fused"] == {}
+
+
+def test_a_combination_without_crystals_has_the_hub_of_the_settings(tmp_path):
+    found = run(tmp_path, "dos+text", {"training.epochs": 1, "hub_order": ["crystal", "dos", "pxrd", "text"]})
+    assert found["hub"] == "dos"
+    assert {result["kind"] for result in found["pairs"].values()} == {"aligned"}
+
+
+def test_features_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(UserError, match="expected the output of an earlier stage"):
+        run(tmp_path, features=tmp_path / "none")
+
+
+def toy_modules() -> dict[str, ModuleType]:
+    """A modality of its own: how much of each element a crystal holds."""
+
+    class FeatureSettings(StrictModel):
+        n_elements: int = Field(ge=1)
+
+    class ViewSettings(StrictModel):
+        noise: float = Field(ge=0)
+
+    class EncoderSettings(StrictModel):
+        width: int = Field(ge=1)
+
+    class Featurizer:
+        def __init__(self, own, _meta):
+            self.n = own.n_elements
+
+        def __call__(self, material):
+            counts = np.bincount(material.structure.atomic_number, minlength=self.n + 1)[1 : self.n + 1]
+            return {"share": counts / counts.sum()}
+
+    class View:
+        def __init__(self, store, own):
+            self.store, self.noise = store, own.noise
+
+        def __call__(self, index, *, rng=None, deformation=None):  # noqa: ARG002
+            share = self.store.dense("share", index)
+            if rng is not None:
+                share = share + rng.normal(0, self.noise, share.shape)
+            return {"share": torch.from_numpy(share.astype(np.float32))}
+
+    class Encoder(torch.nn.Module):
+        def __init__(self, own, meta):
+            super().__init__()
+            self.out_dim = own.width
+            self.linear = torch.nn.Linear(meta["n_elements"], own.width)
+
+        def forward(self, view):
+            return torch.nn.functional.gelu(self.linear(view["share"]))
+
+    contents = {
+        "features": {
+            "Settings": FeatureSettings,
+            "Featurizer": Featurizer,
+            "specs": lambda own: {"share": ArraySpec("float32", (own.n_elements,))},
+            "fit": lambda _, own: own.model_dump(),
+        },
+        "views": {"Settings": ViewSettings, "View": View},
+        "encoders": {"Settings": EncoderSettings, "Encoder": Encoder},
+    }
+    modules = {}
+    for package, content in contents.items():
+        module = ModuleType(f"matbind.{package}.toy")
+        module.__dict__.update(content)
+        modules[module.__name__] = module
+    return modules
+
+
+def test_a_fifth_modality_is_featurized_trained_and_evaluated(tmp_path, monkeypatch):
+    for name, module in toy_modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(modality, "MODALITIES", (*modality.MODALITIES, "toy"))
+    raw = raw_settings(SMALL_RUN | {"training.epochs": 30, "hub_order": ["crystal", "text", "pxrd", "dos", "toy"]})
+    block = {"features": {"n_elements": 96}, "views": {"noise": 0.01}, "encoder": {"width": 64}}
+    raw["presets"]["smoke"]["modalities"]["toy"] = block
+    own = settings.parse(raw)
+    prepare(own, out=tmp_path / "records", log=silent)
+    counts = featurize(own, records=tmp_path / "records", out=tmp_path / "features", log=silent)
+    assert counts["toy"] == 60
+    found = train_and_evaluate(
+        own,
+        parse_combination("crystal+toy+text", own.hub_order),
+        features=tmp_path / "features",
+        models=tmp_path / "models",
+        metrics=tmp_path / "metrics",
+    )
+    assert found["combination"] == "crystal+text+toy"
+    assert set(found["pairs"]) >= {"toy->crystal", "text->toy"}
+    result = found["pairs"]["toy->crystal"]
+    assert result["recall_at_5"] >= 2 * result["chance_at_5"]
+    assert len(modality.all_combinations()) == 31
+
+
+def test_the_code_that_a_result_depends_on_is_there():
+    names = {path.name for path in ablation._code()}
+    assert {"training.py", "loss.py", "pxrd.py", "deformation.py", "store.py"} <= names

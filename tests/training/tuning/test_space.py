@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.training.tuning.space import (
+    apply_tuned,
+    apply_values,
+    combination_of,
+    defaults_of,
+    trial_values,
+    value_of,
+    write_tuned,
+)
+from tests.factories import make_settings
+from tests.training.tuning.tuning import DEFAULTS, make_tune
+
+TEMPERATURE = {"low": 0.02, "high": 0.2, "log": True}
+
+
+def test_values_are_laid_over_settings_of_every_depth():
+    own = make_settings()
+    names = {
+        "model.projection_dim": 64,
+        "training.betas": (0.8, 0.9),
+        "modalities.dos.encoder.width": 64,
+        "modalities.crystal.encoder.reciprocal.channels": 4,
+        "deformation.shape": 0.0,
+    }
+
+    found = apply_values(own, names, source="here")
+
+    assert {name: value_of(found, name) for name in names} == names
+    assert value_of(own, "model.projection_dim") == 128
+    assert found.modalities["dos"].encoder.heads == own.modalities["dos"].encoder.heads
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "model.temprature",
+            0.1,
+            "model.temprature is no setting: 'temprature' is unknown, expected one of projection_dim",
+        ),
+        ("model.temperature", -1.0, "model.temperature cannot be -1.0: input should be greater than 0"),
+        ("model.projection_dim", 64.5, "model.projection_dim cannot be 64.5"),
+        ("model.temperature.low", 1, "model.temperature.low is no setting: 'low' is unknown"),
+        ("modalities.dos.encoder.heads", 3, "modalities.dos.encoder.heads cannot be 3: width is 32"),
+        ("modalities.sound.encoder.width", 3, "'sound' is unknown, expected one of crystal, dos, pxrd, text"),
+        ("modalities.crystal.encoder.reciprocal", 3, "is a section of settings, expected one of channels"),
+        ("modalities.dos.features.n_bins", 100, "modalities.dos.features.n_bins cannot be tuned"),
+        ("prepare.limit", 100, "prepare.limit cannot be tuned, expected a setting of model, training"),
+        ("evaluation.chunk_size", 100, "cannot be tuned"),
+        ("seed", 1, "seed cannot be tuned"),
+        ("model", 1, "model cannot be tuned"),
+    ],
+)
+def test_a_mistake_names_itself(name, value, message):
+    with pytest.raises(UserError, match=f"^here: .*{message}"):
+        apply_values(make_settings(), {name: value}, source="here")
+
+
+def test_the_defaults_are_those_of_the_settings():
+    assert defaults_of(make_settings(), make_tune()) == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            {"model.temperature": {"low": 0.02, "high": 20.0}},
+            "params.yaml: tune.space: model.temperature cannot be 20.0",
+        ),
+        ({"model.temperature": {"low": 0.0, "high": 0.2}}, "model.temperature cannot be 0.0"),
+        ({"model.temperature": {"low": 0.1, "high": 0.2}}, "0.1 to 0.2, expected a space that holds its default 0.07"),
+        ({"model.projection_dim": {"choices": [64, 256]}}, "64, 256, expected a space that holds its default 128"),
+        ({"model.projection_dim": {"low": 64, "high": 256.5}}, "model.projection_dim cannot be 256.5"),
+        ({"training.optimizer": {"choices": ["muon", "sgd"]}}, "training.optimizer cannot be 'sgd'"),
+        (
+            {"training.epochs": {"low": 1, "high": 9}},
+            "training.epochs cannot be tuned, the length of a trial is tune.epochs",
+        ),
+        ({"model.temprature": TEMPERATURE}, "model.temprature is no setting"),
+    ],
+)
+def test_a_space_is_checked_at_its_ends(space, message):
+    with pytest.raises(UserError, match=message):
+        defaults_of(make_settings(), make_tune(space=space))
+
+
+def test_a_trial_is_short_and_validated_after_every_epoch():
+    own = make_tune(epochs=3)
+
+    found = apply_values(make_settings(), trial_values(own, {"model.temperature": 0.1}), source="here")
+
+    assert (found.training.epochs, found.training.validate_every, found.training.patience) == (3, 1, 3)
+    assert found.model.temperature == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("crystal+sound", "unknown modality 'sound'"), ("dos", "two modalities")]
+)
+def test_what_is_tuned_on_has_aligned_pairs(name, message):
+    with pytest.raises(UserError, match=f"tune.combination.*{message}"):
+        combination_of(make_settings(), make_tune(combination=name))
+
+
+def test_tuned_values_are_read_back_bit_for_bit(tmp_path):
+    values = {"model.temperature": 0.1 + 0.2e-16, "model.projection_dim": 64, "training.learning_rate": 1e-5}
+    write_tuned(tmp_path / "tuned.yaml", values, preset="smoke", comments=["trial 3", "seed: 0"])
+
+    found = apply_tuned(make_settings(), tmp_path / "tuned.yaml")
+
+    assert {name: value_of(found, name) for name in values} == values
+    assert (tmp_path / "tuned.yaml").read_text().startswith("# trial 3\n# seed: 0\npreset: smoke\n")
+
+
+def test_where_nothing_was_found_the_settings_stay(tmp_path):
+    own = make_settings()
+    write_tuned(tmp_path / "tuned.yaml", {}, preset="smoke", comments=[])
+
+    assert apply_tuned(own, tmp_path / "tuned.yaml") == own
+    assert apply_tuned(own, tmp_path / "missing.yaml") == own
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("preset: small\n", "it was tuned for the preset 'small', the settings are of 'smoke'"),
+        ("preset: smoke\nmodel.temprature: 0.1\n", "tuned.yaml: model.temprature is no setting"),
+        ("preset: smoke\nmodel.temperature: -1\n", "tuned.yaml: model.temperature cannot be -1"),
+        ("model.temperature: 0.1\n", "expected the preset and dotted names"),
+        ("[1", "this is not valid YAML"),
+        ("", "expected the preset and dotted names"),
+    ],
+)
+def test_a_tuned_file_that_does_not_fit_is_refused(tmp_path, content, message):
+    (tmp_path / "tuned.yaml").write_text(content)
+
+    with pytest.raises(UserError, match=message):
+        apply_tuned(make_settings(), tmp_path / "tuned.yaml")

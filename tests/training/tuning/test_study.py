@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import optuna
+import pytest
+
+from matbind.base.errors import UserError
+from matbind.training.tuning.study import Outcome, Study, mend_journal
+from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
+
+SMALLER = {
+    "model.temperature": {"low": 0.02, "high": 0.1, "log": True},
+    "model.projection_dim": {"choices": [64, 128, 256]},
+}
+
+
+def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
+    values, recalls = study.proposal(number), {}
+    for epoch in range(1, epochs + 1):
+        recalls[epoch] = recall(values, epoch)
+        if study.is_hopeless(number, recalls):
+            return study.settle(number, Outcome("pruned", recalls))
+    return study.settle(number, Outcome("complete", recalls))
+
+
+def _run(*, workers=1, journal=None, name="a", seed=0, delay_seconds=0.0, **overrides):
+    own = make_tune(**overrides)
+    study = Study(own, DEFAULTS, seed=seed, journal=journal, name=name)
+
+    run_trials(study, own.trials, workers=workers, delay_seconds=delay_seconds)
+    return study
+
+
+def run_trials(study, n, *, workers=1, delay_seconds=0.0):
+    def trial(number):
+        time.sleep(delay_seconds * random.random())  # noqa: S311  # whichever ends first
+        _run_trial(study, number)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(trial, range(n)))
+
+
+def _all(study):
+    return [(study.proposal(number), outcome) for number, outcome in study.outcomes.items()]
+
+
+@pytest.fixture(scope="module")
+def finished():
+    return _run()
+
+
+def test_trial_0_has_the_defaults(finished):
+    assert finished.proposal(0) == DEFAULTS
+
+
+def test_all_proposals_are_in_the_space_and_differ(finished):
+    values = [finished.proposal(number) for number in range(10)]
+
+    assert len({repr(each) for each in values}) == 10
+    assert all(0.02 <= each["model.temperature"] <= 0.2 for each in values)
+    assert {each["model.projection_dim"] for each in values} <= {64, 128, 256}
+
+
+def test_the_first_proposals_fill_the_space():
+    study = Study(make_tune(startup_trials=8, ahead=9), DEFAULTS, seed=0)
+    temperatures = [study.proposal(number)["model.temperature"] for number in range(1, 9)]
+
+    for low, high in ((0.02, 0.0356), (0.0356, 0.0633), (0.0633, 0.1125), (0.1125, 0.2)):  # quarters, logarithmic
+        assert any(low <= each <= high for each in temperatures)
+
+
+def test_whole_numbers_stay_whole():
+    space = {"training.batch_size": {"low": 8, "high": 11}}
+    study = Study(make_tune(space=space, startup_trials=12, ahead=13), {"training.batch_size": 8}, seed=0)
+    found = {study.proposal(number)["training.batch_size"] for number in range(10)}
+
+    assert found == {8, 9, 10, 11}
+    assert all(isinstance(each, int) for each in found)
+
+
+def test_the_same_study_twice(finished):
+    assert _all(_run()) == _all(finished)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_trials_at_a_time_and_who_ends_first_change_nothing(finished, workers, tmp_path):
+    found = _run(workers=workers, journal=tmp_path / "journal.log", delay_seconds=0.05)
+
+    assert _all(found) == _all(finished)
+
+
+def test_another_seed_proposes_something_else(finished):
+    assert _run(seed=1).proposal(1) != finished.proposal(1)
+
+
+def test_more_trials_begin_with_the_same(finished):
+    assert _all(_run(trials=12))[:10] == _all(finished)
+
+
+def test_the_estimator_learns():
+    study = _run(trials=25, ahead=1)
+    late = [study.proposal(number) for number in range(15, 25)]
+
+    assert sum(each["model.projection_dim"] == 256 for each in late) >= 6
+
+
+def test_hopeless_trials_are_given_up(finished):
+    states = [outcome.state for outcome in finished.outcomes.values()]
+
+    assert states[:3] == ["complete"] * 3
+    assert "pruned" in states
+    for outcome in finished.outcomes.values():
+        assert (len(outcome.recalls) < 3) <= (outcome.state == "pruned")
+
+
+def test_the_pruner_looks_only_at_the_trials_a_proposal_knew():
+    study = Study(make_tune(ahead=2, pruner={"startup_trials": 1, "warmup_epochs": 1}), DEFAULTS, seed=0)
+    study.settle(0, Outcome("complete", {1: 0.9}))
+
+    assert not study.is_hopeless(1, {1: 0.1})  # proposed together with trial 0
+    assert study.is_hopeless(2, {1: 0.1})
+
+
+def test_the_pruner_waits_for_its_first_epoch():
+    study = Study(make_tune(ahead=1, pruner={"startup_trials": 1, "warmup_epochs": 2}), DEFAULTS, seed=0)
+    study.settle(0, Outcome("complete", {1: 0.9, 2: 0.9}))
+
+    assert not study.is_hopeless(1, {1: 0.1})
+    assert study.is_hopeless(1, {1: 0.1, 2: 0.1})
+
+
+def test_a_proposal_waits_for_the_trials_it_learns_from():
+    study = Study(make_tune(ahead=2), DEFAULTS, seed=0)
+    arrived = threading.Event()
+    waiting = threading.Thread(target=lambda: (study.proposal(2), arrived.set()), daemon=True)
+    waiting.start()
+    study.settle(1, Outcome("complete", {1: 0.5}))
+
+    assert not arrived.wait(0.2)
+    study.settle(0, Outcome("complete", {1: 0.5}))
+    assert arrived.wait(10)
+
+
+def test_who_waits_is_told_that_the_study_ended():
+    study = Study(make_tune(ahead=1), DEFAULTS, seed=0)
+    study.stop(RuntimeError("the disk is full"))
+
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        study.proposal(1)
+
+
+def test_a_failed_trial_is_no_result():
+    study = Study(make_tune(ahead=1, trials=2), DEFAULTS, seed=0)
+    study.settle(0, Outcome("failed", {1: 0.5}, "diverged"))
+    _run_trial(study, 1)
+
+    assert [trial.state.name for trial in study.finished().get_trials()] == ["FAIL", "COMPLETE"]
+
+
+@pytest.mark.parametrize("recalls", [{}, {1: float("nan")}, {1: 0.5, 2: float("inf")}])
+def test_a_trial_without_a_finite_recall_is_not_complete(recalls):
+    with pytest.raises(ValueError, match="finite recalls"):
+        Outcome("complete", recalls)
+
+
+def test_importance_is_shared_among_the_settings(finished):
+    shares = finished.importance()
+
+    assert set(shares) == set(DEFAULTS)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares == finished.importance()
+
+
+def test_too_few_or_equal_trials_tell_no_importance():
+    assert _run(trials=4, startup_trials=0).importance() == {}
+
+    study = Study(make_tune(trials=6, ahead=6), DEFAULTS, seed=0)
+    for number in range(6):
+        study.settle(number, Outcome("complete", {1: 0.5}))
+    assert study.importance() == {}
+
+
+def test_the_journal_holds_the_study(finished, tmp_path):
+    import optuna
+
+    journal = tmp_path / "journal.log"
+    _run(journal=journal)
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
+    kept = optuna.load_study(study_name="a", storage=storage).get_trials()
+
+    assert [trial.params for trial in kept] == [finished.proposal(number) for number in range(10)]
+    assert [trial.value for trial in kept if trial.state.name == "COMPLETE"] == [
+        outcome.value for outcome in finished.outcomes.values() if outcome.state == "complete"
+    ]
+
+
+def test_begun_again_it_goes_the_same_way(finished, tmp_path):
+    journal = tmp_path / "journal.log"
+    interrupted = Study(make_tune(), DEFAULTS, seed=0, journal=journal, name="a")
+    for number in range(4):
+        _run_trial(interrupted, number)
+
+    assert _all(_run(journal=journal)) == _all(finished)
+
+
+def test_another_study_begins_anew(tmp_path):
+    journal = tmp_path / "journal.log"
+    _run(journal=journal)
+    other = _run(journal=journal, name="b", space=SMALLER)
+
+    assert other.n_earlier == 0
+    assert _all(other) == _all(_run(space=SMALLER))
+
+
+def test_with_resume_earlier_trials_that_fit_inform_the_proposals(tmp_path):
+    journal = tmp_path / "journal.log"
+    first = _run(journal=journal)
+    ended = [number for number in range(10) if first.proposal(number)["model.temperature"] <= 0.1]
+    other = _run(journal=journal, name="b", space=SMALLER, resume=True)
+
+    assert 0 < other.n_earlier == len(ended) < 10
+    assert len(other.outcomes) == 10
+    assert other.proposal(0) == DEFAULTS
+    assert [other.proposal(number) for number in range(5, 10)] != [
+        _run(space=SMALLER).proposal(number) for number in range(5, 10)
+    ]
+
+
+def test_resumed_twice_earlier_trials_count_once(tmp_path):
+    journal = tmp_path / "journal.log"
+    _run(journal=journal)
+    _run(journal=journal, name="b", resume=True, seed=1)
+    third = _run(journal=journal, name="c", resume=True, seed=2)
+
+    assert third.n_earlier == 20
+
+
+def test_a_database_that_cannot_be_used_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"^params.yaml: tune.storage: the database cannot be used .*, expected"):
+        _run(storage=f"sqlite:///{tmp_path}/missing/optuna.db")
+
+
+def test_in_a_database_other_studies_stay(tmp_path):
+    for name in ("a", "b"):
+        last = _run(storage=f"sqlite:///{tmp_path}/optuna.db", name=name, trials=3)
+
+    summaries = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/optuna.db")
+    assert {each.study_name: each.n_trials for each in summaries} == {"a": 3, "b": 3}
+    assert _all(last) == _all(_run(trials=3))
+
+
+def test_a_journal_cut_in_the_middle_of_a_line_is_mended(tmp_path):
+    journal = tmp_path / "journal.log"
+    _run(journal=journal, trials=2)
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "wor')
+    (tmp_path / "journal.log.lock").symlink_to(journal)
+
+    mend_journal(journal, keep=True)
+
+    assert journal.read_bytes() == whole
+    assert [json.loads(line) for line in whole.splitlines()]
+    assert not (tmp_path / "journal.log.lock").is_symlink()
