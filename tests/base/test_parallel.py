@@ -14,7 +14,7 @@ from matbind.base.parallel import AHEAD, called, processes, threads
 
 CALLER = """
 import os, sys
-from matbind.parallel import called, processes
+from matbind.base.parallel import called, processes
 
 if __name__ == "__main__":
     with processes(2) as pool:

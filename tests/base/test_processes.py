@@ -7,7 +7,7 @@ import psutil
 
 CHILD = """
 import time
-from matbind.lifeline import end_with_parent
+from matbind.base.processes import end_with_parent
 end_with_parent()
 print('up', flush=True)
 time.sleep(60)

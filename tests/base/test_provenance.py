@@ -65,7 +65,7 @@ def test_this_process_is_not_gone() -> None:
 
 
 def test_an_ended_process_is_gone() -> None:
-    code = "from matbind.provenance import process_mark; print(process_mark())"
+    code = "from matbind.base.provenance import process_mark; print(process_mark())"
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
     assert is_gone(ended)
@@ -84,7 +84,7 @@ def test_a_clock_that_was_set_does_not_make_a_process_another() -> None:
 
 
 def test_a_process_that_only_waits_to_be_buried_is_gone() -> None:
-    code = "from matbind.provenance import process_mark; print(process_mark(), flush=True)"
+    code = "from matbind.base.provenance import process_mark; print(process_mark(), flush=True)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     mark = process.stdout.readline().strip()

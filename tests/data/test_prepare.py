@@ -20,9 +20,9 @@ N = 36
 PROGRAM = """
 import sys
 from pathlib import Path
-from matbind import prepare as stage
-from matbind.parallel import processes
-from matbind.settings import load
+from matbind.data import prepare as stage
+from matbind.base.parallel import processes
+from matbind.settings.load import load
 
 def report(sentence):
     print(sentence, flush=True)

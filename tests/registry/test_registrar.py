@@ -23,10 +23,10 @@ NAME = "matbind-crystal-dos-pxrd-text"
 REGISTER_AND_WAIT = """
 import sys, time
 from pathlib import Path
-from matbind.files import read_json
-from matbind.modality import parse_combination
-from matbind.registry import Registry
-from matbind.registry_log import Registrar
+from matbind.base.files import read_json
+from matbind.modalities.combinations import parse_combination
+from matbind.registry.registry import Registry
+from matbind.registry.registrar import Registrar
 
 root, features, models, metrics, bundle, step = sys.argv[1:]
 registry = Registry(Path(root))

@@ -149,7 +149,7 @@ def test_nothing_trained_is_drawn_empty(tmp_path):
 
 def test_drawing_leaves_the_backend_alone(tmp_path):
     code = (
-        "import sys, pathlib; from matbind.plots import learning_curves;"
+        "import sys, pathlib; from matbind.report.style import learning_curves;"
         "learning_curves([{'epoch': 1, 'loss': 2.0}], pathlib.Path(sys.argv[1]));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

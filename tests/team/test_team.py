@@ -19,8 +19,8 @@ from matbind.tracking.tracker import PARENT, Tracker
 MEMBER = """
 import sys
 from pathlib import Path
-from matbind import settings, tracking
-from matbind.modality import parse_combination
+from matbind.settings import load as settings; from matbind.tracking import tracker as tracking
+from matbind.modalities.combinations import parse_combination
 root, params = Path(sys.argv[1]), Path(sys.argv[2])
 root.mkdir()
 own = settings.load(params, preset="smoke")
@@ -37,7 +37,7 @@ tracker.finish_ablation(parent)
 """
 STUDY = """
 import sys
-from matbind.tuning import Study
+from matbind.training.tuning.study import Study
 from tests.test_tuning import run_trials
 from tests.tuning import DEFAULTS, make_tune
 

@@ -19,8 +19,8 @@ from matbind.tracking.tracker import Tracker
 TRAINING = """
 import resource, sys
 from pathlib import Path
-from matbind import settings, tracking
-from matbind.modality import parse_combination
+from matbind.settings import load as settings; from matbind.tracking import tracker as tracking
+from matbind.modalities.combinations import parse_combination
 root, params = map(Path, sys.argv[1:])
 tracker = tracking.Tracker(warn=print, root=root)
 own = settings.load(params, preset="smoke")

@@ -288,7 +288,7 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from matbind import settings, tracking, modality\n"
+        "import sys; from pathlib import Path; from matbind.settings import load as settings; from matbind.tracking import tracker as tracking; from matbind.modalities import combinations as modality\n"
         "root, params = map(Path, sys.argv[1:]); s = settings.load(params, preset='smoke')\n"
         "tracker = tracking.Tracker(warn=print, root=root); p = tracker.start_ablation(s, mark='m1', is_done=False)\n"
         "tracker.start_combination(p, s, modality.parse_combination('crystal+dos')); import os; os._exit(137)"

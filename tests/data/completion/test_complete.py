@@ -35,9 +35,9 @@ OLD_DOS = {"energies": [[-1.0, 0.0]], "densities": [[1.0, 2.0]], "efermi": [-0.5
 KILLED = """
 import sys
 from pathlib import Path
-from matbind import complete_work
-from matbind.complete import complete
-from matbind.parallel import SerialPool
+from matbind.data.completion import work as complete_work
+from matbind.data.completion.complete import complete
+from matbind.base.parallel import SerialPool
 from matbind.sources import sample
 from tests.test_complete import DOS_ONLY
 

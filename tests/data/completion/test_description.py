@@ -39,8 +39,8 @@ import json, sys, warnings
 warnings.simplefilter("ignore")
 from pymatgen.core import Structure as PymatgenStructure
 from robocrys import StructureCondenser, StructureDescriber
-from matbind.sources.description import describe
-from matbind.structure import Structure
+from matbind.data.completion.description import describe
+from matbind.materials.structure import Structure
 
 condenser, describer = StructureCondenser(), StructureDescriber()
 texts = {}

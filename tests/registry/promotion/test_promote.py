@@ -23,9 +23,9 @@ Add = Callable[..., int]
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from matbind import promotion
-from matbind.errors import UserError
-from matbind.registry import Registry
+from matbind.registry.promotion import promote as promotion
+from matbind.base.errors import UserError
+from matbind.registry.registry import Registry
 root = Path(sys.argv[1])
 Registry(root)
 resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))

@@ -26,7 +26,7 @@ from pathlib import Path
 import alembic.command, mlflow.artifacts, polars
 import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
 from mlflow import MlflowClient
-from matbind import promotion
+from matbind.registry.promotion import promote as promotion
 import matbind.serving.bundle
 
 def promote(root, **options):

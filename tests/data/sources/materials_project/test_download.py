@@ -350,7 +350,7 @@ def test_a_download_killed_half_way_ends_with_the_same_tables(
 ) -> None:
     project.break_with(Fault("hold", after=6))
     code = (
-        "import sys, pathlib; from matbind.sources.materials_project import download\n"
+        "import sys, pathlib; from matbind.data.sources.materials_project.download import download\n"
         "download(pathlib.Path(sys.argv[1]), endpoint=sys.argv[2], dos_endpoint=sys.argv[2], batch_size=5, page_size=8,"
         " log=print)"
     )
