@@ -1,7 +1,7 @@
 """The register stage: every trained combination becomes a registered model."""
 
-from matbind.base.files import FEATURES, METRICS, MODELS
-from matbind.registry.register import REGISTERED, register_all
+from matbind.base.files import FEATURES, METRICS, MODELS, REGISTERED
+from matbind.registry.register import register_all
 from matbind.settings.params import Settings
 from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage

@@ -1,7 +1,6 @@
 """The report stage: every table and figure as files, and one page."""
 
-from matbind.base.files import ANALYSIS, COMPARISON, METRICS, REPORTS, TUNING_METRICS, read_json
-from matbind.registry.register import REGISTERED
+from matbind.base.files import ANALYSIS, COMPARISON, METRICS, REGISTERED, REPORTS, TUNING_METRICS, read_json
 from matbind.report.inputs import read_inputs
 from matbind.report.stage import FIGURES, write_report
 from matbind.settings.params import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from matbind.modalities.code import PACKAGE, code_of, is_plumbing
+from matbind.modalities.code import PACKAGE, code_of
 from matbind.settings import load as settings_module
 
 STAGES = ("complete", "prepare", "validate", "featurize", "tune", "ablate", "compare", "analyse", "register", "report")
@@ -26,7 +26,7 @@ def stages(project_root: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_it_runs(stage: str, stages: dict[str, Any], project_root: Path) -> None:
     declared = [project_root / dep for dep in stages[stage]["deps"]]
-    run = [PACKAGE / path for path in code_of(project_root / f"pipelines/{stage}.py") if not is_plumbing(path)]
+    run = [PACKAGE / path for path in code_of(project_root / f"pipelines/{stage}.py", plumbing=False)]
 
     missing = {path for path in run if not any(path == dep or dep in path.parents for dep in declared)}
 

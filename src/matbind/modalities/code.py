@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 _MODALITIES = PACKAGE / "modalities"
 # No result depends on how these are written: they move files and processes, record, or hold what params.yaml says.
-PLUMBING = frozenset(
+_PLUMBING = frozenset(
     {
         "base/config",
         "base/errors",
@@ -24,53 +24,53 @@ PLUMBING = frozenset(
         "modalities/table",
     }
 )
-PLUMBING_ROOMS = frozenset({"settings", "tracking"})
+_PLUMBING_ROOMS = frozenset({"settings", "tracking"})
 
 
 @cache
-def code_of(*modules: str | Path) -> tuple[Path, ...]:
+def code_of(*modules: str | Path, plumbing: bool = True) -> tuple[Path, ...]:
     """Return the files that modules import, directly or not, inside functions too.
 
     A call such as ``part(name, "encoder")`` counts as an import of that part of every modality.
 
     Args:
         modules: names below the package, such as ``training.combination``, or paths of other scripts.
+        plumbing: whether files are named, and followed, that no result depends on.
 
     Returns:
-        Paths relative to the package's directory, ascending; the `__init__.py` on the way to each among them.
+        Paths relative to the package's directory, ascending.
 
     Raises:
         FileNotFoundError: if there is no such module.
     """
     files: set[Path] = set()
-    named = [PACKAGE.joinpath(*each.split(".")).with_suffix(".py") for each in modules if isinstance(each, str)]
-    scripts = [each for each in modules if isinstance(each, Path)]
+    named = [PACKAGE.joinpath(*module.split(".")).with_suffix(".py") for module in modules if isinstance(module, str)]
+    scripts = [module for module in modules if isinstance(module, Path)]
     waiting = [*named, *(file for script in scripts for file in _imported(script))]
     while waiting:
         path = waiting.pop()
-        if path in files:
+        if path in files or (not plumbing and _is_plumbing(path.relative_to(PACKAGE))):
             continue
         files.add(path)
         waiting += _imported(path)
-    packages = {folder / "__init__.py" for path in files for folder in path.parents if folder.is_relative_to(PACKAGE)}
-    return tuple(sorted(path.relative_to(PACKAGE) for path in files | packages))
-
-
-def is_plumbing(path: Path) -> bool:
-    """Return whether no result depends on a file of :func:`code_of`."""
-    name = path.with_suffix("").as_posix()
-    return path.name == "__init__.py" or name in PLUMBING or path.parts[0] in PLUMBING_ROOMS
+    if plumbing:
+        files |= {folder / "__init__.py" for path in files for folder in path.parents if folder.is_relative_to(PACKAGE)}
+    return tuple(sorted(path.relative_to(PACKAGE) for path in files))
 
 
 @cache
 def code_digest(*modules: str) -> str:
     """Return a digest of the files of :func:`code_of` that a result depends on."""
     digest = hashlib.sha256()
-    for path in code_of(*modules):
-        if not is_plumbing(path):
-            digest.update(f"{path.as_posix()}\n".encode())
-            digest.update((PACKAGE / path).read_bytes())
+    for path in code_of(*modules, plumbing=False):
+        digest.update(f"{path.as_posix()}\n".encode())
+        digest.update((PACKAGE / path).read_bytes())
     return digest.hexdigest()
+
+
+def _is_plumbing(path: Path) -> bool:
+    name = path.with_suffix("").as_posix()
+    return path.name == "__init__.py" or name in _PLUMBING or path.parts[0] in _PLUMBING_ROOMS
 
 
 def _imported(path: Path) -> Iterator[Path]:

@@ -16,7 +16,6 @@ from matbind.registry.registrar import Registrar
 from matbind.registry.registry import Registry
 from matbind.serving.bundle import write_bundle
 
-REGISTERED = Path("metrics/registry.json")
 PARALLEL_FROM = 4  # models; for fewer, starting processes takes longer than it saves
 
 
