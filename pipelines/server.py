@@ -1,7 +1,7 @@
 """A Prefect API server that lives exactly as long as the stage that needs it.
 
 Prefect can start a temporary server by itself, but that one survives a killed stage, dies of the Ctrl-C that is for the
-stage, and picks its port by chance. SerialPool the stage holds the server's standard input: when it closes, for whatever
+stage, and picks its port by chance. Here the stage holds the server's standard input: when it closes, for whatever
 reason, the server ends. Where PREFECT_API_URL is set, that server is used and none is started.
 """
 

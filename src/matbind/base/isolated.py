@@ -1,7 +1,7 @@
 """Work that may hang or crash, item by item in a process of its own that is ended when it takes too long.
 
 A text or a density of states of one odd structure can take hours or end the interpreter with a segmentation fault.
-SerialPool that costs this one structure. The process is started by its command line, not by `multiprocessing`, so it may be
+Here that costs this one structure. The process is started by its command line, not by `multiprocessing`, so it may be
 had inside the workers of any pool, those of Dask too, which must not have children of the other kind. It runs with one
 thread and a fixed hash seed: what it answers does not depend on where or after what an item is worked on.
 """

@@ -22,7 +22,7 @@ from matbind.registry.registry import Registry
 from matbind.serving.searcher import FIELDS, SETTINGS, WEIGHTS, Answer, Options, Searcher
 from matbind.settings.params import Settings
 
-DEFAULT_MODEL = "crystal+dos+pxrd+text"
+DEFAULT_MODEL = "+".join(modality_names())  # all of them
 
 
 @dataclass(frozen=True, slots=True)

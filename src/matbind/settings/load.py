@@ -7,6 +7,7 @@ no key may stand in both places, so every value has one place.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,9 +73,9 @@ def parse(raw: dict[str, Any], *, source: str = "params.yaml", preset: str | Non
         )
     _check_names(list(blocks), "modalities", source)
     order = merged.get("hub_order")
-    _check_names(order if isinstance(order, list) else [order], "hub_order", source)
+    _check_names(order if isinstance(order, list) else [order], "hub_order", source, every=False)
     merged["validate"] = _validation(merged.get("validate"), source)
-    merged["prepare"] = _validated(_prepare_model(), merged.get("prepare") or {}, prefix="prepare.", source=source)
+    merged["prepare"] = _validated(_prepare_model(modality_names()), merged.get("prepare") or {}, prefix="prepare.", source=source)
     merged["modalities"] = {m: _modality(m, blocks[m], source) for m in modality_names()}
     settings: Settings = _validated(Settings, merged, prefix="", source=source)
     _check_combinations(settings, source)
@@ -114,14 +115,14 @@ def _check_features_fit_records(settings: Settings, source: str) -> None:
                 raise UserError(f"{source}: modalities.{name}.features.{error}") from error
 
 
-def _check_names(found: list[Any], key: str, source: str) -> None:
+def _check_names(names: list[Any], key: str, source: str, *, every: bool = True) -> None:
+    """Refuse unknown and repeated names, and where `every` is named, missing ones."""
     allowed = modality_names()
-    for name in found:
+    for name in names:
         if name not in allowed:
             raise UserError(f"{source}: {key} names the unknown modality {name!r}, expected {', '.join(allowed)}")
-    missing = [name for name in allowed if name not in found]
-    if missing or len(found) != len(allowed):
-        raise UserError(f"{source}: {key} has {', '.join(map(str, found))}, expected each of {', '.join(allowed)} once")
+    if len(set(names)) != len(names) or (every and set(names) != set(allowed)):
+        raise UserError(f"{source}: {key} has {', '.join(map(str, names))}, expected each of {', '.join(allowed)} once")
 
 
 def _modality(name: str, block: Any, source: str) -> ModalitySettings:
@@ -155,9 +156,10 @@ def _validation(block: Any, source: str) -> dict[str, Any]:
     }
 
 
-def _prepare_model() -> type[PrepareSettings]:
+@cache
+def _prepare_model(names: tuple[str, ...]) -> type[PrepareSettings]:
     """The settings of prepare with a section for each modality whose records have settings."""
-    sections = {name: getattr(part(name, "records"), "Settings", None) for name in modality_names()}
+    sections = {name: getattr(part(name, "records"), "Settings", None) for name in names}
     fields: dict[str, Any] = {name: (model, ...) for name, model in sections.items() if model is not None}
     return create_model("PrepareSettings", __base__=PrepareSettings, **fields)
 

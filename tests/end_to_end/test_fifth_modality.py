@@ -1,0 +1,129 @@
+"""A fifth modality is a folder, a line in the table and its blocks in params.yaml: every stage runs with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+pytestmark = pytest.mark.end_to_end
+
+LAST_LINE = '    "text": "matbind.modalities.text",\n'
+COMBINATIONS = ["pdf", "crystal+pdf"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project with pair distribution functions as a fifth modality, after `dvc repro`."""
+
+    root: Path
+    environment: dict[str, str]
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def json(self, path: str) -> Any:
+        return json.loads((self.root / path).read_text())
+
+
+@pytest.fixture(scope="module")
+def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    root = tmp_path_factory.mktemp("five")
+    for name in ("src", "pipelines", "data", ".dvc", "dvc.yaml", "params.yaml", "data.dvc", "pyproject.toml"):
+        source = project_root / name
+        ignored = shutil.ignore_patterns("__pycache__", "tmp", "cache")
+        _ = shutil.copytree(source, root / name, ignore=ignored) if source.is_dir() else shutil.copy(source, root)
+    shutil.copytree(project_root / "tests/modalities/pdf", root / "src/matbind/modalities/pdf")
+    table = root / "src/matbind/modalities/table.py"
+    table.write_text(table.read_text().replace(LAST_LINE, LAST_LINE + '    "pdf": "matbind.modalities.pdf",\n'))
+    params = root / "params.yaml"
+    params.write_text(yaml.safe_dump(with_fifth(yaml.safe_load(params.read_text())), sort_keys=False))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PREFECT", "DVC"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
+        "PYTHONPATH": str(root / "src"),
+        "PREFECT_API_URL": prefect_api_url,
+        **{f"GIT_{who}_{what}": "n@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    project = Project(root, environment)
+    (root / ".gitignore").write_text("/data\n")
+    for command in (("git", "init", "--quiet"), ("git", "add", "."), ("git", "commit", "--quiet", "-m", "five")):
+        project.run(*command)
+    project.run("dvc", "repro")
+    return project
+
+
+def with_fifth(raw: dict[str, Any]) -> dict[str, Any]:
+    """params.yaml with the blocks of the fifth modality, and two combinations that hold it."""
+    raw["preset"] = "smoke"
+    raw["prepare"]["pdf"] = {"radius_angstrom": [1.0, 7.0], "n_points": 61}
+    raw["validate"]["pdf"] = {"max_quarantined_share": 0.02}
+    raw["modalities"]["pdf"] = {"transform": {"noise": 0.05}}
+    for preset in raw["presets"].values():
+        preset["modalities"]["pdf"] = {"features": {"n_bins": 61}, "encoder": {"width": 32}}
+    raw["tune"]["combination"] = "crystal+pdf"
+    raw["ablate"]["combinations"] = COMBINATIONS
+    return raw
+
+
+def test_its_values_are_prepared_validated_and_featurized(project: Project) -> None:
+    values = pl.read_parquet(project.root / "artifacts/valid/pdf.parquet")
+    assert len(values) == len(pl.read_parquet(project.root / "artifacts/valid/structures.parquet"))
+    checked = project.json("reports/validation/validation.json")["modalities"]["pdf"]
+    assert checked["values"] >= len(values)
+    assert {check["name"] for check in checked["expectations"]} >= {"length", "finite", "not_empty", "measured"}
+    assert project.json("artifacts/features/pdf/store.json")["n_materials"] == len(values)
+
+
+def test_it_is_tuned_trained_and_compared(project: Project) -> None:
+    assert project.json("metrics/tuning.json")["combination"] == "crystal+pdf"
+    combinations = project.json("metrics/comparison.json")["combinations"]
+    assert set(combinations) == set(COMBINATIONS)
+    assert set(combinations["crystal+pdf"]["pairs"]) == {"crystal->pdf", "pdf->crystal"}
+    both_ways = [pair["recall_at_10"] / pair["n"] for pair in combinations["crystal+pdf"]["pairs"].values()]
+    assert all(recall > 0 for recall in both_ways)
+
+
+def test_it_stands_in_the_report_and_in_the_registry(project: Project) -> None:
+    assert "crystal+pdf" in (project.root / "reports/index.html").read_text()
+    registered = json.dumps(project.json("metrics/registry.json"))
+    assert "matbind-crystal-pdf" in registered
+
+
+def test_a_measured_function_finds_crystals_and_a_crystal_its_functions(project: Project, tmp_path: Path) -> None:
+    measured = tmp_path / "unknown.gr"
+    row = pl.read_parquet(project.root / "artifacts/valid/pdf.parquet").row(0, named=True)
+    step = 6.0 / 60
+    measured.write_text("".join(f"{1 + step * i:.3f} {value:.6f}\n" for i, value in enumerate(row["density"])))
+    command = (sys.executable, "-m", "matbind.cli", "search", "--model", "crystal+pdf", "--json")
+
+    answers = json.loads(project.run(*command, str(measured)))
+
+    nearest = answers[0]["nearest"]
+    assert [material["rank"] for material in nearest] == list(range(1, len(nearest) + 1))
+    assert row["material_id"] in {material["material_id"] for material in nearest[:10]}
+
+
+def test_a_changed_line_of_its_code_makes_its_stages_stale(project: Project) -> None:
+    encoder = project.root / "src/matbind/modalities/pdf/encoder.py"
+    before = encoder.read_text()
+    assert "ablate" not in project.run("dvc", "status", "ablate")
+    encoder.write_text(before + "\n# changed\n")
+
+    try:
+        assert "src/matbind/modalities" in project.run("dvc", "status", "ablate")
+    finally:
+        encoder.write_text(before)

@@ -1,0 +1,45 @@
+"""Batches of pair distribution functions, noisy in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matbind.modalities.batch import Batch
+from torch import Tensor
+
+from matbind.base.config import StrictModel
+from matbind.modalities.store import Store
+
+
+@dataclass(frozen=True)
+class PdfBatch(Batch):
+    """Functions of a batch.
+
+    Attributes:
+        density: shape (n_materials, n_bins), logarithm of 1 + atoms / angstrom.
+    """
+
+    density: Tensor
+
+
+class Settings(StrictModel):
+    """Augmentation: standard deviation of added noise."""
+
+    noise: float
+
+
+class Transform:
+    """Batches from a feature store."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self.store, self.settings = store, settings
+
+    def __call__(self, index: Any, *, rng: np.random.Generator | None = None, strain: Any = None) -> PdfBatch:  # noqa: ARG002
+        """Return the functions of some materials, augmented where a generator is given."""
+        density = self.store.dense("density", index)
+        if rng is not None:
+            density = density + rng.normal(0, self.settings.noise, density.shape)
+        return PdfBatch(torch.from_numpy(density.astype(np.float32)))

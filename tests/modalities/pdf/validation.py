@@ -1,0 +1,47 @@
+"""Pair distribution functions: finite, as long as they should be, and not empty."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from matbind.base.config import StrictModel
+from matbind.modalities.checks import Check
+
+from .records import Settings as RecordsSettings
+
+
+class Settings(StrictModel):
+    """What a function must be."""
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+
+
+class Validator:
+    """Checks of pair distribution functions."""
+
+    batch_rows = 4096
+
+    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: RecordsSettings) -> None:  # noqa: ARG002
+        self.settings, self.records = settings, records
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what is expected of the columns of :meth:`summarize`."""
+        n_points = self.records.n_points
+        return (
+            Check("length", "n_points", n_points, n_points, "number of points: {value}"),
+            Check("finite", "n_not_finite", None, 0, "numbers that are missing, NaN or infinite: {value}"),
+            Check("not_empty", "highest", 1e-3, None, "its highest density is {value} atoms / angstrom"),
+        )
+
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Measure a batch, one row a function."""
+        rows = [np.asarray(row if row is not None else [], dtype=float) for row in batch["density"].to_list()]
+        return batch.select(
+            "row",
+            "material_id",
+            pl.Series("n_points", [float(len(row)) for row in rows], dtype=pl.Float64),
+            pl.Series("n_not_finite", [float((~np.isfinite(row)).sum()) for row in rows], dtype=pl.Float64),
+            pl.Series("highest", [float(np.nanmax(row, initial=0.0)) for row in rows], dtype=pl.Float64),
+        )
