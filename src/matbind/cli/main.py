@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from matbind.base.files import FEATURES, METRICS, MODELS, read_json
 from matbind.cli.data import data
 from matbind.cli.models import add_to
 from matbind.cli.output import print_table, say
+
+if TYPE_CHECKING:
+    from matbind.modalities.combinations import Combination
+    from matbind.settings.params import Settings
 
 USER_ERROR = 2
 
@@ -66,10 +70,10 @@ def combinations(params: Params = PARAMS, preset: Preset = None) -> None:
     from matbind.settings.load import load
 
     rows = []
-    for each in all_combinations(load(params, preset=preset).hub_order):
-        kinds = (each.aligned_pairs(), each.emergent_pairs())
-        pairs = [" ".join(f"{a}-{b}" for a, b in kind if a < b) or "-" for kind in kinds]
-        rows.append([each.name, each.hub, " ".join(each.spokes) or "-", *pairs])
+    for combination in all_combinations(load(params, preset=preset).hub_order):
+        kinds = (combination.aligned_pairs(), combination.emergent_pairs())
+        pairs = [" ".join(f"{query}-{key}" for query, key in kind if query < key) or "-" for kind in kinds]
+        rows.append([combination.name, combination.hub, " ".join(combination.spokes) or "-", *pairs])
     print_table(["combination", "hub", "spokes", "aligned pairs", "emergent pairs"], rows)
 
 
@@ -112,28 +116,28 @@ def train(
     from matbind.settings.load import load
     from matbind.training.tuning.space import apply_tuned
 
-    own = apply_tuned(load(params, preset=preset))
+    tuned = apply_tuned(load(params, preset=preset))
     try:
-        chosen = parse_combination(combination, own.hub_order)
+        parsed = parse_combination(combination, tuned.hub_order)
     except ValueError as error:
         raise UserError(f"combination {combination!r}: {error}") from error
     from matbind.training.distributed import process_group, rank
 
     with process_group():
         if rank():
-            _train_beside(own, chosen)
+            _train_beside(tuned, parsed)
         elif events:
-            _train_for_parent(own, chosen)
+            _train_for_parent(tuned, parsed)
         else:
-            _train_tracked(own, chosen)
+            _train_tracked(tuned, parsed)
 
 
-def _train_for_parent(own: Any, chosen: Any) -> None:
+def _train_for_parent(settings: Settings, combination: Combination) -> None:
     from matbind.training.combination import train_and_evaluate
 
     train_and_evaluate(
-        own,
-        chosen,
+        settings,
+        combination,
         features=FEATURES,
         models=MODELS,
         metrics=METRICS,
@@ -142,40 +146,40 @@ def _train_for_parent(own: Any, chosen: Any) -> None:
     )
 
 
-def _train_beside(own: Any, chosen: Any) -> None:
-    """What the ranks do that write nothing."""
+def _train_beside(settings: Settings, combination: Combination) -> None:
+    """Train in a rank that writes nothing."""
     from matbind.training.combination import is_done, train_and_evaluate
 
-    if not is_done(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS):
-        train_and_evaluate(own, chosen, features=FEATURES, models=MODELS, metrics=METRICS)
+    if not is_done(settings, combination, features=FEATURES, models=MODELS, metrics=METRICS):
+        train_and_evaluate(settings, combination, features=FEATURES, models=MODELS, metrics=METRICS)
 
 
-def _train_tracked(own: Any, chosen: Any) -> None:
+def _train_tracked(settings: Settings, combination: Combination) -> None:
     from matbind.base.files import write_json
     from matbind.modalities.store import Store
     from matbind.tracking.tracker import Tracker
     from matbind.training.combination import is_done, train_and_evaluate
 
-    for name in own.modalities:
+    for name in settings.modalities:
         Store(FEATURES / name)  # says what is missing before anything starts
     where: dict[str, Path] = {"features": FEATURES, "models": MODELS, "metrics": METRICS}
-    if is_done(own, chosen, **where):
-        say(f"{chosen.name}: already trained")
+    if is_done(settings, combination, **where):
+        say(f"{combination.name}: already trained")
         return
     tracker = Tracker(warn=say)
-    run_id = tracker.start_combination(None, own, chosen)
+    run_id = tracker.start_combination(None, settings, combination)
     on_epoch: Callable[[dict[str, float]], None] = lambda figures: tracker.log_epoch(run_id, figures)  # noqa: E731
     try:
-        found = train_and_evaluate(own, chosen, **where, on_epoch=on_epoch, log=say)
+        evaluation = train_and_evaluate(settings, combination, **where, on_epoch=on_epoch, log=say)
     except BaseException as error:
         tracker.fail(run_id, str(error) or type(error).__name__)
         raise
-    found |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
-    path = METRICS / f"{chosen.name}.json"
-    write_json(path, found)
-    tracker.complete_curves(run_id, read_json(MODELS / chosen.name / "history.json"))
-    files = [path, *(MODELS / chosen.name / name for name in ("settings.json", "provenance.json"))]
-    tracker.finish_combination(run_id, found, files)
+    evaluation |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
+    path = METRICS / f"{combination.name}.json"
+    write_json(path, evaluation)
+    tracker.complete_curves(run_id, read_json(MODELS / combination.name / "history.json"))
+    files = [path, *(MODELS / combination.name / name for name in ("settings.json", "provenance.json"))]
+    tracker.finish_combination(run_id, evaluation, files)
 
 
 @app.command()
@@ -188,15 +192,15 @@ def status() -> None:
     from matbind.tracking.record import KINDS, summarise
 
     rows = []
-    for each in all_combinations():
-        path = METRICS / f"{each.name}.json"
-        found = read_json(path) if path.exists() else {}
-        state = "failed" if "error" in found else "done" if found else "-"
-        means = summarise(found)
+    for combination in all_combinations():
+        path = METRICS / f"{combination.name}.json"
+        evaluation = read_json(path) if path.exists() else {}
+        state = "failed" if "error" in evaluation else "done" if evaluation else "-"
+        means = summarise(evaluation)
         recalls = [means.get(f"recall_at_1.{kind}_mean") for kind in KINDS]
-        rows.append([each.name, state, *("-" if recall is None else f"{recall:.3f}" for recall in recalls)])
-        if "error" in found:
-            rows[-1].append(str(found["error"]))
+        rows.append([combination.name, state, *("-" if recall is None else f"{recall:.3f}" for recall in recalls)])
+        if "error" in evaluation:
+            rows[-1].append(str(evaluation["error"]))
     print_table(["combination", "state", *KINDS], rows)
 
 
@@ -229,7 +233,3 @@ def ui(
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # noqa: S606
-
-
-if __name__ == "__main__":
-    main()

@@ -67,7 +67,8 @@ def search(
     """Find the materials nearest to what files hold.
 
     Args:
-        files: the queries; their kind is told by ending and content, see :func:`matbind.modalities.recognition.modality_of`.
+        files: the queries; their kind is told by ending and content, see
+            :func:`matbind.modalities.recognition.modality_of`.
         model: see :func:`load_model`.
         options: length of the list, gallery, element filter.
         reading: how the files are read.
@@ -97,9 +98,9 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
     Raises:
         UserError: if there is no such model, or its files cannot be read.
     """
-    home = root / model
-    if (home / WEIGHTS).exists() and (home / SETTINGS).exists():
-        return Loaded(_of_directory(home, root / FEATURES), model, "")
+    model_dir = root / model
+    if (model_dir / WEIGHTS).exists() and (model_dir / SETTINGS).exists():
+        return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
     registry = Registry(root)
     version = registry.resolve(model)
     searcher = Searcher(registry.model_files(version))
@@ -151,10 +152,10 @@ def _answer(files: list[Path], loaded: Loaded, options: Options, reading: Readin
         return {**dict.fromkeys(FIELDS), **head, "notes": notes, "error": str(error)}
 
 
-def _of_directory(home: Path, features: Path) -> Searcher:
+def _of_directory(model_dir: Path, features: Path) -> Searcher:
     from matbind.serving.bundle import write_bundle
 
-    combination = parse_combination(home.name, read_json(home / SETTINGS)["hub_order"])
+    combination = parse_combination(model_dir.name, read_json(model_dir / SETTINGS)["hub_order"])
     with tempfile.TemporaryDirectory() as directory:
-        write_bundle(combination, home=home, features=features, out=Path(directory))
+        write_bundle(combination, home=model_dir, features=features, out=Path(directory))
         return Searcher(Path(directory))

@@ -53,7 +53,7 @@ def load(path: Path = PARAMS_FILE, *, preset: str | None = None) -> Settings:
 
 
 def parse(raw: dict[str, Any], *, source: str = "params.yaml", preset: str | None = None) -> Settings:
-    """Validate settings given as nested dictionaries; see :func:`load`."""
+    """Validate settings given as nested dictionaries, as :func:`load`."""
     raw = dict(raw)
     presets = raw.pop("presets", None)
     if not isinstance(presets, dict) or not presets:
@@ -75,7 +75,9 @@ def parse(raw: dict[str, Any], *, source: str = "params.yaml", preset: str | Non
     order = merged.get("hub_order")
     _check_names(order if isinstance(order, list) else [order], "hub_order", source, every=False)
     merged["validate"] = _validation(merged.get("validate"), source)
-    merged["prepare"] = _validated(_prepare_model(modality_names()), merged.get("prepare") or {}, prefix="prepare.", source=source)
+    merged["prepare"] = _validated(
+        _prepare_model(modality_names()), merged.get("prepare") or {}, prefix="prepare.", source=source
+    )
     merged["modalities"] = {m: _modality(m, blocks[m], source) for m in modality_names()}
     settings: Settings = _validated(Settings, merged, prefix="", source=source)
     _check_combinations(settings, source)
@@ -127,8 +129,8 @@ def _check_names(names: list[Any], key: str, source: str, *, every: bool = True)
 
 def _modality(name: str, block: Any, source: str) -> ModalitySettings:
     if not isinstance(block, dict) or set(block) != set(_PARTS):
-        found = ", ".join(map(str, block)) if isinstance(block, dict) else repr(block)
-        raise UserError(f"{source}: modalities.{name} has {found}, expected the blocks {', '.join(_PARTS)}")
+        keys = ", ".join(map(str, block)) if isinstance(block, dict) else repr(block)
+        raise UserError(f"{source}: modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)}")
     models = {
         "features": part(name, "features").Settings,
         "transform": part(name, "transform").Settings,
@@ -175,10 +177,10 @@ def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> st
     first = error.errors()[0]
     key = prefix + ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        home = model
+        section = model
         for part in first["loc"][:-1]:
-            home = _model_of(home.model_fields[str(part)].annotation)
-        return f"unknown key {key}, expected one of {', '.join(_keys(home))}"
+            section = _model_of(section.model_fields[str(part)].annotation)
+        return f"unknown key {key}, expected one of {', '.join(_keys(section))}"
     if first["type"] == "missing":
         return f"{key} is missing, expected a value"
     message = first["msg"].removeprefix("Value error, ")
@@ -203,5 +205,5 @@ def _lay_over(base: dict[str, Any], top: dict[str, Any], *, path: str, source: s
         elif isinstance(merged[key], dict) and isinstance(value, dict):
             merged[key] = _lay_over(merged[key], value, path=f"{path}.{key}", source=source)
         else:
-            raise UserError(f"{source}: {path}.{key} is set outside the preset too, expected one home for each value")
+            raise UserError(f"{source}: {path}.{key} is set outside the preset too, expected one place for each value")
     return merged
