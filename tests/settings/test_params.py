@@ -254,3 +254,10 @@ def test_a_file_in_another_encoding_is_named(tmp_path):
 def test_a_written_file_reads_as_the_same_settings(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings()))
     assert settings.load(tmp_path / "params.yaml") == make_settings()
+
+
+def test_a_file_of_an_earlier_version_is_told_the_new_name() -> None:
+    raw = raw_settings()
+    raw["modalities"]["dos"]["views"] = raw["modalities"]["dos"].pop("transform")
+
+    assert "what was called views is called transform now" in refusal(raw)

@@ -130,7 +130,10 @@ def _check_names(names: list[Any], key: str, source: str, *, every: bool = True)
 def _modality(name: str, block: Any, source: str) -> ModalitySettings:
     if not isinstance(block, dict) or set(block) != set(_PARTS):
         keys = ", ".join(map(str, block)) if isinstance(block, dict) else repr(block)
-        raise UserError(f"{source}: modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)}")
+        renamed = "; what was called views is called transform now" if "views" in keys.split(", ") else ""
+        raise UserError(
+            f"{source}: modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)} in it and its preset{renamed}"
+        )
     models = {
         "features": part(name, "features").Settings,
         "transform": part(name, "transform").Settings,
