@@ -197,10 +197,10 @@ def test_a_preset_that_is_no_section_is_refused():
     assert "presets.smoke is ['training'], expected sections" in refusal(raw)
 
 
-def test_a_value_has_one_home():
+def test_a_value_has_one_place():
     raw = raw_settings()
     raw["prepare"]["limit"] = 40
-    assert "presets.smoke.prepare.limit is set outside the preset too, expected one home" in refusal(raw)
+    assert "presets.smoke.prepare.limit is set outside the preset too, expected one place" in refusal(raw)
 
 
 def test_settings_cannot_be_changed():

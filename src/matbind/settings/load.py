@@ -132,7 +132,8 @@ def _modality(name: str, block: Any, source: str) -> ModalitySettings:
         keys = ", ".join(map(str, block)) if isinstance(block, dict) else repr(block)
         renamed = "; what was called views is called transform now" if "views" in keys.split(", ") else ""
         raise UserError(
-            f"{source}: modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)} in it and its preset{renamed}"
+            f"{source}: modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)} here and in the preset"
+            f"{renamed}"
         )
     models = {
         "features": part(name, "features").Settings,
