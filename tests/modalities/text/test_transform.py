@@ -6,7 +6,7 @@ import torch
 
 from matbind.modalities.store import Store, write_store
 from matbind.modalities.strain import Strain
-from matbind.modalities.text import features as features
+from matbind.modalities.text import features
 from matbind.modalities.text.features import ANGLE, LENGTH, PAD
 from matbind.modalities.text.transform import Settings, TokenBatch, Transform
 from tests.factories import material, store_of

@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import PositiveRange, StrictModel
-from matbind.materials.diffraction import FWHM_PER_SIGMA, TAIL_SIGMA
+from matbind.materials.diffraction import FWHM_PER_SIGMA, SCHERRER, TAIL_SIGMA
+from matbind.materials.scattering import lorentz_polarisation
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
@@ -151,7 +152,7 @@ def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
     high_deg: float,
     n_bins: int,
 ) -> npt.NDArray[np.float32]:
-    """Patterns of many materials: Bragg's law, Lorentz-polarisation factor, Scherrer width, Gaussians by bin.
+    """Draw the patterns of many materials: Bragg's law, Lorentz-polarisation factor, Scherrer width, Gaussians by bin.
 
     Args:
         g: 1 / d of every peak of every material, 1 / angstrom, end to end.
@@ -179,10 +180,10 @@ def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
                 continue
             theta = math.asin(sine)
             cosine = math.cos(theta)
-            double = math.cos(2 * theta)
-            area *= (1 + double * double) / (sine * sine * cosine)
+            numerator, denominator = lorentz_polarisation(sine * sine, cosine, math.cos(2 * theta))
+            area *= numerator / denominator
             center = math.degrees(2 * theta) + zero_shift_deg[m]
-            fwhm = math.degrees(0.9 * wavelength_angstrom / (10 * crystallite_size_nm[m] * cosine))
+            fwhm = math.degrees(SCHERRER * wavelength_angstrom / (10 * crystallite_size_nm[m] * cosine))
             sigma = fwhm / FWHM_PER_SIGMA
             first = max(int((center - TAIL_SIGMA * sigma - low_deg) / step), 0)
             last = min(int((center + TAIL_SIGMA * sigma - low_deg) / step), n_bins - 1)

@@ -89,6 +89,8 @@ class Encoder(nn.Module):
         """Encode texts, giving (n_materials, out_dim)."""
         if isinstance(batch, EmbeddingBatch):
             return batch.embedding
+        if not len(batch.token):  # BERT takes no empty batch
+            return batch.composition.new_zeros(0, self.out_dim)
         embedded = self.bert.get_input_embeddings()(batch.token)
         if self.length is not None:
             embedded = embedded + self.length(torch.log1p(batch.value)) * (batch.token == LENGTH)[..., None]

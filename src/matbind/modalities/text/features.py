@@ -77,7 +77,7 @@ class Settings(StrictModel):
 
 
 def specs(settings: Settings) -> dict[str, ArraySpec]:
-    """The arrays kept for a material's text."""
+    """Return the arrays kept of a material's text."""
     if settings.tokenizer == "frozen":
         return {"embedding": ArraySpec("float32", (FROZEN_DIM,))}
     return {
@@ -129,7 +129,7 @@ def tokens(text: str) -> list[tuple[int, Token]]:
 
 
 def opening_composition(text: str) -> npt.NDArray[np.float32]:
-    """Atomic fractions of the formula that opens a description, shape (118,), hydrogen first; zeros where none does.
+    """Compute the atomic fractions of the formula that opens a description, hydrogen first; zeros where none does.
 
     How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
     """
@@ -157,7 +157,7 @@ def element_counts(formula: str) -> list[str]:
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
-    """What must be known of the training corpus before a text can be featurized.
+    """Learn what must be known of the training corpus before a text can be featurized.
 
     Args:
         materials: the training split only: a test word must stay unknown.
@@ -187,7 +187,7 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 
 
 class Featurizer:
-    """Texts to arrays, with the tokenizer or model loaded once."""
+    """Makes arrays of texts, with the tokenizer or model loaded once."""
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:
         self.settings = settings
@@ -195,7 +195,7 @@ class Featurizer:
         self._model: Any = None
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of one material, None where it has no text.
+        """Return the arrays of one material, None where it has no text.
 
         Raises:
             ValueError: if the text is empty or holds no token.
@@ -231,7 +231,7 @@ class Featurizer:
 
 
 def load_tokenizer(checkpoint: Path | None) -> Any:
-    """The tokenizer of a transformers checkpoint on disk.
+    """Load the tokenizer of a transformers checkpoint on disk.
 
     Raises:
         UserError: if no directory is given or it holds no tokenizer.
