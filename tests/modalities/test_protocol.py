@@ -156,10 +156,10 @@ def test_an_unknown_setting_is_refused(name: str, which: str, settings: Settings
 
 
 @pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_query_becomes_a_finite_vector(name: str, on_disk: bool, n: int, settings: Settings, tmp_path: Path) -> None:
-    store = store_of(name, settings, tmp_path if on_disk else None, n)
+def test_a_query_becomes_a_finite_vector(name: str, where: str, n: int, settings: Settings, tmp_path: Path) -> None:
+    store = store_of(name, settings, tmp_path if where == "disk" else None, n)
     transform = part(name, "transform").Transform(store, settings.modalities[name].transform)
     torch.manual_seed(0)
     encoder = part(name, "encoder").Encoder(settings.modalities[name].encoder, store.meta).eval()
