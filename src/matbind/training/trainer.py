@@ -111,7 +111,7 @@ class Trainer:
         Args:
             directory: keeps the checkpoint.
             on_epoch: is given each epoch's figures.
-            log: is told the progress in sentences.
+            log: is given sentences on the progress.
 
         Returns:
             The averaged weights of the epoch with the best validation recall@1.

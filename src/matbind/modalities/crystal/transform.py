@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import StrictModel
+from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
@@ -28,54 +28,30 @@ class Settings(StrictModel):
 
 @dataclass(frozen=True)
 class LongRangeBatch(Batch):
-    """Reduced cells and partial structure factors of crystals, the latter end to end.
+    """Reduced cells and partial structure factors of crystals, the latter end to end."""
 
-    Attributes:
-        cell: (n_materials, 3, 3) reduced vectors of the primitive cell in angstrom.
-        n_primitive_sites: (n_materials,) sites of that cell.
-        g: (n_peaks,) 1/d in 1/angstrom.
-        peak_material: (n_peaks,) the material of every peak.
-        partial: (n_partials,) one value for every element pair of every peak.
-        partial_peak: (n_partials,) the peak it belongs to.
-        partial_pair: (n_partials, 2) its two atomic numbers.
-    """
-
-    cell: Tensor
-    n_primitive_sites: Tensor
-    g: Tensor
-    peak_material: Tensor
-    partial: Tensor
-    partial_peak: Tensor
-    partial_pair: Tensor
+    cell: Tensor  # (n_materials, 3, 3) reduced vectors of the primitive cell, angstrom
+    n_primitive_sites: Tensor  # (n_materials,) sites of that cell
+    g: Tensor  # (n_peaks,) 1/d, 1/angstrom
+    peak_material: Tensor  # (n_peaks,) material of every peak
+    partial: Tensor  # (n_partials,) one value for every element pair of every peak
+    partial_peak: Tensor  # (n_partials,) peak it belongs to
+    partial_pair: Tensor  # (n_partials, 2) its two atomic numbers
 
 
 @dataclass(frozen=True)
 class CrystalBatch(Batch):
-    """Crystals as graphs, the sites of all materials end to end.
+    """Crystals as graphs, their sites end to end; a site that several elements share has an entry for every one."""
 
-    A site that several elements share has an entry for each.
-
-    Attributes:
-        element: (n_entries,) atomic number.
-        occupancy: (n_entries,).
-        entry_site: (n_entries,) the site it is on.
-        neighbor: (n_sites, k) positions among all sites.
-        distance: (n_sites, k) angstrom.
-        mask: (n_sites, k) true where there is a neighbour.
-        site_material: (n_sites,) the material of every site.
-        n_sites: (n_materials,).
-        long_range: what reciprocal space tells of them.
-    """
-
-    element: Tensor
-    occupancy: Tensor
-    entry_site: Tensor
-    neighbor: Tensor
-    distance: Tensor
-    mask: Tensor
-    site_material: Tensor
-    n_sites: Tensor
-    long_range: LongRangeBatch
+    element: Tensor  # (n_entries,) atomic number
+    occupancy: Tensor  # (n_entries,)
+    entry_site: Tensor  # (n_entries,) site it is on
+    neighbor: Tensor  # (n_sites, k) positions among all sites
+    distance: Tensor  # (n_sites, k) angstrom
+    mask: Tensor  # (n_sites, k) true where there is a neighbour
+    site_material: Tensor  # (n_sites,) material of every site
+    n_sites: Tensor  # (n_materials,)
+    long_range: LongRangeBatch  # what reciprocal space tells of them
 
 
 class Transform:
@@ -86,11 +62,7 @@ class Transform:
         self.settings = settings
 
     def __call__(
-        self,
-        index: npt.NDArray[np.int64],
-        *,
-        rng: np.random.Generator | None = None,
-        strain: Strain | None = None,
+        self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
     ) -> CrystalBatch:
         """Make the batch of some materials.
 
@@ -125,7 +97,7 @@ class Transform:
             long_range=self.long_range(index, strain),
         )
 
-    def long_range(self, index: npt.NDArray[np.int64], strain: Strain | None) -> LongRangeBatch:
+    def long_range(self, index: IntArray, strain: Strain | None) -> LongRangeBatch:
         """Collect cells and partial structure factors; strain moves the peaks and leaves their values."""
         g_vector, n_peaks = self.store.ragged("g_vector", index)
         pair, n_pairs = self.store.ragged("element_pair", index)

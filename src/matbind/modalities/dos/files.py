@@ -109,8 +109,8 @@ def _json(text: str) -> ReadDos:
         efermi = float(content["efermi"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"its energies, densities or efermi are no numbers ({error})") from error
-    if not spins or energies.ndim != 1 or any(each.shape != energies.shape for each in spin_densities):
-        shapes = " and ".join(str(each.shape) for each in spin_densities) or "none"
+    if not spins or energies.ndim != 1 or any(spin.shape != energies.shape for spin in spin_densities):
+        shapes = " and ".join(str(spin.shape) for spin in spin_densities) or "none"
         raise ValueError(
             f"it holds energies of shape {energies.shape} and densities of {shapes}, expected equal lengths"
         )
@@ -148,8 +148,8 @@ def _vasprun(path: Path) -> ReadDos:
 
 def _columns(columns: Columns) -> ReadDos:
     text = columns.header_text
-    if columns.interruptions and not all(each.is_comment for each in columns.interruptions):
-        wrong = next(each for each in columns.interruptions if not each.is_comment)
+    wrong = next((line for line in columns.interruptions if not line.is_comment), None)
+    if wrong is not None:
         raise ValueError(f"line {wrong.line} holds {wrong.text[:40]!r}, expected an energy and a density")
     unit = next((ev for unit_name, ev in UNITS if unit_name.search(FERMI.sub("", text))), 1.0)
     efermi = _fermi(text, unit)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import StrictModel
+from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
@@ -36,15 +37,10 @@ class Settings(StrictModel):
 
 @dataclass(frozen=True)
 class DosBatch(Batch):
-    """Densities of states on one grid of energies.
+    """Densities of states on one grid of energies."""
 
-    Attributes:
-        density: (n_materials, n_bins) states / eV / atom, zero where not calculated.
-        mask: (n_materials, n_bins) true where calculated.
-    """
-
-    density: Tensor
-    mask: Tensor
+    density: Tensor  # (n_materials, n_bins) states / eV / atom, zero where not calculated
+    mask: Tensor  # (n_materials, n_bins) true where calculated
 
 
 class Transform:
@@ -58,7 +54,7 @@ class Transform:
 
     def __call__(
         self,
-        index: npt.NDArray[np.int64],
+        index: IntArray,
         *,
         rng: np.random.Generator | None = None,
         strain: Strain | None = None,  # noqa: ARG002

@@ -15,6 +15,7 @@ from torch import Tensor
 from matbind.base.config import PositiveRange, StrictModel
 from matbind.materials.diffraction import FWHM_PER_SIGMA, SCHERRER, TAIL_SIGMA
 from matbind.materials.scattering import lorentz_polarisation
+from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
@@ -46,16 +47,10 @@ class Settings(StrictModel):
 
 @dataclass(frozen=True)
 class PatternBatch(Batch):
-    """Powder patterns on one grid of angles.
+    """Powder patterns on one grid of angles."""
 
-    Attributes:
-        pattern: (n_materials, n_bins) square root of the mean intensity of each bin, maximum 1, zero where nothing was
-            measured.
-        mask: (n_materials, n_bins) true where something was.
-    """
-
-    pattern: Tensor
-    mask: Tensor
+    pattern: Tensor  # (n_materials, n_bins) root of the mean intensity of a bin, maximum 1, zero where not measured
+    mask: Tensor  # (n_materials, n_bins) true where something was measured
 
 
 class Transform:
@@ -69,11 +64,7 @@ class Transform:
         self.wavelength_angstrom: float = store.meta["wavelength_angstrom"]
 
     def __call__(
-        self,
-        index: npt.NDArray[np.int64],
-        *,
-        rng: np.random.Generator | None = None,
-        strain: Strain | None = None,
+        self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
     ) -> PatternBatch:
         """Make the batch of some materials, augmented if `rng` is given."""
         pattern = self.store.dense("pattern", index)
@@ -88,7 +79,7 @@ class Transform:
     def augment(
         self,
         pattern: npt.NDArray[np.float32],
-        index: npt.NDArray[np.int64],
+        index: IntArray,
         rng: np.random.Generator,
         strain: Strain | None,
     ) -> npt.NDArray[np.float32]:
@@ -144,7 +135,7 @@ def _background(n: int, n_bins: int, largest: float, rng: np.random.Generator) -
 def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
     g: npt.NDArray[np.float32],
     intensity: npt.NDArray[np.float32],
-    counts: npt.NDArray[np.int64],
+    counts: IntArray,
     crystallite_size_nm: npt.NDArray[np.float64],
     zero_shift_deg: npt.NDArray[np.float64],
     wavelength_angstrom: float,

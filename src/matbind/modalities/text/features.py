@@ -105,21 +105,21 @@ def words(sentence: str) -> list[Token]:
     """Split one sentence into tokens; see the module's head for the rules."""
     tokens: list[Token] = []
     for match in _TOKEN.finditer(sentence):
-        found = match.groupdict()
-        if found["length"]:
-            tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (found["length"], found["length_to"]) if d]
-        elif found["angle"]:
-            tokens += [Token(SPECIAL_TOKENS[ANGLE], float(a)) for a in (found["angle"], found["angle_to"]) if a]
+        groups = match.groupdict()
+        if groups["length"]:
+            tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (groups["length"], groups["length_to"]) if d]
+        elif groups["angle"]:
+            tokens += [Token(SPECIAL_TOKENS[ANGLE], float(a)) for a in (groups["angle"], groups["angle_to"]) if a]
         elif match.lastgroup in {"space_group", "coordination", "direction"}:
-            tokens.append(Token(found[match.lastgroup]))
-        elif found["label"] or found["ion"]:
-            tokens.append(Token(found["label"] or found["ion"]))
-            charge = found["charge"] or found["ion_charge"]
+            tokens.append(Token(groups[match.lastgroup]))
+        elif groups["label"] or groups["ion"]:
+            tokens.append(Token(groups["label"] or groups["ion"]))
+            charge = groups["charge"] or groups["ion_charge"]
             tokens += [Token(charge)] if charge else []
-        elif found["formula"]:
-            tokens += [Token(word) for word in element_counts(found["formula"])]
-        elif found["word"].lower() not in _GRAMMAR:
-            tokens.append(Token(found["word"]))
+        elif groups["formula"]:
+            tokens += [Token(word) for word in element_counts(groups["formula"])]
+        elif groups["word"].lower() not in _GRAMMAR:
+            tokens.append(Token(groups["word"]))
     return tokens
 
 
@@ -209,8 +209,8 @@ class Featurizer:
             return {"embedding": self._embedding(text)}
         if self.settings.tokenizer == "checkpoint":
             return self._pieces(text)
-        found = tokens(text)[: self.settings.max_tokens]
-        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in found]
+        kept = tokens(text)[: self.settings.max_tokens]
+        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in kept]
         if not rows:
             raise ValueError("the text holds no word that describes a crystal")
         token, value, sentence = (np.array(column) for column in zip(*rows, strict=True))

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import StrictModel
+from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
@@ -34,30 +35,19 @@ class Settings(StrictModel):
 
 @dataclass(frozen=True)
 class TokenBatch(Batch):
-    """Tokens of texts, padded to the longest.
+    """Tokens of texts, padded to the longest."""
 
-    Attributes:
-        token: (n_materials, longest) numbers of words.
-        value: (n_materials, longest) angstrom beside a length, degree beside an angle, else 0.
-        mask: (n_materials, longest) true on tokens.
-        composition: (n_materials, n_elements) atomic fractions of the opening formula.
-    """
-
-    token: Tensor
-    value: Tensor
-    mask: Tensor
-    composition: Tensor
+    token: Tensor  # (n_materials, longest) number of the word
+    value: Tensor  # (n_materials, longest) angstrom beside a length, degree beside an angle, else 0
+    mask: Tensor  # (n_materials, longest) true on tokens
+    composition: Tensor  # (n_materials, n_elements) atomic fractions of the opening formula
 
 
 @dataclass(frozen=True)
 class EmbeddingBatch(Batch):
-    """Sentence embeddings of a frozen model.
+    """Sentence embeddings of a frozen model."""
 
-    Attributes:
-        embedding: (n_materials, d), in training with a share of the components dropped.
-    """
-
-    embedding: Tensor
+    embedding: Tensor  # (n_materials, d), in training with a share of the components dropped
 
 
 class Transform:
@@ -69,11 +59,7 @@ class Transform:
         self.frozen = store.meta["tokenizer"] == "frozen"
 
     def __call__(
-        self,
-        index: npt.NDArray[np.int64],
-        *,
-        rng: np.random.Generator | None = None,
-        strain: Strain | None = None,
+        self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
     ) -> TokenBatch | EmbeddingBatch:
         """Make the batch of some materials, augmented if `rng` is given."""
         if self.frozen:
@@ -103,7 +89,7 @@ class Transform:
         )
 
     def keep(
-        self, material: npt.NDArray[np.int64], sentence: npt.NDArray[np.int16], rng: np.random.Generator
+        self, material: IntArray, sentence: npt.NDArray[np.int16], rng: np.random.Generator
     ) -> npt.NDArray[np.bool_]:
         """Draw which tokens stay: the first sentence, and other sentences at random up to `train_tokens`."""
         if not len(material):
