@@ -33,9 +33,9 @@ def read(column: str, text: str, **_: Any) -> Structure:
     """
     structure = read_as_file(text, _FILE_NAMES[column], read_structure).structure
     graph = neighbor_graph(structure, max_neighbors=1)
-    shortest = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
-    if shortest < SHORTEST_DISTANCE_ANGSTROM:
-        raise ValueError(f"two atoms are {shortest:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}")
+    near = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
+    if near < SHORTEST_DISTANCE_ANGSTROM:
+        raise ValueError(f"two atoms are {near:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}")
     return structure
 
 
