@@ -199,7 +199,7 @@ def first_gradients(trainer: Trainer) -> dict[str, np.ndarray]:
 
 def run_ranks(home: Path, *jobs: str, world: int = 2) -> dict[str, list[dict[str, np.ndarray]]]:
     """Run jobs of ranks.py in several processes and give, job by job, what each rank found."""
-    command = [sys.executable, str(Path(__file__).with_name("ranks.py"))]
+    command = [sys.executable, str(ROOT / "tests/training/ranks.py")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(

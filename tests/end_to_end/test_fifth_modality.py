@@ -15,10 +15,11 @@ import polars as pl
 import pytest
 import yaml
 
+from tests.modalities.fifth import COMBINATIONS, with_fifth
+
 pytestmark = pytest.mark.end_to_end
 
 LAST_LINE = '    "text": "matbind.modalities.text",\n'
-COMBINATIONS = ["pdf", "crystal+pdf"]
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,6 @@ def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.T
         project.run(*command)
     project.run("dvc", "repro")
     return project
-
-
-def with_fifth(raw: dict[str, Any]) -> dict[str, Any]:
-    """params.yaml with the blocks of the fifth modality, and two combinations that hold it."""
-    raw["preset"] = "smoke"
-    raw["prepare"]["pdf"] = {"radius_angstrom": [1.0, 7.0], "n_points": 61}
-    raw["validate"]["pdf"] = {"max_quarantined_share": 0.02}
-    raw["modalities"]["pdf"] = {"transform": {"noise": 0.05}}
-    for preset in raw["presets"].values():
-        preset["modalities"]["pdf"] = {"features": {"n_bins": 61}, "encoder": {"width": 32}}
-    raw["tune"]["combination"] = "crystal+pdf"
-    raw["ablate"]["combinations"] = COMBINATIONS
-    return raw
 
 
 def test_its_values_are_prepared_validated_and_featurized(project: Project) -> None:

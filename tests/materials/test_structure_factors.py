@@ -7,7 +7,6 @@ from matbind.materials.diffraction import broaden, pattern_grid, reflections
 from matbind.materials.scattering import FORM_FACTOR_PREFACTOR, form_factor_table
 from matbind.materials.structure import Structure
 from matbind.materials.structure_factors import MERGE_PER_ANGSTROM, partial_structure_factors
-from matbind.modalities.pxrd.features import lorentz_polarisation
 from tests.factories import copper, mixed, rocksalt, supercell, triclinic
 
 WAVELENGTH_ANGSTROM = 1.54184
@@ -32,7 +31,8 @@ def test_form_factors_and_the_lorentz_factor_give_the_pattern(structure):
     g = lengths(found)
     two_theta = 2 * np.arcsin(g * WAVELENGTH_ANGSTROM / 2)
     weight = np.stack([form_factor(a, g) * form_factor(b, g) for a, b in found.pairs.astype(int)], axis=1)
-    intensity = (found.partial * weight).sum(axis=1) * lorentz_polarisation(two_theta)
+    factor = (1 + np.cos(two_theta) ** 2) / (np.sin(two_theta / 2) ** 2 * np.cos(two_theta / 2))
+    intensity = (found.partial * weight).sum(axis=1) * factor
     expected = reflections(structure, wavelength_angstrom=WAVELENGTH_ANGSTROM, two_theta_deg=(5.0, 90.0))
     # Drawn before they are compared: the two merge neighbouring reflections at different steps.
     drawn = broaden(np.degrees(two_theta), intensity, grid_deg=pattern_grid(), fwhm_deg=0.2)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
+from pydantic import ValidationError
 
-from matbind.modalities.layers import ProjectionHead
+from matbind.modalities.layers import ProjectionHead, TransformerSettings, masked_mean
 
 
 def test_every_row_has_unit_length():
@@ -24,3 +26,16 @@ def test_the_output_is_in_single_precision_under_autocast():
         found = ProjectionHead(6, 4)(torch.randn(3, 6))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+
+
+def test_the_mean_is_over_the_tokens_that_count():
+    tokens = torch.tensor([[[1.0], [3.0], [9.0]], [[5.0], [7.0], [9.0]]])
+    mask = torch.tensor([[True, True, False], [False, False, False]])
+    assert masked_mean(tokens, mask).tolist() == [[2.0], [0.0]]
+
+
+def test_heads_have_to_share_the_width_evenly():
+    sizes = {"width": 32, "feedforward": 64, "dropout": 0.0}
+    assert TransformerSettings(heads=4, **sizes).heads == 4
+    with pytest.raises(ValidationError, match=r"width is 32, expected a multiple of heads \(5\)"):
+        TransformerSettings(heads=5, **sizes)

@@ -6,12 +6,12 @@ import pytest
 from matbind.materials.neighbors import strain_projector, symmetry_rotations
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.transform import Settings as CrystalSettings
-from matbind.modalities.crystal.transform import Transform as CrystalView
+from matbind.modalities.crystal.transform import Transform as CrystalTransform
 from matbind.modalities.pxrd.transform import Settings as PatternSettings
-from matbind.modalities.pxrd.transform import Transform as PatternView
-from matbind.modalities.strain import Deformation, draw
+from matbind.modalities.pxrd.transform import Transform as PatternTransform
+from matbind.modalities.strain import Strain, draw_strain
 from matbind.modalities.text.transform import Settings as TextSettings
-from matbind.modalities.text.transform import Transform as TextView
+from matbind.modalities.text.transform import Transform as TextTransform
 from tests.factories import material, rocksalt, simulated, store_of, triclinic
 
 
@@ -31,9 +31,9 @@ def rutile() -> Structure:
     return Structure.ordered(np.diag([4.594, 4.594, 2.959]), coords, [22, 22, 8, 8, 8, 8])
 
 
-def draws(structure: Structure, *, volumetric: float, shape: float, n: int = 200) -> Deformation:
+def draws(structure: Structure, *, volumetric: float, shape: float, n: int = 200) -> Strain:
     rng = np.random.default_rng(0)
-    return draw(np.repeat(projector(structure)[None], n, axis=0), volumetric=volumetric, shape=shape, rng=rng)
+    return draw_strain(np.repeat(projector(structure)[None], n, axis=0), volumetric=volumetric, shape=shape, rng=rng)
 
 
 def test_no_strength_is_no_strain():
@@ -79,42 +79,40 @@ def test_symmetry_operations_survive_the_strain():
 
 
 def test_the_inverse_undoes_the_gradient():
-    deformation = draws(triclinic(), volumetric=0.05, shape=0.02, n=5)
-    np.testing.assert_allclose(
-        deformation.inverse @ deformation.gradient, np.broadcast_to(np.eye(3), (5, 3, 3)), atol=1e-5
-    )
+    strain = draws(triclinic(), volumetric=0.05, shape=0.02, n=5)
+    np.testing.assert_allclose(strain.inverse @ strain.gradient, np.broadcast_to(np.eye(3), (5, 3, 3)), atol=1e-5)
 
 
-def test_some_of_the_deformations_by_mask_or_position():
-    deformation = draws(triclinic(), volumetric=0.05, shape=0.0, n=3)
-    np.testing.assert_array_equal(deformation.of(np.array([True, False, True])).gradient, deformation.gradient[[0, 2]])
-    np.testing.assert_array_equal(deformation.of(np.array([2, 0])).gradient, deformation.gradient[[2, 0]])
+def test_some_of_the_strains_by_mask_or_position():
+    strain = draws(triclinic(), volumetric=0.05, shape=0.0, n=3)
+    np.testing.assert_array_equal(strain.of(np.array([True, False, True])).gradient, strain.gradient[[0, 2]])
+    np.testing.assert_array_equal(strain.of(np.array([2, 0])).gradient, strain.gradient[[2, 0]])
 
 
 def test_edges_peaks_and_named_lengths_grow_by_the_same_factor(tmp_path):
     given = material(
         rocksalt(5.64), pxrd=simulated(rocksalt(5.64)), text="Na is bonded to Cl with lengths of 2.82 Å and 90°."
     )
-    grown = Deformation(np.eye(3, dtype=np.float32)[None] * 1.02)
+    grown = Strain(np.eye(3, dtype=np.float32)[None] * 1.02)
     index = np.array([0])
     quiet = PatternSettings(
         crystallite_size_nm=(300, 300), zero_shift_deg=0, texture=0, noise=0, background=0, hidden=0
     )
-    crystal = CrystalView(store_of(tmp_path, "crystal", [given]), CrystalSettings(jitter_angstrom=0))
-    pattern = PatternView(store_of(tmp_path, "pxrd", [given], {"n_bins": 8501}), quiet)
-    text = TextView(
+    crystal = CrystalTransform(store_of(tmp_path, "crystal", [given]), CrystalSettings(jitter_angstrom=0))
+    pattern = PatternTransform(store_of(tmp_path, "pxrd", [given], {"n_bins": 8501}), quiet)
+    text = TextTransform(
         store_of(tmp_path, "text", [given], {"min_count": 1}),
         TextSettings(drop_sentences=0, drop_tokens=0, train_tokens=0),
     )
     rng = np.random.default_rng(0)
-    plain, strained = crystal(index), crystal(index, deformation=grown)
-    np.testing.assert_allclose(strained["distance"] / plain["distance"], 1.02, rtol=1e-5)
-    np.testing.assert_allclose(plain["g"] / strained["g"], 1.02, rtol=1e-5)
+    plain, strained = crystal(index), crystal(index, strain=grown)
+    np.testing.assert_allclose(strained.distance / plain.distance, 1.02, rtol=1e-5)
+    np.testing.assert_allclose(plain.long_range.g / strained.long_range.g, 1.02, rtol=1e-5)
     angle = [
-        np.radians(5 + (found["pattern"][0].argmax().item() + 0.5) * 85 / 8501) / 2
-        for found in (pattern(index, rng=rng), pattern(index, rng=rng, deformation=grown))
+        np.radians(5 + (found.pattern[0].argmax().item() + 0.5) * 85 / 8501) / 2
+        for found in (pattern(index, rng=rng), pattern(index, rng=rng, strain=grown))
     ]
     assert np.sin(angle[0]) / np.sin(angle[1]) == pytest.approx(1.02, abs=5e-4)
-    found = text(index, deformation=grown)
-    assert found["value"].numpy().max() == 90
-    assert sorted(found["value"][0].tolist())[-2] == pytest.approx(2.82 * 1.02)
+    found = text(index, strain=grown)
+    assert found.value.numpy().max() == 90
+    assert sorted(found.value[0].tolist())[-2] == pytest.approx(2.82 * 1.02)

@@ -1,28 +1,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import ModuleType
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from pydantic import Field
 from safetensors.torch import load_file
 
-from matbind.base.config import StrictModel
 from matbind.base.errors import UserError
-from matbind.data.featurize import featurize, read_split
-from matbind.data.prepare import prepare
-from matbind.modalities import combinations as modality
+from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
-from matbind.modalities.store import ArraySpec
-from matbind.settings import load as settings
-from matbind.training import combination as ablation
 from matbind.training.combination import is_done, train_and_evaluate
 from matbind.training.model import Model, open_stores, transforms_of
-from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, silent, small_run
+from tests.factories import needs_sample, real_features, small_run
 
 pytestmark = needs_sample
 RESULT_KEYS = {
@@ -219,88 +211,12 @@ def test_features_that_are_not_there_are_named(tmp_path):
         run(tmp_path, features=tmp_path / "none")
 
 
-def toy_modules() -> dict[str, ModuleType]:
-    """A modality of its own: how much of each element a crystal holds."""
-
-    class FeatureSettings(StrictModel):
-        n_elements: int = Field(ge=1)
-
-    class ViewSettings(StrictModel):
-        noise: float = Field(ge=0)
-
-    class EncoderSettings(StrictModel):
-        width: int = Field(ge=1)
-
-    class Featurizer:
-        def __init__(self, own, _meta):
-            self.n = own.n_elements
-
-        def __call__(self, material):
-            counts = np.bincount(material.structure.atomic_number, minlength=self.n + 1)[1 : self.n + 1]
-            return {"share": counts / counts.sum()}
-
-    class View:
-        def __init__(self, store, own):
-            self.store, self.noise = store, own.noise
-
-        def __call__(self, index, *, rng=None, deformation=None):  # noqa: ARG002
-            share = self.store.dense("share", index)
-            if rng is not None:
-                share = share + rng.normal(0, self.noise, share.shape)
-            return {"share": torch.from_numpy(share.astype(np.float32))}
-
-    class Encoder(torch.nn.Module):
-        def __init__(self, own, meta):
-            super().__init__()
-            self.out_dim = own.width
-            self.linear = torch.nn.Linear(meta["n_elements"], own.width)
-
-        def forward(self, view):
-            return torch.nn.functional.gelu(self.linear(view["share"]))
-
-    contents = {
-        "features": {
-            "Settings": FeatureSettings,
-            "Featurizer": Featurizer,
-            "specs": lambda own: {"share": ArraySpec("float32", (own.n_elements,))},
-            "fit": lambda _, own: own.model_dump(),
-        },
-        "views": {"Settings": ViewSettings, "View": View},
-        "encoders": {"Settings": EncoderSettings, "Encoder": Encoder},
-    }
-    modules = {}
-    for package, content in contents.items():
-        module = ModuleType(f"matbind.{package}.toy")
-        module.__dict__.update(content)
-        modules[module.__name__] = module
-    return modules
-
-
-def test_a_fifth_modality_is_featurized_trained_and_evaluated(tmp_path, monkeypatch):
-    for name, module in toy_modules().items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(modality, "MODALITIES", (*modality.MODALITIES, "toy"))
-    raw = raw_settings(SMALL_RUN | {"training.epochs": 30, "hub_order": ["crystal", "text", "pxrd", "dos", "toy"]})
-    block = {"features": {"n_elements": 96}, "views": {"noise": 0.01}, "encoder": {"width": 64}}
-    raw["presets"]["smoke"]["modalities"]["toy"] = block
-    own = settings.parse(raw)
-    prepare(own, out=tmp_path / "records", log=silent)
-    counts = featurize(own, records=tmp_path / "records", out=tmp_path / "features", log=silent)
-    assert counts["toy"] == 60
-    found = train_and_evaluate(
-        own,
-        parse_combination("crystal+toy+text", own.hub_order),
-        features=tmp_path / "features",
-        models=tmp_path / "models",
-        metrics=tmp_path / "metrics",
-    )
-    assert found["combination"] == "crystal+text+toy"
-    assert set(found["pairs"]) >= {"toy->crystal", "text->toy"}
-    result = found["pairs"]["toy->crystal"]
-    assert result["recall_at_5"] >= 2 * result["chance_at_5"]
-    assert len(modality.all_combinations()) == 31
-
-
-def test_the_code_that_a_result_depends_on_is_there():
-    names = {path.name for path in ablation._code()}
-    assert {"training.py", "loss.py", "pxrd.py", "deformation.py", "store.py"} <= names
+def test_a_batch_in_which_nobody_has_a_text_is_trained_on(tmp_path):
+    features = shutil.copytree(real_features(), tmp_path / "features")
+    present = np.fromfile(features / "text" / "present.bin", dtype=bool)
+    order = np.flatnonzero(present)
+    present[order[3:]] = False  # of 60 materials: most batches of two hold none of these
+    present[read_split(features, "train")[:2]] = present[read_split(features, "validation")[:2]] = True
+    present.tofile(features / "text" / "present.bin")
+    found = run(tmp_path, "crystal+dos+text", {"training.batch_size": 2, "training.epochs": 1}, features=features)
+    assert found["combination"] == "crystal+dos+text"

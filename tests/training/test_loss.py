@@ -14,23 +14,23 @@ from tests.training.ranks import vectors
 
 def test_two_pairs_by_hand():
     # Similarities [[1, 0], [0.6, 0.8]] at temperature 1: rows by softmax, columns by softmax.
-    a = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    b = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    hub = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    spoke = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     rows = -math.log(math.e / (math.e + 1)) - math.log(math.exp(0.8) / (math.exp(0.6) + math.exp(0.8)))
     columns = -math.log(math.e / (math.e + math.exp(0.6))) - math.log(math.exp(0.8) / (1 + math.exp(0.8)))
-    assert info_nce(a, b, torch.tensor(1.0)).item() == pytest.approx((rows + columns) / 4, abs=1e-6)
+    assert info_nce(hub, spoke, torch.tensor(1.0)).item() == pytest.approx((rows + columns) / 4, abs=1e-6)
 
 
 def test_it_is_the_symmetric_cross_entropy_of_torch():
-    a, b, scale = vectors(7, 1), vectors(7, 2), torch.tensor(1 / 0.07)
-    logits, target = scale * a @ b.T, torch.arange(7)
+    hub, spoke, logit_scale = vectors(7, 1), vectors(7, 2), torch.tensor(1 / 0.07)
+    logits, target = logit_scale * hub @ spoke.T, torch.arange(7)
     expected = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-    torch.testing.assert_close(info_nce(a, b, scale), expected)
+    torch.testing.assert_close(info_nce(hub, spoke, logit_scale), expected)
 
 
 def test_both_sides_count_the_same():
-    a, b, scale = vectors(5, 1), vectors(5, 2), torch.tensor(4.0)
-    torch.testing.assert_close(info_nce(a, b, scale), info_nce(b, a, scale))
+    hub, spoke, logit_scale = vectors(5, 1), vectors(5, 2), torch.tensor(4.0)
+    torch.testing.assert_close(info_nce(hub, spoke, logit_scale), info_nce(spoke, hub, logit_scale))
 
 
 def test_vectors_that_say_nothing_give_the_logarithm_of_the_batch():
@@ -43,11 +43,11 @@ def test_matching_vectors_give_almost_nothing():
 
 
 def test_no_rows_cost_nothing_and_have_a_gradient():
-    a = torch.zeros(0, 4, requires_grad=True)
-    found = info_nce(a, torch.zeros(0, 4), torch.tensor(1.0))
+    hub = torch.zeros(0, 4, requires_grad=True)
+    found = info_nce(hub, torch.zeros(0, 4), torch.tensor(1.0))
     found.backward()
     assert found.item() == 0
-    assert a.grad.shape == (0, 4)
+    assert hub.grad.shape == (0, 4)
 
 
 def one_process(n: int) -> tuple[float, np.ndarray]:

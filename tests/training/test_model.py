@@ -30,9 +30,9 @@ class TestOnRealMaterials:
     def test_every_modality_is_embedded_as_unit_vectors_of_one_width(self):
         own, stores = small_run(), open_stores(real_features())
         model = self.model("crystal+dos+pxrd+text").eval()
-        for name, view in transforms_of(own, stores, model.combination.modalities).items():
+        for name, transform in transforms_of(own, stores, model.combination.modalities).items():
             index = stores[name].present.nonzero()[0][:5]
-            found = model.embed(name, view(index))
+            found = model.embed(name, transform(index))
             assert found.shape == (5, own.model.projection_dim)
             torch.testing.assert_close(found.norm(dim=1), torch.ones(5))
 
@@ -46,7 +46,7 @@ class TestOnRealMaterials:
 
     def test_the_temperature_starts_where_the_settings_say(self):
         model = self.model("crystal+dos", {"model.temperature": 0.2})
-        assert model.scale("dos").item() == pytest.approx(5.0)
+        assert model.logit_scale("dos").item() == pytest.approx(5.0)
 
     def test_a_fixed_temperature_does_not_learn(self):
         assert not self.model("crystal+dos", {"model.learn_temperature": False}).log_scale["dos"].requires_grad
@@ -54,7 +54,7 @@ class TestOnRealMaterials:
     def test_the_temperature_has_a_floor(self):
         model = self.model("crystal+dos")
         torch.nn.init.constant_(model.log_scale["dos"], math.log(1e4))
-        assert model.scale("dos").item() == 100
+        assert model.logit_scale("dos").item() == 100
 
     def test_the_same_seed_gives_the_same_first_weights(self):
         first, second = (self.model("crystal+text").state_dict() for _ in range(2))

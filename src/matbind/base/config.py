@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -39,14 +39,3 @@ PositiveRange = Annotated[tuple[float, float], AfterValidator(_positive)]
 """A pair of positive numbers, low then high; equal ones leave nothing to draw."""
 AngleRange = Annotated[tuple[float, float], AfterValidator(_angles)]
 """First and last two theta in degrees."""
-
-
-Sized = TypeVar("Sized", bound=StrictModel)
-
-
-def heads_fit(settings: Sized) -> Sized:
-    """Check that attention heads share the width of a Transformer evenly; for a validator of its settings."""
-    width, heads = settings.width, settings.heads  # type: ignore[attr-defined]  # of every Transformer's settings
-    if width % heads:
-        raise ValueError(f"width is {width}, expected a multiple of heads ({heads})")
-    return settings

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from matbind.base.config import STRAIGHT_BACK_DEG
 from matbind.materials.scattering import (
     CUKA_ANGSTROM,
     HEAVIEST_TABULATED,
     REORDERED_SUMS,
     form_factor_table,
+    lorentz_polarisation,
     reflection_lines,
     structure_factors,
 )
@@ -27,9 +29,9 @@ ABSENT_SHARE = 1e-13  # of the strongest reflection: systematically absent but f
 EQUIVALENT_MARGIN = 1.000001  # equivalent reflections differ by rounding only: the first of them stands for the peak
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 TAIL_SIGMA = 4.0
+SCHERRER = 0.9  # shape constant
 NARROWEST_PEAK_STEPS = 1.2  # a Gaussian of this FWHM, in grid steps, still samples to its area within 2 %
 EVEN_GRID_TOLERANCE = 1e-3  # of a step
-STRAIGHT_BACK_DEG = 180.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +112,6 @@ def scherrer_fwhm_deg(
     *,
     crystallite_size_nm: float,
     wavelength_angstrom: float = CUKA_ANGSTROM,
-    k: float = 0.9,
 ) -> FloatArray:
     """Compute the width of peaks from the size of the crystallites.
 
@@ -118,21 +119,19 @@ def scherrer_fwhm_deg(
         two_theta_deg: (n_peaks,) peak positions.
         crystallite_size_nm: mean size of the coherently scattering domains.
         wavelength_angstrom: of the X-rays.
-        k: shape constant.
 
     Returns:
         (n_peaks,) full widths at half maximum in degrees two theta.
 
     Raises:
-        ValueError: the size, wavelength or constant is not positive.
+        ValueError: the size or wavelength is not positive.
 
-    Source: Scherrer's equation, FWHM (radians) = k wavelength / (size cos theta).
+    Source: Scherrer's equation, FWHM (radians) = 0.9 wavelength / (size cos theta).
     """
     _check_positive(crystallite_size_nm, name="crystallite_size_nm")
     _check_positive(wavelength_angstrom, name="wavelength_angstrom")
-    _check_positive(k, name="k")
     theta = np.radians(np.asarray(two_theta_deg, dtype=np.float64)) / 2.0
-    width: FloatArray = np.degrees(k * wavelength_angstrom / (10.0 * crystallite_size_nm * np.cos(theta)))
+    width: FloatArray = np.degrees(SCHERRER * wavelength_angstrom / (10.0 * crystallite_size_nm * np.cos(theta)))
     return width
 
 
@@ -216,7 +215,6 @@ def simulate_pattern(
     crystallite_size_nm: float,
     wavelength_angstrom: float = CUKA_ANGSTROM,
     grid_deg: FloatArray | None = None,
-    k: float = 0.9,
 ) -> npt.NDArray[np.float32]:
     """Compute the powder pattern of a crystal with size broadening.
 
@@ -225,7 +223,6 @@ def simulate_pattern(
         crystallite_size_nm: for Scherrer's equation.
         wavelength_angstrom: of the X-rays.
         grid_deg: (n_points,) as `pattern_grid` returns; by default its default, 8,501 points from 5 to 90 degrees.
-        k: Scherrer's constant.
 
     Returns:
         (n_points,) values between 0 and 1, the maximum is exactly 1.
@@ -239,7 +236,7 @@ def simulate_pattern(
         structure, wavelength_angstrom=wavelength_angstrom, two_theta_deg=(float(grid[0]), float(grid[-1]))
     )
     fwhm_deg = scherrer_fwhm_deg(
-        peaks.two_theta_deg, crystallite_size_nm=crystallite_size_nm, wavelength_angstrom=wavelength_angstrom, k=k
+        peaks.two_theta_deg, crystallite_size_nm=crystallite_size_nm, wavelength_angstrom=wavelength_angstrom
     )
     return broaden(peaks.two_theta_deg, peaks.intensity, grid_deg=grid, fwhm_deg=fwhm_deg)
 
@@ -275,7 +272,8 @@ def _merge(
         Miller indices (n_peaks, 3) of the strongest reflection, two theta in degrees and intensity.
     """
     sin2 = np.minimum(0.25 * wavelength * wavelength * g2, 1.0)
-    intensity = f2 * (1.0 + (1.0 - 2.0 * sin2) ** 2) / (sin2 * np.sqrt(1.0 - sin2))  # Lorentz-polarisation
+    numerator, denominator = lorentz_polarisation(sin2, np.sqrt(1.0 - sin2), 1.0 - 2.0 * sin2)
+    intensity = f2 * numerator / denominator
     intensity[g2 < g_start * g_start] = 0.0
     kept = np.flatnonzero(intensity > ABSENT_SHARE * intensity.max())
     kept = kept[np.argsort(g2[kept])]

@@ -1,4 +1,4 @@
-"""What X-rays do at atoms: wavelengths of laboratory tubes, atomic form factors, structure factors.
+"""What X-rays do at atoms: wavelengths of laboratory tubes, form factors, structure factors, polarisation.
 
 Source: the fits f(s) = Z - 41.78214 s^2 sum_i a_i exp(-b_i s^2), s = sin(theta) / wavelength, of De Graef and McHenry,
 Structure of Materials (2nd edition, chapter 12), with the values that pymatgen distributes (MIT licence).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +158,21 @@ def form_factor_table() -> FloatArray:
     table = np.array(_COEFFICIENTS, dtype=np.float64).reshape(-1, 4, 2)
     table.setflags(write=False)
     return table
+
+
+@njit(cache=True)
+def lorentz_polarisation(sin2: Any, cosine: Any, cosine_double: Any) -> tuple[Any, Any]:
+    """Compute the factor (1 + cos^2 2 theta) / (sin^2 theta cos theta) of the intensity of powder reflections.
+
+    Args:
+        sin2: sin^2 theta of one reflection or of several; whoever asks knows the three from an angle or from |g|.
+        cosine: cos theta.
+        cosine_double: cos 2 theta.
+
+    Returns:
+        Numerator and denominator: which product is rounded first is left to the caller, and stored patterns hold it.
+    """
+    return 1.0 + cosine_double**2, sin2 * cosine
 
 
 @njit(cache=True)

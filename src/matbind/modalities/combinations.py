@@ -51,7 +51,7 @@ class Combination:
         return len(self.modalities) == 1
 
     def kind(self, query: str, key: str) -> Kind:
-        """How the model came to relate two modalities.
+        """Return how the model came to relate two modalities.
 
         Args:
             query: modality of the queries.
@@ -74,24 +74,24 @@ class Combination:
         return "aligned" if self.hub in (query, key) else "emergent"
 
     def pairs(self) -> tuple[Pair, ...]:
-        """All ordered (query, key) pairs that retrieval is measured on; for a single, its two views: ``((m, m),)``."""
+        """Return all ordered (query, key) pairs that are measured; for a single, its two views: ``((m, m),)``."""
         if self.is_single:
             return ((self.hub, self.hub),)
         return tuple(permutations(self.modalities, 2))
 
     def aligned_pairs(self) -> tuple[Pair, ...]:
-        """The ordered pairs that include the hub."""
+        """Return the ordered pairs that include the hub."""
         return tuple(pair for pair in self.pairs() if self.kind(*pair) == "aligned")
 
     def emergent_pairs(self) -> tuple[Pair, ...]:
-        """The ordered pairs of two spokes, never seen together in training."""
+        """Return the ordered pairs of two spokes, never seen together in training."""
         return tuple(pair for pair in self.pairs() if self.kind(*pair) == "emergent")
 
 
 def all_combinations(
     hub_order: Sequence[str] | None = None, modalities: Sequence[str] | None = None
 ) -> tuple[Combination, ...]:
-    """Every non-empty subset of the modalities, small ones first: 15 of four modalities.
+    """Return every non-empty subset of the modalities, small ones first: 15 of four modalities.
 
     Args:
         hub_order: the hub of a subset is the first of these that is in it; that of the table if not given.
@@ -109,7 +109,7 @@ def all_combinations(
 
 
 def parse_combination(text: str, hub_order: Sequence[str] | None = None) -> Combination:
-    """The combination of a name such as ``text+crystal``; the order of the names does not matter.
+    """Return the combination of a name such as ``text+crystal``; the order of the names does not matter.
 
     Args:
         text: modality names joined by ``+``.
@@ -123,12 +123,12 @@ def parse_combination(text: str, hub_order: Sequence[str] | None = None) -> Comb
 
 
 def pair_name(query: str, key: str) -> str:
-    """The pair in tables and JSON: ``text->dos`` asks with a text for a DOS."""
+    """Return what a pair is called in tables and JSON: ``text->dos`` asks with a text for a DOS."""
     return f"{query}->{key}"
 
 
 def metric_name(query: str, key: str) -> str:
-    """The pair inside a metric's name, where MLflow allows no ``>``: ``text_to_dos``."""
+    """Return what a pair is called inside a metric's name, where MLflow allows no ``>``: ``text_to_dos``."""
     return f"{query}_to_{key}"
 
 

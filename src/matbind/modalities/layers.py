@@ -1,9 +1,38 @@
-"""Layers that several encoders share."""
+"""What several encoders share: layers, and the settings of Transformers."""
 
 from __future__ import annotations
 
+import math
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from matbind.base.config import StrictModel
+
+
+class TransformerSettings(StrictModel):
+    """Size of the layers of a Transformer.
+
+    Attributes:
+        width: features of a token.
+        heads: attention heads.
+        feedforward: hidden features of each layer's perceptron.
+        dropout: in the layers.
+    """
+
+    width: int = Field(ge=4, le=4096)
+    heads: int = Field(ge=1, le=64)
+    feedforward: int = Field(ge=4)
+    dropout: float = Field(ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width_evenly(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, expected a multiple of heads ({self.heads})")
+        return self
 
 
 class ProjectionHead(nn.Module):
@@ -36,3 +65,18 @@ class ResidualBlock(nn.Module):
         """Map (n, n_in, length) to (n, n_out, length / stride)."""
         y = F.relu(self.first_norm(self.first(x)))
         return F.relu(self.second_norm(self.second(y)) + self.shortcut(x))
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Average the tokens of each row that count, (n, length, width) to (n, width); 0 where none does."""
+    weight = mask[..., None].to(tokens.dtype)
+    return (tokens * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def sinusoids(n: int, width: int) -> Tensor:
+    """Compute sines and cosines of the position at geometrically spaced wavelengths, shape (n, width).
+
+    Source: Vaswani et al. 2017, Section 3.5.
+    """
+    angle = torch.arange(n)[:, None] * torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    return torch.stack([torch.sin(angle), torch.cos(angle)], dim=2).flatten(1)[:, :width]

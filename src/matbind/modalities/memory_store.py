@@ -1,4 +1,4 @@
-"""The features of a few queries, in memory, behind the face of a feature store."""
+"""The features of a few queries in memory, read as those of a feature store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matbind.modalities.store import ArraySpec, Store
 
 
 class MemoryStore(Store):
-    """A store that was never on disk: what the views read of a data set, for materials given one by one."""
+    """A store that was never on disk, of materials that are given one by one."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class MemoryStore(Store):
         rows: Sequence[Mapping[str, npt.NDArray[Any]]],
         meta: Mapping[str, Any],
     ) -> None:
-        """Hold the arrays of some materials.
+        """Take the arrays of some materials.
 
         Args:
             specs: the arrays by name.

@@ -1,8 +1,9 @@
-"""What a modality is: the modules of its folder and what each has to offer.
+"""What a modality is: the modules of its folder and what they have to offer.
 
 `src/matbind/modalities/<name>/` holds one module a part. All are required but `perturbations` and `baseline`. The
-classes here describe modules: a module satisfies one by having functions and classes of these names. One test,
-tests/modalities/test_protocol.py, checks every modality of the table.
+classes here describe modules: a module satisfies one by having functions and classes of these names. A function may
+take what it has no use for as ``**_``; whoever calls it gives all that is documented here. One test,
+tests/modalities/test_protocol.py, checks every modality of the table, and a fifth that stands in tests/modalities/pdf.
 
 A fifth modality: copy a folder, fill in its parts, add its line to `matbind.modalities.table.TABLE` and its block to
 params.yaml (`modalities.<name>.transform`, `validate.<name>`, and in every preset `modalities.<name>.features` and
@@ -26,7 +27,10 @@ Excluded = tuple[str, str, str]
 
 
 class RecordsPart(Protocol):
-    """`records.py`: the Parquet table of the modality, and one row of it as a Python value."""
+    """`records.py`: the Parquet table of the modality, and one row of it as a Python value.
+
+    A class `Settings` there is the section `prepare.<name>`; without it there is no such section.
+    """
 
     TABLE: str
     """Name of the table's file without its ending."""
@@ -57,7 +61,11 @@ class RecordsPart(Protocol):
 
 
 class FeaturesPart(Protocol):
-    """`features.py`: from a value to arrays of a fixed layout."""
+    """`features.py`: from a value to arrays of a fixed layout.
+
+    A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
+    section `prepare.<name>`.
+    """
 
     Settings: type[StrictModel]
     """The block `modalities.<name>.features` of a preset."""
@@ -88,7 +96,9 @@ class TransformPart(Protocol):
     Settings: type[StrictModel]
     """The block `modalities.<name>.transform`."""
     Transform: Callable[..., Any]
-    """`Transform(store, settings)`; called with positions, `rng` and `strain`, it returns the modality's batch."""
+    """`Transform(store, settings)`; called as `transform(index, *, rng=None, strain=None)`, it returns the materials at
+    these positions as the modality's own :class:`matbind.modalities.batch.Batch`, augmented if `rng` is given. An empty
+    `index` gives a batch of nothing, which the encoder has to take."""
 
 
 class EncoderPart(Protocol):

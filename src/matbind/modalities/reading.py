@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.content import read_text
 from matbind.base.errors import UserError
-from matbind.materials.structure import Structure
+from matbind.materials.structure import FloatArray, Structure
 from matbind.modalities.material import Material
 from matbind.modalities.table import structure_name
 
-FloatArray = npt.NDArray[np.float64]
 Read = TypeVar("Read")
 # A query of another modality has no crystal; the features of that modality never look at this one but for its one atom.
 _ONE_ATOM = Structure.ordered(np.eye(3) * 10.0, np.zeros((1, 3)), [1])
@@ -55,19 +53,19 @@ def json_object(value: str, keys: Sequence[str]) -> dict[str, Any]:
         ValueError: if it is no JSON object or lacks a key.
     """
     try:
-        found = json.loads(value)
+        content = json.loads(value)
     except ValueError as error:
         raise ValueError(f"this is no valid JSON ({error}), expected an object with {', '.join(keys)}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"found {type(found).__name__}, expected a JSON object with {', '.join(keys)}")  # noqa: TRY004
-    missing = [key for key in keys if found.get(key) is None]
+    if not isinstance(content, dict):
+        raise ValueError(f"found {type(content).__name__}, expected a JSON object with {', '.join(keys)}")  # noqa: TRY004
+    missing = [key for key in keys if content.get(key) is None]
     if missing:
         raise ValueError(f"{missing[0]} is missing, expected a JSON object with {', '.join(keys)}")
-    return found
+    return content
 
 
 def numbers(values: Any, *, name: str) -> FloatArray:
-    """A list of finite numbers.
+    """Return a list of finite numbers as an array.
 
     Raises:
         ValueError: if something else stands in it.
@@ -85,7 +83,7 @@ def numbers(values: Any, *, name: str) -> FloatArray:
 
 
 def number(value: Any, *, name: str) -> float:
-    """One finite number.
+    """Return one finite number.
 
     Raises:
         ValueError: if it is something else.

@@ -30,17 +30,17 @@ def kind_of(name: str) -> str:
     return vasp[1] if vasp else suffix
 
 
-def qualified(name: str) -> str | None:
+def qualified(file_name: str) -> str | None:
     """Return the modality that the name of a file says outright, such as `NAME.dos.csv`; None if it says none."""
-    qualifier = Path(Path(name).stem).suffix.lower()
-    return next((each for each in modality_names() if qualifier in part(each, "files").QUALIFIERS), None)
+    qualifier = Path(Path(file_name).stem).suffix.lower()
+    return next((name for name in modality_names() if qualifier in part(name, "files").QUALIFIERS), None)
 
 
-def candidates(name: str) -> list[str]:
+def candidates(file_name: str) -> list[str]:
     """Return the modalities that a file of this name may hold, without a look into it."""
-    named = qualified(name)
-    kind = kind_of(name)
-    return [named] if named else [each for each in modality_names() if kind in part(each, "files").SUFFIXES]
+    named = qualified(file_name)
+    kind = kind_of(file_name)
+    return [named] if named else [name for name in modality_names() if kind in part(name, "files").SUFFIXES]
 
 
 def modality_of(path: Path) -> str:
@@ -51,7 +51,7 @@ def modality_of(path: Path) -> str:
     """
     names = candidates(bare_name(path))
     if not names:
-        known = "; ".join(f"{each}: {', '.join(part(each, 'files').SUFFIXES)}" for each in modality_names())
+        known = "; ".join(f"{name}: {', '.join(part(name, 'files').SUFFIXES)}" for name in modality_names())
         raise UserError(
             f"{path}: what it holds cannot be told from its name, expected one of these endings ({known}); or say it "
             "by --as"

@@ -1,16 +1,16 @@
 """The features of a whole data set as memory-mapped arrays on disk: one directory a modality, one file an array.
 
 Materials have different numbers of sites, peaks or tokens, so an array is either *dense* (one row a material) or
-*ragged* (all materials' rows end to end, with offsets). Nothing is held as one Python object a material, and opening a
-store of 170,000 materials costs no memory until rows are touched.
+*ragged* (all materials' rows end to end, with offsets). No material is a Python object of its own, and
+opening a store of 170,000 materials costs no memory until rows are touched.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.base.errors import UserError
-from matbind.base.files import read_json
+from matbind.base.files import read_json, written_whole_directory
 
 MANIFEST = "store.json"
 
@@ -70,11 +70,11 @@ class Store:
         self.present: npt.NDArray[np.bool_] = _map(directory / "present.bin", "bool", (self.n_materials,))
 
     def dense(self, name: str, index: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Rows of a dense array, shape (len(index), *row_shape)."""
+        """Read rows of a dense array, shape (len(index), *row_shape)."""
         return np.asarray(self._arrays[name][index])
 
     def ragged(self, name: str, index: npt.NDArray[np.int64]) -> Rows:
-        """Rows of a ragged array for the materials of ``index``, end to end, and how many each has."""
+        """Read the rows of a ragged array for the materials of ``index``, end to end, and how many every one has."""
         offsets = self._offsets[name]
         starts, counts = offsets[index], offsets[index + 1] - offsets[index]
         ends = np.cumsum(counts)
@@ -103,36 +103,30 @@ def write_store(
     Raises:
         ValueError: if an array's shape does not fit its spec.
     """
-    partial = directory.with_name(directory.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    files = {name: (partial / f"{name}.bin").open("wb") for name in specs}
     counts: dict[str, list[int]] = {name: [] for name in specs}
     present: list[bool] = []
     digest = hashlib.sha256()
-    try:
-        for row in rows:
-            present.append(row is not None)
-            for name, spec in specs.items():
-                value = _checked(row[name], name, spec) if row is not None else _absent(spec)
-                content = value.tobytes()
-                files[name].write(content)
-                digest.update(content)
-                counts[name].append(len(value))
-    finally:
-        for file in files.values():
-            file.close()
-    arrays = {}
-    for name, spec in specs.items():
-        arrays[name] = {"dtype": spec.dtype, "shape": [sum(counts[name]), *spec.row_shape], "ragged": spec.ragged}
-        if spec.ragged:
-            np.concatenate([[0], np.cumsum(counts[name])]).astype("int64").tofile(partial / f"{name}.offsets.bin")
-    np.array(present, dtype=bool).tofile(partial / "present.bin")
-    digest.update(json.dumps([arrays, dict(meta or {}), present, counts]).encode())
-    manifest = {"n_materials": len(present), "digest": digest.hexdigest(), "arrays": arrays, "meta": dict(meta or {})}
-    (partial / MANIFEST).write_text(json.dumps(manifest))
-    shutil.rmtree(directory, ignore_errors=True)
-    partial.rename(directory)
+    with written_whole_directory(directory) as partial:
+        with ExitStack() as open_files:
+            files = {name: open_files.enter_context((partial / f"{name}.bin").open("wb")) for name in specs}
+            for row in rows:
+                present.append(row is not None)
+                for name, spec in specs.items():
+                    value = _checked(row[name], name, spec) if row is not None else _absent(spec)
+                    content = value.tobytes()
+                    files[name].write(content)
+                    digest.update(content)
+                    counts[name].append(len(value))
+        arrays = {}
+        for name, spec in specs.items():
+            arrays[name] = {"dtype": spec.dtype, "shape": [sum(counts[name]), *spec.row_shape], "ragged": spec.ragged}
+            if spec.ragged:
+                np.concatenate([[0], np.cumsum(counts[name])]).astype("int64").tofile(partial / f"{name}.offsets.bin")
+        np.array(present, dtype=bool).tofile(partial / "present.bin")
+        learned = dict(meta or {})
+        digest.update(json.dumps([arrays, learned, present, counts]).encode())
+        manifest = {"n_materials": len(present), "digest": digest.hexdigest(), "arrays": arrays, "meta": learned}
+        (partial / MANIFEST).write_text(json.dumps(manifest))
     return sum(present)
 
 
@@ -149,7 +143,7 @@ def _absent(spec: ArraySpec) -> npt.NDArray[Any]:
 
 def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     expected = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    found = path.stat().st_size if path.exists() else 0
-    if found != expected:
-        raise UserError(f"{path}: found {found} bytes, expected {expected}; run the featurize stage again")
+    size = path.stat().st_size if path.exists() else 0
+    if size != expected:
+        raise UserError(f"{path}: found {size} bytes, expected {expected}; run the featurize stage again")
     return np.memmap(path, dtype=dtype, mode="r", shape=shape) if expected else np.zeros(shape, dtype=dtype)

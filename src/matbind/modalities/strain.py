@@ -1,4 +1,4 @@
-"""Random strain of crystals, shared by every view of a material within one training step.
+"""Random strain of crystals, shared by all modalities of a material within one training step.
 
 Peaks, bond lengths and the lengths named in a text move together by exact geometry, so one crystal gives any number of
 consistent (crystal, pattern, text) triples. The strain keeps the crystal's symmetry; a merged powder peak therefore
@@ -17,7 +17,7 @@ from matbind.materials.neighbors import from_mandel
 
 
 @dataclass(frozen=True, slots=True)
-class Deformation:
+class Strain:
     """Symmetric deformation gradients of a batch.
 
     Attributes:
@@ -26,9 +26,9 @@ class Deformation:
 
     gradient: npt.NDArray[np.float32]
 
-    def of(self, rows: npt.NDArray[Any]) -> Deformation:
-        """The deformations of some of the materials, by mask or position."""
-        return Deformation(self.gradient[rows])
+    def of(self, rows: npt.NDArray[Any]) -> Strain:
+        """Return the strain of some of the materials, by mask or position."""
+        return Strain(self.gradient[rows])
 
     @property
     def stretch(self) -> npt.NDArray[np.float32]:
@@ -41,21 +41,18 @@ class Deformation:
         return np.linalg.inv(self.gradient).astype(np.float32)
 
 
-def draw(projectors: npt.NDArray[Any], *, volumetric: float, shape: float, rng: np.random.Generator) -> Deformation:
-    """Draw one deformation a material.
+def draw_strain(projectors: npt.NDArray[Any], *, volumetric: float, shape: float, rng: np.random.Generator) -> Strain:
+    """Draw a strain of each material.
 
     Args:
         projectors: (n_materials, 6, 6) onto strains that keep the symmetry, Mandel basis.
         volumetric: the isotropic strain is uniform in +- this.
         shape: standard deviation of the components of the remaining strain, before projection.
         rng: source of randomness.
-
-    Returns:
-        The deformations, I + strain.
     """
     n = len(projectors)
     isotropic = rng.uniform(-volumetric, volumetric, n) if volumetric else np.zeros(n)
     free = rng.normal(0, shape, (n, 6)) if shape else np.zeros((n, 6))
     free = np.einsum("nij,nj->ni", projectors, free)
     gradient = from_mandel(free) + (1 + isotropic)[:, None, None] * np.eye(3)
-    return Deformation(gradient.astype(np.float32))
+    return Strain(gradient.astype(np.float32))

@@ -1,10 +1,9 @@
 """One combination from features to metrics: train it, keep the model, evaluate it on the test split.
 
 Everything a combination leaves behind is in `models/<combination>/` and in its metrics file. A fingerprint of the
-settings, the
-features and the code says whether what is there is still what would come out, so a run that died is taken up again
-and a finished combination is not trained twice; where only the evaluation changed, the stored test embeddings are
-evaluated anew.
+settings, the features and the code says whether what is there is still what would come out, so a run that died is taken
+up again and a finished combination is not trained twice; where only the evaluation changed, the stored test embeddings
+are evaluated anew.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from matbind.evaluation import retrieval
 from matbind.modalities.code import code_digest
 from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.store import MANIFEST
+from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings
 from matbind.training import distributed
 from matbind.training.embeddings import (
@@ -38,13 +38,8 @@ from matbind.training.embeddings import (
 )
 from matbind.training.model import counts_of
 
-WEIGHTS, SETTINGS, HISTORY, TRAINED, DONE = (
-    "model.safetensors",
-    "settings.json",
-    "history.json",
-    "trained.json",
-    "done.json",
-)
+WEIGHTS, SETTINGS, HISTORY = "model.safetensors", "settings.json", "history.json"
+STARTED, TRAINED, DONE = "started.json", "trained.json", "done.json"
 _TRAINER = "training.combination"
 _NOT_TRAINED_ON = {"analysis", "tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
 
@@ -70,7 +65,7 @@ def train_and_evaluate(
         models: `models/<combination>/` is written here.
         metrics: `metrics/<combination>.json` is written here.
         on_epoch: is given each epoch's figures.
-        log: is told the progress in sentences.
+        log: is given sentences on the progress.
 
     Returns:
         The metrics, as in the file.
@@ -78,85 +73,85 @@ def train_and_evaluate(
     Raises:
         UserError: if the features are missing or cut short, or too few materials hold the combination.
     """
-    home, result = models / combination.name, metrics / f"{combination.name}.json"
+    model_dir, metrics_path = models / combination.name, metrics / f"{combination.name}.json"
     done = is_done(settings, combination, features=features, models=models, metrics=metrics)
-    mark = fingerprint(settings, combination, features)
-    trained = _is_trained(home, mark)
+    wanted = fingerprint(settings, combination, features)
+    trained = _is_trained(model_dir, wanted)
     distributed.wait_for_all()  # before rank 0 changes what the others have just looked at
     if done:
         log(f"{combination.name}: already trained")
-        return dict(read_json(result))
+        return dict(read_json(metrics_path))
     if trained:
         log(f"{combination.name}: already trained, evaluated anew")
     else:
         if distributed.rank() == 0:
-            _claim(home, mark)
+            _start_over_unless_of(wanted, model_dir)
         distributed.wait_for_all()
-        _train(settings, combination, features, home, on_epoch, log)
+        _train(settings, combination, features, model_dir, on_epoch, log)
     if distributed.rank():
         return {}
-    found = {
+    content = {
         "combination": combination.name,
         "hub": combination.hub,
         "run_id": None,
-        **evaluate(settings, combination, read_test_embeddings(home)),
-        **read_json(home / TRAINED),
+        **evaluate(settings, combination, read_test_embeddings(model_dir)),
+        **read_json(model_dir / TRAINED),
     }
-    write_json(result, found)
-    write_json(home / DONE, {"fingerprint": mark, "evaluation": _evaluation_of(settings)})
-    return found
+    write_json(metrics_path, content)
+    write_json(model_dir / DONE, _done(settings, wanted))
+    return content
 
 
 def is_done(settings: Settings, combination: Combination, *, features: Path, models: Path, metrics: Path) -> bool:
-    """Whether a combination's model and metrics are there and belong to these settings, features and code."""
-    home, result = models / combination.name, metrics / f"{combination.name}.json"
-    if not (home / DONE).exists() or not result.exists():
+    """Return whether a combination's model and metrics are there and belong to these settings, features and code."""
+    model_dir = models / combination.name
+    if not (model_dir / DONE).exists() or not (metrics / f"{combination.name}.json").exists():
         return False
-    mark = fingerprint(settings, combination, features)
-    told = {"fingerprint": mark, "evaluation": _evaluation_of(settings)}
-    return _is_trained(home, mark) and bool(read_json(home / DONE) == told)
+    wanted = fingerprint(settings, combination, features)
+    return _is_trained(model_dir, wanted) and bool(read_json(model_dir / DONE) == _done(settings, wanted))
 
 
 def fingerprint(settings: Settings, combination: Combination, features: Path) -> str:
-    """Digest of all that a trained model depends on: its settings, its features, the code.
+    """Compute a digest of all that a trained model depends on: its settings, its features, the code.
 
     Raises:
         UserError: if the features are missing.
     """
-    told = settings.model_dump(mode="json", exclude=_NOT_TRAINED_ON)
-    used = {*combination.modalities, "crystal"}  # every combination takes its strain from the crystal's symmetry
-    told["modalities"] = {name: block for name, block in told["modalities"].items() if name in used}
+    content = settings.model_dump(mode="json", exclude=_NOT_TRAINED_ON)
+    used = {*combination.modalities, structure_name()}  # every combination takes its strain from the structure
+    content["modalities"] = {name: block for name, block in content["modalities"].items() if name in used}
     stores = {name: read_json(features / name / MANIFEST)["digest"] for name in sorted(used)}
-    digest = hashlib.sha256(json.dumps([combination.name, told, stores], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([combination.name, content, stores], sort_keys=True).encode())
     read_split(features, "test")
     digest.update((features / "index.parquet").read_bytes())
     digest.update(code_digest(_TRAINER).encode())
     return digest.hexdigest()
 
 
-def _evaluation_of(settings: Settings) -> dict[str, Any]:
-    return settings.evaluation.model_dump(mode="json")
+def _done(settings: Settings, wanted: str) -> dict[str, Any]:
+    return {"fingerprint": wanted, "evaluation": settings.evaluation.model_dump(mode="json")}
 
 
-def _is_trained(home: Path, mark: str) -> bool:
+def _is_trained(model_dir: Path, wanted: str) -> bool:
     files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, TEST_EMBEDDINGS, ALL_EMBEDDINGS)
-    return all((home / name).exists() for name in files) and bool(read_json(home / TRAINED)["fingerprint"] == mark)
+    whole = all((model_dir / name).exists() for name in files)
+    return whole and bool(read_json(model_dir / TRAINED)["fingerprint"] == wanted)
 
 
-def _claim(home: Path, mark: str) -> None:
-    """Make the directory ours: what other settings left there, a checkpoint above all, is removed."""
-    claim = home / "started.json"
-    if not claim.exists() or read_json(claim) != {"fingerprint": mark}:
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
-        write_json(claim, {"fingerprint": mark})
+def _start_over_unless_of(wanted: str, model_dir: Path) -> None:
+    """Remove what a run with another fingerprint left in the directory, a checkpoint above all."""
+    started = model_dir / STARTED
+    if not started.exists() or read_json(started) != {"fingerprint": wanted}:
+        shutil.rmtree(model_dir, ignore_errors=True)
+        model_dir.mkdir(parents=True)
+        write_json(started, {"fingerprint": wanted})
 
 
 def _train(  # noqa: PLR0917
     settings: Settings,
     combination: Combination,
     features: Path,
-    home: Path,
+    model_dir: Path,
     on_epoch: Callable[[dict[str, float]], None] | None,
     log: Callable[[str], None],
 ) -> None:
@@ -165,57 +160,57 @@ def _train(  # noqa: PLR0917
     from matbind.training.trainer import CHECKPOINT, Trainer
 
     trainer = Trainer(settings, combination, features=features)
-    model = trainer.fit(home, on_epoch=on_epoch, log=log)
+    model = trainer.fit(model_dir, on_epoch=on_epoch, log=log)
     if distributed.rank():
         return
     progress = trainer.progress
-    with written_whole(home / WEIGHTS) as path:
+    with written_whole(model_dir / WEIGHTS) as path:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
-    write_embeddings(home, combination, trainer=trainer, model=model, features=features)
-    write_json(home / SETTINGS, settings.model_dump(mode="json", by_alias=True))
-    write_json(home / HISTORY, progress.history)
-    write_json(home / PROVENANCE, training_record())
+    write_embeddings(model_dir, combination, trainer=trainer, model=model, features=features)
+    write_json(model_dir / SETTINGS, settings.model_dump(mode="json", by_alias=True))
+    write_json(model_dir / HISTORY, progress.history)
+    write_json(model_dir / PROVENANCE, training_record())
     trained = {
-        "fingerprint": read_json(home / "started.json")["fingerprint"],
+        "fingerprint": read_json(model_dir / STARTED)["fingerprint"],
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
         "validation_recall_at_1": progress.best_recall,
         "seconds": progress.seconds,
         "n_parameters": counts_of(trainer.model),
     }
-    write_json(home / TRAINED, trained)
-    (home / CHECKPOINT).unlink(missing_ok=True)
+    write_json(model_dir / TRAINED, trained)
+    (model_dir / CHECKPOINT).unlink(missing_ok=True)
 
 
 def evaluate(settings: Settings, combination: Combination, embeddings: Embeddings) -> dict[str, Any]:
-    """Retrieval of a combination on the test split: every pair, fused queries, and the control with shuffled pairs."""
-    own = {
+    """Measure retrieval on the test split: every pair, fused queries, and the control with shuffled pairs."""
+    options = {
         "seed": settings.seed,
         "chunk_size": settings.evaluation.chunk_size,
         "n_resamples": settings.evaluation.bootstrap_resamples,
     }
     if combination.is_single:
         hub = combination.hub
-        rows = _held(embeddings[hub])
-        a, b = (embeddings[f"{hub}.view{i}"][rows] for i in range(VIEWS))
-        shuffled = np.random.default_rng(settings.seed).permutation(b)
+        present = _present(embeddings[hub])
+        first, second = (embeddings[f"{hub}.view{i}"][present] for i in range(VIEWS))
+        shuffled = np.random.default_rng(settings.seed).permutation(second)
         pair = pair_name(hub, hub)
         return {
-            "pairs": {pair: retrieval.evaluate_views(a, b, **own).as_dict()},
+            "pairs": {pair: retrieval.evaluate_views(first, second, **options).as_dict()},
             "fused": {},
-            "control": {pair: retrieval.evaluate_views(a, shuffled, **own).as_dict()},
+            "control": {pair: retrieval.evaluate_views(first, shuffled, **options).as_dict()},
             "unmeasured": {},
         }
-    present = {name: _held(embeddings[name]) for name in combination.modalities}
+    by_name = {name: _present(embeddings[name]) for name in combination.modalities}
     return {
-        "pairs": _plain(retrieval.evaluate_pairs(embeddings, present, combination, **own)),
-        "fused": _plain(retrieval.fused_queries(embeddings, present, combination, **own)),
-        "control": _plain(retrieval.shuffled_control(embeddings, present, combination, **own)),
-        "unmeasured": retrieval.unmeasured(present, combination),
+        "pairs": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, **options)),
+        "fused": _plain(retrieval.fused_queries(embeddings, by_name, combination, **options)),
+        "control": _plain(retrieval.shuffled_control(embeddings, by_name, combination, **options)),
+        "unmeasured": retrieval.unmeasured(by_name, combination),
     }
 
 
-def _held(embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def _present(embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isfinite(embedding).all(axis=1))
 
 

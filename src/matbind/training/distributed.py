@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 
 def rank() -> int:
-    """Number of this process, 0 with a single one."""
+    """Return the number of this process, 0 with a single one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -67,7 +67,7 @@ class _GatherRows(torch.autograd.Function):
 
 
 def gather_rows(rows: Tensor) -> tuple[Tensor, int]:
-    """Rows of every rank end to end, and where this rank's begin.
+    """Gather the rows of every rank end to end, and where this rank's begin.
 
     Args:
         rows: shape (n_local, d); n_local may differ from rank to rank.

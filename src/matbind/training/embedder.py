@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ WINDOW = 32 * BATCH  # rows that are sorted by size at a time
 
 
 class Embedder:
-    """Weights, features and views of one combination, in evaluation and in single precision on every machine."""
+    """The trained model of one combination with its features, in single precision on every machine."""
 
     def __init__(
         self,
@@ -42,10 +42,9 @@ class Embedder:
             weights: all parameters and buffers by name.
         """
         self.settings, self.combination, self.metas = settings, combination, metas
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = Model(settings, combination, metas)
         self._model.load_state_dict(dict(weights))
-        self._model.to(self._device).eval()
+        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
         self._featurizers: dict[str, Any] = {}
 
     def embed_materials(self, name: str, materials: Sequence[Material]) -> npt.NDArray[np.float32]:
@@ -57,29 +56,32 @@ class Embedder:
         Raises:
             ValueError: if a material's value cannot be featurized.
         """
-        module, own = part(name, "features"), self.settings.modalities[name].features
+        features, settings = part(name, "features"), self.settings.modalities[name].features
         if name not in self._featurizers:
-            self._featurizers[name] = module.Featurizer(own, self.metas[name])
+            self._featurizers[name] = features.Featurizer(settings, self.metas[name])
         rows = [self._featurizers[name](material) for material in materials]
-        store = MemoryStore(module.specs(own), rows, self.metas[name])
+        store = MemoryStore(features.specs(settings), rows, self.metas[name])
         return self.embed_store(name, store, np.arange(len(materials)))
 
     def embed_store(self, name: str, store: Store, index: IntArray) -> npt.NDArray[np.float32]:
         """Embed rows of a feature store, shape (len(index), projection_dim)."""
-        view = part(name, "transform").Transform(store, self.settings.modalities[name].transform)
-        found = np.empty((len(index), self.settings.model.projection_dim), dtype=np.float32)
-        with torch.inference_mode():
-            for rows in self._batches(name, store, index):
-                tensors = {key: tensor.to(self._device) for key, tensor in view(index[rows]).items()}
-                found[rows] = self._model.embed(name, tensors).cpu().numpy()
-        return found
+        transform = part(name, "transform").Transform(store, self.settings.modalities[name].transform)
+        batches = self._batches(name, store, index)
+        embedded = np.empty((len(index), self.settings.model.projection_dim), dtype=np.float32)
+        if batches:
+            embedded[np.concatenate(batches)] = self._model.embed_batches(
+                name, (transform(index[rows]) for rows in batches)
+            )
+        return embedded
 
-    def _batches(self, name: str, store: Store, index: IntArray) -> Iterator[IntArray]:
-        """Positions in ``index``; materials of one size together, as all of a batch are padded to its largest."""
+    def _batches(self, name: str, store: Store, index: IntArray) -> list[IntArray]:
+        """Split the positions in ``index``: materials of one size together, as a batch is padded to its largest."""
         specs = part(name, "features").specs(self.settings.modalities[name].features)
         ragged = next((array for array, spec in specs.items() if spec.ragged), None)
+        batches = []
         for start in range(0, len(index), WINDOW):
             rows = np.arange(start, min(start + WINDOW, len(index)))
             if ragged is not None:
                 rows = rows[np.argsort(store.ragged(ragged, index[rows]).counts, kind="stable")]
-            yield from (rows[first : first + BATCH] for first in range(0, len(rows), BATCH))
+            batches += [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
+        return batches

@@ -29,13 +29,15 @@ _ID = "material_id"
 Embeddings = dict[str, npt.NDArray[np.float32]]
 
 
-def write_embeddings(home: Path, combination: Combination, *, trainer: Trainer, model: Model, features: Path) -> None:
+def write_embeddings(
+    model_dir: Path, combination: Combination, *, trainer: Trainer, model: Model, features: Path
+) -> None:
     """Embed every material that holds a modality of the combination, and the views by which a single is evaluated.
 
     Args:
-        home: `models/<combination>/`.
+        model_dir: `models/<combination>/`.
         combination: its modalities.
-        trainer: holds stores and views.
+        trainer: holds stores and transforms.
         model: the trained one.
         features: the feature stores.
     """
@@ -52,41 +54,41 @@ def write_embeddings(home: Path, combination: Combination, *, trainer: Trainer, 
             view = np.full_like(arrays[name], np.nan)
             view[present[test]] = trainer.embed_split(model, name, test[present[test]], view_seed=seed, exact=True)
             arrays[f"{name}.view{seed}"] = view
-    _write(home / ALL_EMBEDDINGS, {_ID: ids, **whole})
-    _write(home / TEST_EMBEDDINGS, {_ID: ids[test], **arrays})
+    _write(model_dir / ALL_EMBEDDINGS, {_ID: ids, **whole})
+    _write(model_dir / TEST_EMBEDDINGS, {_ID: ids[test], **arrays})
 
 
-def read_test_embeddings(home: Path) -> Embeddings:
+def read_test_embeddings(model_dir: Path) -> Embeddings:
     """Read the test embeddings of a trained combination.
 
     Returns:
         By modality, shape (n_test, projection_dim), NaN where a material lacks it; a single has besides them
         two augmented views of itself, `<modality>.view0` and `.view1`.
     """
-    return _read(home / TEST_EMBEDDINGS)
+    return _read(model_dir / TEST_EMBEDDINGS)
 
 
-def read_embeddings(home: Path) -> Embeddings:
+def read_embeddings(model_dir: Path) -> Embeddings:
     """Read the embeddings of all materials, in the order of the feature stores.
 
     Returns:
         By modality, shape (n_materials, projection_dim), of half precision, NaN where a material lacks it.
     """
-    return _read(home / ALL_EMBEDDINGS)
+    return _read(model_dir / ALL_EMBEDDINGS)
 
 
-def require_same_materials(home: Path, features: Path) -> None:
-    """See that the embeddings of a trained combination, its evaluation among them, are of these features' materials.
+def require_same_materials(model_dir: Path, features: Path) -> None:
+    """Check that the embeddings of a trained combination, its evaluation among them, are of these features' materials.
 
     Raises:
         UserError: if the features were made anew since, of other materials or with another split.
     """
     ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
     for name, expected in ((ALL_EMBEDDINGS, ids), (TEST_EMBEDDINGS, ids[read_split(features, "test")])):
-        with np.load(home / name, allow_pickle=False) as arrays:
+        with np.load(model_dir / name, allow_pickle=False) as arrays:
             if not np.array_equal(arrays[_ID], expected):
                 raise UserError(
-                    f"{home / name}: found {len(arrays[_ID])} materials that are not the {len(expected)} of "
+                    f"{model_dir / name}: found {len(arrays[_ID])} materials that are not the {len(expected)} of "
                     f"{features}, expected a model that was trained on them; run the ablate stage again"
                 )
 

@@ -9,16 +9,16 @@ from torch.nn import functional as F
 from matbind.training import distributed
 
 
-def info_nce(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric InfoNCE: each row of ``a`` has to find its row of ``b`` among all rows, and the reverse.
+def info_nce(hub: Tensor, spoke: Tensor, logit_scale: Tensor) -> Tensor:
+    """Compute symmetric InfoNCE: each row of the hub has to find its row of the spoke among all rows, and the reverse.
 
     Over several ranks the other ranks' rows are negatives too: embeddings are gathered with their gradients, every rank
     computes the loss of its own rows, and the mean of the ranks' losses is the loss of the whole batch.
 
     Args:
-        a: unit vectors of one modality, shape (n, d).
-        b: unit vectors of the other, same materials in the same order, shape (n, d).
-        scale: inverse temperature, a scalar.
+        hub: unit vectors of one modality, shape (n, d).
+        spoke: unit vectors of the other, same materials in the same order, shape (n, d).
+        logit_scale: inverse temperature, a scalar.
 
     Returns:
         Mean over the local rows of half the sum of both cross-entropies, times this rank's share of all rows over an
@@ -26,12 +26,12 @@ def info_nce(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
 
     Source: Mirza et al. 2025, Eq. 1 (with the minus sign that its print lacks); CLIP (Radford et al. 2021), Figure 3.
     """
-    all_a, offset = distributed.gather_rows(a)
-    all_b, _ = distributed.gather_rows(b)
-    if len(a) == 0:
-        return (all_a.sum() + all_b.sum()) * 0.0
-    target = torch.arange(len(a), device=a.device) + offset
-    a_to_b = F.cross_entropy(scale * a @ all_b.T, target)
-    b_to_a = F.cross_entropy(scale * b @ all_a.T, target)
-    share = len(a) * distributed.world_size() / len(all_a)  # so that a rank with fewer rows does not weigh more a row
-    return (a_to_b + b_to_a) / 2 * share
+    all_hub, offset = distributed.gather_rows(hub)
+    all_spoke, _ = distributed.gather_rows(spoke)
+    if len(hub) == 0:
+        return (all_hub.sum() + all_spoke.sum()) * 0.0
+    target = torch.arange(len(hub), device=hub.device) + offset
+    hub_to_spoke = F.cross_entropy(logit_scale * hub @ all_spoke.T, target)
+    spoke_to_hub = F.cross_entropy(logit_scale * spoke @ all_hub.T, target)
+    share = len(hub) * distributed.world_size() / len(all_hub)  # so that a rank with fewer rows does not weigh more
+    return (hub_to_spoke + spoke_to_hub) / 2 * share

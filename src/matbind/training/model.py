@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from matbind.modalities.batch import Batch
 from matbind.modalities.combinations import Combination
 from matbind.modalities.layers import ProjectionHead
 from matbind.modalities.store import Store
 from matbind.modalities.table import modality_names, part
 from matbind.settings.params import Settings
 
-MAX_SCALE = 100.0  # CLIP's bound on the inverse temperature
+MAX_LOGIT_SCALE = 100.0  # CLIP's bound on the inverse temperature
 
 
 class Model(nn.Module):
@@ -38,19 +41,27 @@ class Model(nn.Module):
             {name: nn.Parameter(start.clone(), requires_grad=settings.model.learn_temperature) for name in spokes}
         )
 
-    def embed(self, name: str, view: dict[str, Tensor]) -> Tensor:
-        """Unit vectors in the shared space, shape (n_materials, projection_dim), float32."""
-        embedded: Tensor = self.heads[name](self.encoders[name](view))
+    def embed(self, name: str, batch: Batch) -> Tensor:
+        """Embed a batch of one modality as unit vectors of the shared space, (n_materials, projection_dim), float32."""
+        embedded: Tensor = self.heads[name](self.encoders[name](batch))
         return embedded
 
-    def scale(self, spoke: str) -> Tensor:
-        """Inverse temperature of the pair of the hub and a spoke."""
-        scale: Tensor = self.log_scale[spoke].exp().clamp(max=MAX_SCALE)
-        return scale
+    def embed_batches(self, name: str, batches: Iterable[Batch]) -> npt.NDArray[np.float32]:
+        """Embed one batch after another for evaluation, shape (n_materials of all, projection_dim)."""
+        self.eval()
+        device = next(self.parameters()).device
+        with torch.no_grad():
+            embedded = [self.embed(name, batch.to(device)).cpu().numpy() for batch in batches]
+        return np.concatenate(embedded)
+
+    def logit_scale(self, spoke: str) -> Tensor:
+        """Return the inverse temperature of the pair of the hub and a spoke."""
+        logit_scale: Tensor = self.log_scale[spoke].exp().clamp(max=MAX_LOGIT_SCALE)
+        return logit_scale
 
 
 def n_parameters(module: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
@@ -73,13 +84,13 @@ def parameter_counts(
 
 
 def counts_of(model: Model) -> dict[str, int]:
-    """Trainable parameters of every encoder and projection head of a model."""
+    """Count the trainable parameters of every encoder and projection head of a model."""
     counts = {name: n_parameters(encoder) for name, encoder in model.encoders.items()}
     return counts | {f"{name}.projection": n_parameters(head) for name, head in model.heads.items()}
 
 
 def open_stores(features: Path) -> dict[str, Store]:
-    """The feature stores of all modalities."""
+    """Open the feature stores of all modalities."""
     return {name: Store(features / name) for name in modality_names()}
 
 

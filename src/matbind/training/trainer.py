@@ -24,8 +24,10 @@ from torch import Tensor, nn
 from matbind.base.errors import UserError
 from matbind.data.featurize import read_split
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
+from matbind.modalities.batch import Batch
 from matbind.modalities.combinations import Combination
-from matbind.modalities.strain import draw
+from matbind.modalities.strain import Strain, draw_strain
+from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings
 from matbind.settings.training import TrainingSettings
 from matbind.training import distributed
@@ -36,7 +38,7 @@ IntArray = npt.NDArray[np.int64]
 CHECKPOINT = "checkpoint.pt"
 EVALUATION_BATCH = 128
 FEWEST_PAIRS = 2
-VIEW_SEED = 9_000_000  # of the views that score a single modality: the same ones every time
+VIEW_SEED = 9_000_000  # of the two views that score a single modality: the same ones every time
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Trainer:
         self._require_materials()
 
     def _usable(self, index: IntArray) -> IntArray:
-        """Materials that hold the hub and, if there are spokes, at least one of them."""
+        """Return the materials that hold the hub and, if there are spokes, at least one of them."""
         present = self.stores[self.combination.hub].present[index]
         if self.combination.spokes:
             present = present & np.any([self.stores[s].present[index] for s in self.combination.spokes], axis=0)
@@ -109,20 +111,20 @@ class Trainer:
         Args:
             directory: keeps the checkpoint.
             on_epoch: is given each epoch's figures.
-            log: is told the progress in sentences.
+            log: is given sentences on the progress.
 
         Returns:
             The averaged weights of the epoch with the best validation recall@1.
         """
-        own = self.settings.training
+        settings = self.settings.training
         directory.mkdir(parents=True, exist_ok=True)
         if self.load_checkpoint(directory / CHECKPOINT):
             log(f"{self.combination.name}: resumed after epoch {self.progress.epoch}")
-        while self.progress.epoch < own.epochs and not self._stalled():
+        while self.progress.epoch < settings.epochs and not self._stalled():
             started = time.perf_counter()
             figures = {"epoch": float(self.progress.epoch + 1), **self._train_epoch()}
             self.progress.epoch += 1
-            if self.progress.epoch % own.validate_every == 0 or self.progress.epoch == own.epochs:
+            if self.progress.epoch % settings.validate_every == 0 or self.progress.epoch == settings.epochs:
                 figures |= self._validate()
             self.progress.seconds += time.perf_counter() - started
             figures["seconds"] = self.progress.seconds
@@ -150,7 +152,7 @@ class Trainer:
         return f"{self.combination.name}: {stands}, {left:.0f} s left"
 
     def _train_epoch(self) -> dict[str, float]:
-        epoch, own = self.progress.epoch, self.settings.training
+        epoch, settings = self.progress.epoch, self.settings.training
         order = np.random.default_rng([self.settings.seed, epoch])
         rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
@@ -158,13 +160,13 @@ class Trainer:
         sums: dict[str, float] = {}
         for i, index in enumerate(self._batches(order)):
             step = epoch * self.batches_per_epoch + i
-            rate = learning_rate_at(step, own.epochs * self.batches_per_epoch, own)
+            rate = learning_rate_at(step, settings.epochs * self.batches_per_epoch, settings)
             losses = self.losses(index, rng)
             loss = torch.stack(list(losses.values())).mean()
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             distributed.average_gradients(self.model.parameters())
-            nn.utils.clip_grad_norm_(self.model.parameters(), own.gradient_clip)
+            nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
             self.optimizer.step(rate)
             self._update_average(step)
             if not torch.isfinite(loss):
@@ -178,7 +180,7 @@ class Trainer:
         return {**means, "learning_rate": rate}
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
-        """This rank's part of every batch; all ranks draw the same order."""
+        """Yield this rank's part of every batch; all ranks draw the same order."""
         order = rng.permutation(self.train_index)
         size = self.settings.training.batch_size
         for i in range(self.batches_per_epoch):
@@ -186,32 +188,31 @@ class Trainer:
             yield np.sort(order[start : start + size])
 
     def losses(self, index: IntArray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """InfoNCE of the hub with every spoke on the materials that hold both; for a single, of two views of it."""
-        names, hub = self.combination.modalities, self.combination.hub
-        own = self.settings.deformation
-        projectors = self.stores["crystal"].dense("strain_projector", index)
-
-        def embed(name: str, rows: npt.NDArray[np.bool_], strain: Any) -> Tensor:
-            view = self.transforms[name](index[rows], rng=rng, deformation=strain.of(rows))
-            with self.autocast():
-                return self.model.embed(name, self._moved(view))
-
-        def strains() -> Any:
-            return draw(projectors, volumetric=own.volumetric, shape=own.shape, rng=rng)
-
+        """Compute InfoNCE of the hub with every spoke on the materials that hold both; for a single, of two views."""
+        hub = self.combination.hub
         if self.combination.is_single:
-            every = np.ones(len(index), dtype=bool)
-            pair = [embed(hub, every, strains()) for _ in range(2)]
-            return {hub: info_nce(pair[0], pair[1], self.model.scale(hub))}
-        strain = strains()
-        holds = {name: self.stores[name].present[index] for name in names}
-        z = {name: embed(name, holds[name], strain) for name in names}
+            first, second = (self._embed(hub, index, rng, self._strain(index, rng)) for _ in range(2))
+            return {hub: info_nce(first, second, self.model.logit_scale(hub))}
+        strain = self._strain(index, rng)
+        present = {name: self.stores[name].present[index] for name in self.combination.modalities}
+        z = {name: self._embed(name, index[rows], rng, strain.of(rows)) for name, rows in present.items()}
         losses = {}
         for spoke in self.combination.spokes:
-            both = holds[spoke] & holds[hub]
-            rows = [torch.from_numpy(np.flatnonzero(both[holds[name]])).to(self.device) for name in (hub, spoke)]
-            losses[spoke] = info_nce(z[hub][rows[0]], z[spoke][rows[1]], self.model.scale(spoke))
+            both = present[spoke] & present[hub]
+            rows = [torch.from_numpy(np.flatnonzero(both[present[name]])).to(self.device) for name in (hub, spoke)]
+            losses[spoke] = info_nce(z[hub][rows[0]], z[spoke][rows[1]], self.model.logit_scale(spoke))
         return losses
+
+    def _embed(self, name: str, index: IntArray, rng: np.random.Generator, strain: Strain) -> Tensor:
+        batch = self.transforms[name](index, rng=rng, strain=strain).to(self.device)
+        with self.autocast():
+            return self.model.embed(name, batch)
+
+    def _strain(self, index: IntArray, rng: np.random.Generator) -> Strain:
+        """Draw a strain of each material that keeps its symmetry."""
+        settings = self.settings.deformation
+        projectors = self.stores[structure_name()].dense("strain_projector", index)
+        return draw_strain(projectors, volumetric=settings.volumetric, shape=settings.shape, rng=rng)
 
     def _update_average(self, step: int) -> None:
         decay = min(self.settings.training.ema_decay, (1 + step) / (10 + step))
@@ -228,13 +229,10 @@ class Trainer:
         return {"validation_recall_at_1": mean, **{f"validation_recall_at_1.{pair}": r for pair, r in recalls.items()}}
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Bfloat16 where the settings and the machine allow it."""
+        """Return a context that computes in bfloat16 where the settings and the machine allow it."""
         if use_bfloat16(self.settings.training.precision, self.device):
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
-
-    def _moved(self, view: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {key: tensor.to(self.device, non_blocking=True) for key, tensor in view.items()}
 
     def embed_split(
         self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None, exact: bool = False
@@ -242,25 +240,22 @@ class Trainer:
         """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim).
 
         Args:
-            model: that embeds.
+            model: the one that embeds.
             name: of the modality.
             index: positions in the store.
-            view_seed: of the augmentation.
+            view_seed: seed of the augmentation; None for none.
             exact: in single precision, whatever the training computes in.
         """
-        model.eval()
         rng = None if view_seed is None else np.random.default_rng([self.settings.seed, VIEW_SEED, view_seed])
-        own, parts = self.settings.deformation, []
-        with torch.no_grad(), nullcontext() if exact else self.autocast():
+
+        def batches() -> Iterator[Batch]:
             for start in range(0, len(index), EVALUATION_BATCH):
-                batch = index[start : start + EVALUATION_BATCH]
-                strain = None
-                if rng is not None:
-                    projectors = self.stores["crystal"].dense("strain_projector", batch)
-                    strain = draw(projectors, volumetric=own.volumetric, shape=own.shape, rng=rng)
-                view = self.transforms[name](batch, rng=rng, deformation=strain)
-                parts.append(model.embed(name, self._moved(view)).cpu().numpy())
-        return np.concatenate(parts)
+                rows = index[start : start + EVALUATION_BATCH]
+                strain = None if rng is None else self._strain(rows, rng)
+                yield self.transforms[name](rows, rng=rng, strain=strain)
+
+        with nullcontext() if exact else self.autocast():
+            return model.embed_batches(name, batches())
 
     def save_checkpoint(self, path: Path) -> None:
         """Write everything that resuming needs; the old checkpoint stays until the new one is whole."""
@@ -289,11 +284,11 @@ class Trainer:
 
 
 def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[str, float]:
-    """Recall@1 of every aligned pair, both directions, or of the two views of a single modality."""
+    """Compute recall@1 of every aligned pair in both directions, or of the two views of a single modality."""
     combination, stores = trainer.combination, trainer.stores
     if combination.is_single:
-        a, b = (trainer.embed_split(model, combination.hub, index, view_seed=i) for i in range(2))
-        return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(a, b)[0], k=1)}
+        views = [trainer.embed_split(model, combination.hub, index, view_seed=i) for i in range(2)]
+        return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(*views)[0], k=1)}
     rows = {name: index[stores[name].present[index]] for name in combination.modalities}
     z = {name: trainer.embed_split(model, name, rows[name]) for name in combination.modalities}
     hub = combination.hub
@@ -362,7 +357,7 @@ class Optimizer:
 
 
 def learning_rate_at(step: int, n_steps: int, settings: TrainingSettings) -> float:
-    """Linear warm-up, then half a cosine to zero."""
+    """Return the learning rate of a step: linear warm-up, then half a cosine to zero."""
     warmup = max(settings.warmup_share * n_steps, 1e-9)
     if step < warmup:
         return settings.learning_rate * min((step + 1) / warmup, 1.0)
@@ -371,7 +366,7 @@ def learning_rate_at(step: int, n_steps: int, settings: TrainingSettings) -> flo
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to autocast to bfloat16; `auto` does where the hardware multiplies in it."""
+    """Return whether to autocast to bfloat16; `auto` does where the hardware multiplies in it."""
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":

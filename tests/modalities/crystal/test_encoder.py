@@ -6,8 +6,8 @@ import torch
 
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.encoder import CrystalConvolution, Encoder, Settings
-from matbind.modalities.crystal.transform import Settings as ViewSettings
-from matbind.modalities.crystal.transform import Transform
+from matbind.modalities.crystal.transform import CrystalBatch, LongRangeBatch, Transform
+from matbind.modalities.crystal.transform import Settings as TransformSettings
 from tests.factories import copper, make_settings, material, mixed, rocksalt, store_of, supercell, triclinic
 
 READOUT = make_settings().modalities["crystal"].encoder.reciprocal
@@ -20,9 +20,11 @@ def encoder(**changes) -> Encoder:
 
 
 def encode(directory, *structures: Structure, net: Encoder | None = None, index=None) -> np.ndarray:
-    view = Transform(store_of(directory, "crystal", [material(s) for s in structures]), ViewSettings(jitter_angstrom=0))
+    transform = Transform(
+        store_of(directory, "crystal", [material(s) for s in structures]), TransformSettings(jitter_angstrom=0)
+    )
     with torch.no_grad():
-        return (net or encoder())(view(np.arange(len(structures)) if index is None else index)).numpy()
+        return (net or encoder())(transform(np.arange(len(structures)) if index is None else index)).numpy()
 
 
 def test_the_convolution_equals_cgconv_of_pytorch_geometric():
@@ -53,16 +55,17 @@ def test_edges_are_expanded_in_gaussians_of_the_width_of_the_settings():
     net.convolutions[0].register_forward_hook(lambda _, given, __: seen.append(given[2]))
     one = torch.ones(1, dtype=torch.long)
     net(
-        {
-            "site_material": one - 1,
-            "element": one,
-            "occupancy": one.float(),
-            "entry_site": one - 1,
-            "neighbor": torch.zeros(1, 1, dtype=torch.long),
-            "distance": torch.tensor([[1.25]]),
-            "mask": torch.ones(1, 1, dtype=torch.bool),
-            "n_sites": one,
-        }
+        CrystalBatch(
+            site_material=one - 1,
+            element=one,
+            occupancy=one.float(),
+            entry_site=one - 1,
+            neighbor=torch.zeros(1, 1, dtype=torch.long),
+            distance=torch.tensor([[1.25]]),
+            mask=torch.ones(1, 1, dtype=torch.bool),
+            n_sites=one,
+            long_range=LongRangeBatch(*[one] * 7),
+        )
     )
     # Centres 0, 1, 2 angstrom: exp(-(1.25 - centre)^2 / 0.5^2).
     np.testing.assert_allclose(seen[0].detach().ravel(), np.exp([-6.25, -0.25, -2.25]), rtol=1e-5)

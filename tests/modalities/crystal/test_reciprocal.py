@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from matbind.modalities.crystal.reciprocal import ReciprocalReadout, cell_features
-from matbind.modalities.crystal.transform import Settings as ViewSettings
+from matbind.modalities.crystal.transform import Settings as TransformSettings
 from matbind.modalities.crystal.transform import Transform
-from matbind.modalities.strain import Deformation
+from matbind.modalities.strain import Strain
 from tests.factories import copper, make_settings, material, rocksalt, store_of, triclinic
 
 SETTINGS = make_settings().modalities["crystal"].encoder.reciprocal.model_copy(update={"n_bins": 256})
@@ -17,12 +17,14 @@ def readout() -> ReciprocalReadout:
     return ReciprocalReadout(SETTINGS, 96).eval()
 
 
-def view_of(directory, *structures) -> Transform:
-    return Transform(store_of(directory, "crystal", [material(s) for s in structures]), ViewSettings(jitter_angstrom=0))
+def transform_of(directory, *structures) -> Transform:
+    return Transform(
+        store_of(directory, "crystal", [material(s) for s in structures]), TransformSettings(jitter_angstrom=0)
+    )
 
 
 def test_peaks_stand_where_the_reflections_are(tmp_path):
-    pattern = readout().patterns(view_of(tmp_path, copper(3.61))(np.array([0])), 1)[0, 0].detach().numpy()
+    pattern = readout().patterns(transform_of(tmp_path, copper(3.61))(np.array([0])).long_range)[0, 0].detach().numpy()
     peaks = np.sqrt([3, 4, 8]) / 3.61 / 0.92 * 256
     for place in peaks:
         window = pattern[int(place) - 3 : int(place) + 4]
@@ -35,21 +37,21 @@ def test_peaks_stand_where_the_reflections_are(tmp_path):
 
 
 def test_patterns_have_mean_square_one(tmp_path):
-    pattern = readout().patterns(view_of(tmp_path, copper(), rocksalt(), triclinic())(np.arange(3)), 3)
+    pattern = readout().patterns(transform_of(tmp_path, copper(), rocksalt(), triclinic())(np.arange(3)).long_range)
     torch.testing.assert_close(pattern.square().mean(dim=2), torch.ones(3, 8))
 
 
 def test_strain_moves_the_pattern_smoothly(tmp_path):
-    view, net = view_of(tmp_path, rocksalt()), readout()
-    steps = [Deformation(np.eye(3, dtype=np.float32)[None] * factor) for factor in (1.0, 1.0005, 1.03)]
+    transform, net = transform_of(tmp_path, rocksalt()), readout()
+    steps = [Strain(np.eye(3, dtype=np.float32)[None] * factor) for factor in (1.0, 1.0005, 1.03)]
     with torch.no_grad():
-        plain, near, far = (net.patterns(view(np.array([0]), deformation=step), 1) for step in steps)
+        plain, near, far = (net.patterns(transform(np.array([0]), strain=step).long_range) for step in steps)
     assert (plain - near).abs().mean() < 0.25 * (plain - far).abs().mean()
 
 
 def test_the_scattering_powers_learn(tmp_path):
     net = readout().train()
-    found = net(view_of(tmp_path, rocksalt())(np.array([0])), 1)
+    found = net(transform_of(tmp_path, rocksalt())(np.array([0])).long_range)
     (found * torch.randn(found.shape)).sum().backward()
     moved = net.power.grad.abs().sum(dim=1)
     assert (moved[[10, 16]] > 0).all()
@@ -58,21 +60,21 @@ def test_the_scattering_powers_learn(tmp_path):
 
 
 def test_a_crystal_without_reflections_gives_finite_numbers(tmp_path):
-    view = Transform(
+    transform = Transform(
         store_of(tmp_path, "crystal", [material(copper())], {"g_stop_per_angstrom": 0.0}),
-        ViewSettings(jitter_angstrom=0),
+        TransformSettings(jitter_angstrom=0),
     )
     with torch.no_grad():
-        found = readout()(view(np.array([0])), 1)
+        found = readout()(transform(np.array([0])).long_range)
     assert torch.isfinite(found).all()
 
 
 def test_peaks_beyond_the_grid_do_not_reach_the_next_material(tmp_path):
-    view, net = view_of(tmp_path, copper(), rocksalt()), readout()
-    shrunk = Deformation(np.repeat(np.eye(3, dtype=np.float32)[None] * 0.7, 2, axis=0))
+    transform, net = transform_of(tmp_path, copper(), rocksalt()), readout()
+    shrunk = Strain(np.repeat(np.eye(3, dtype=np.float32)[None] * 0.7, 2, axis=0))
     with torch.no_grad():
-        both = net.patterns(view(np.array([0, 1]), deformation=shrunk), 2)
-        alone = net.patterns(view(np.array([1]), deformation=shrunk.of(np.array([1]))), 1)
+        both = net.patterns(transform(np.array([0, 1]), strain=shrunk).long_range)
+        alone = net.patterns(transform(np.array([1]), strain=shrunk.of(np.array([1]))).long_range)
     torch.testing.assert_close(both[1], alone[0])
 
 

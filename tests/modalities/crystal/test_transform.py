@@ -6,7 +6,7 @@ import torch
 
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.transform import Settings, Transform
-from matbind.modalities.strain import Deformation
+from matbind.modalities.strain import Strain
 from tests.factories import copper, material, mixed, rocksalt, store_of, triclinic
 
 STRUCTURES = [copper(), mixed(), Structure.ordered(np.eye(3) * 20.0, [[0.0, 0.0, 0.0]], [18]), triclinic()]
@@ -18,107 +18,110 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def view(store):
+def transform(store):
     return Transform(store, Settings(jitter_angstrom=0))
 
 
-def test_copper_has_twelve_edges_of_2_553_angstrom(view):
-    found = view(np.array([0]))
-    np.testing.assert_allclose(found["distance"], np.full((1, 12), 2.5527), atol=1e-4)
-    assert found["mask"].all()
-    assert found["element"].tolist() == [29]
+def test_copper_has_twelve_edges_of_2_553_angstrom(transform):
+    found = transform(np.array([0]))
+    np.testing.assert_allclose(found.distance, np.full((1, 12), 2.5527), atol=1e-4)
+    assert found.mask.all()
+    assert found.element.tolist() == [29]
 
 
-def test_padding_is_masked(view):
-    found = view(np.array([2]))
-    assert not found["mask"].any()
-    assert found["neighbor"].tolist() == [[0] * 12]
+def test_padding_is_masked(transform):
+    found = transform(np.array([2]))
+    assert not found.mask.any()
+    assert found.neighbor.tolist() == [[0] * 12]
 
 
-def test_sites_of_a_batch_stand_end_to_end(view):
-    found = view(np.array([1, 0, 3]))
-    assert found["n_sites"].tolist() == [5, 1, 4]
-    assert found["site_material"].tolist() == [0] * 5 + [1] + [2] * 4
-    assert found["element"].tolist() == [38, 56, 22, 8, 8, 8, 29, 20, 14, 8, 8]
-    assert found["entry_site"].tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+def test_sites_of_a_batch_stand_end_to_end(transform):
+    found = transform(np.array([1, 0, 3]))
+    assert found.n_sites.tolist() == [5, 1, 4]
+    assert found.site_material.tolist() == [0] * 5 + [1] + [2] * 4
+    assert found.element.tolist() == [38, 56, 22, 8, 8, 8, 29, 20, 14, 8, 8]
+    assert found.entry_site.tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
-def test_neighbours_point_into_their_own_crystal(view):
-    found = view(np.array([1, 0, 3]))
-    owner = found["site_material"][found["neighbor"]]
-    assert (owner == found["site_material"][:, None])[found["mask"]].all()
+def test_neighbours_point_into_their_own_crystal(transform):
+    found = transform(np.array([1, 0, 3]))
+    owner = found.site_material[found.neighbor]
+    assert (owner == found.site_material[:, None])[found.mask].all()
 
 
-def test_partial_structure_factors_of_a_batch_stand_end_to_end(view, store):
-    found = view(np.array([1, 0]))
-    own = view(np.array([0]))
-    last = found["peak_material"] == 1
-    torch.testing.assert_close(found["g"][last], own["g"])
-    of_last = found["peak_material"][found["partial_peak"]] == 1
-    torch.testing.assert_close(found["partial"][of_last], own["partial"])
-    assert found["partial_pair"][of_last].unique(dim=0).tolist() == [[29, 29]]
+def test_partial_structure_factors_of_a_batch_stand_end_to_end(transform, store):
+    found = transform(np.array([1, 0]))
+    own = transform(np.array([0]))
+    last = found.long_range.peak_material == 1
+    torch.testing.assert_close(found.long_range.g[last], own.long_range.g)
+    of_last = found.long_range.peak_material[found.long_range.partial_peak] == 1
+    torch.testing.assert_close(found.long_range.partial[of_last], own.long_range.partial)
+    assert found.long_range.partial_pair[of_last].unique(dim=0).tolist() == [[29, 29]]
 
 
-def test_each_partial_stands_beside_its_pair(view, store):
-    found = view(np.array([0, 1]))
-    n_peaks, n_pairs = int((found["peak_material"] == 1).sum()), 10
-    pairs = found["partial_pair"][found["peak_material"][found["partial_peak"]] == 1].view(n_peaks, n_pairs, 2)
+def test_each_partial_stands_beside_its_pair(transform, store):
+    found = transform(np.array([0, 1]))
+    n_peaks, n_pairs = int((found.long_range.peak_material == 1).sum()), 10
+    of_second = found.long_range.peak_material[found.long_range.partial_peak] == 1
+    pairs = found.long_range.partial_pair[of_second].view(n_peaks, n_pairs, 2)
     assert (pairs == pairs[0]).all()
     assert pairs[0].tolist() == store.ragged("element_pair", np.array([1])).values.tolist()
 
 
-def test_a_strain_stretches_every_edge_by_its_own_direction(view):
+def test_a_strain_stretches_every_edge_by_its_own_direction(transform):
     gradient = np.diag([1.02, 1.0, 0.97]).astype(np.float32)
-    found = view(np.array([3]), deformation=Deformation(gradient[None]))
+    found = transform(np.array([3]), strain=Strain(gradient[None]))
     strained = Structure.ordered(triclinic().lattice @ gradient, triclinic().frac_coords, triclinic().atomic_number)
     by_pymatgen = strained.to_pymatgen().get_neighbor_list(8.0)[3]
-    assert np.abs(found["distance"].numpy().ravel()[:, None] - by_pymatgen).min(axis=1).max() < 1e-5
-    assert np.abs(found["distance"] - view(np.array([3]))["distance"]).max() > 0.05
+    assert np.abs(found.distance.numpy().ravel()[:, None] - by_pymatgen).min(axis=1).max() < 1e-5
+    assert np.abs(found.distance - transform(np.array([3])).distance).max() > 0.05
 
 
-def test_a_strain_moves_reflections_by_the_inverse(view):
+def test_a_strain_moves_reflections_by_the_inverse(transform):
     gradient = np.diag([1.02, 1.0, 0.97]).astype(np.float32)
-    found = view(np.array([3]), deformation=Deformation(gradient[None]))["g"].numpy()
+    found = transform(np.array([3]), strain=Strain(gradient[None])).long_range.g.numpy()
     reciprocal = np.linalg.inv(triclinic().lattice @ gradient).T
     hkl = np.stack(np.meshgrid(*[np.arange(-9, 10)] * 3), axis=-1).reshape(-1, 3)
     allowed = np.unique(np.linalg.norm(hkl @ reciprocal, axis=1))
     assert np.abs(found[:, None] - allowed).min(axis=1).max() < 1e-5
 
 
-def test_each_material_has_its_own_strain(view):
+def test_each_material_has_its_own_strain(transform):
     gradient = np.stack([np.eye(3) * 1.01, np.eye(3) * 0.98]).astype(np.float32)
-    found = view(np.array([0, 0]), deformation=Deformation(gradient))
-    np.testing.assert_allclose(found["distance"][:, 0], [2.5527 * 1.01, 2.5527 * 0.98], atol=1e-4)
+    found = transform(np.array([0, 0]), strain=Strain(gradient))
+    np.testing.assert_allclose(found.distance[:, 0], [2.5527 * 1.01, 2.5527 * 0.98], atol=1e-4)
 
 
-def test_without_jitter_the_random_view_is_the_plain_one(view):
-    plain, random = view(np.array([1, 3])), view(np.array([1, 3]), rng=np.random.default_rng(0))
-    assert all(torch.equal(plain[key], random[key]) for key in plain)
+def test_without_jitter_the_random_batch_is_the_plain_one(transform):
+    plain, random = transform(np.array([1, 3])), transform(np.array([1, 3]), rng=np.random.default_rng(0))
+    for first, second in ((plain, random), (plain.long_range, random.long_range)):
+        tensors = {name: value for name, value in vars(first).items() if isinstance(value, torch.Tensor)}
+        assert all(torch.equal(value, vars(second)[name]) for name, value in tensors.items())
 
 
 def test_jitter_moves_sites_and_not_images(store):
-    view = Transform(store, Settings(jitter_angstrom=0.05))
+    transform = Transform(store, Settings(jitter_angstrom=0.05))
     rng = np.random.default_rng(0)
-    torch.testing.assert_close(view(np.array([0]), rng=rng)["distance"], view(np.array([0]))["distance"])
-    moved = view(np.array([3]), rng=rng)["distance"] - view(np.array([3]))["distance"]
+    torch.testing.assert_close(transform(np.array([0]), rng=rng).distance, transform(np.array([0])).distance)
+    moved = transform(np.array([3]), rng=rng).distance - transform(np.array([3])).distance
     assert 0.01 < moved.std() < 0.15
 
 
 def test_jitter_needs_a_source_of_randomness(store):
     plain, jittered = Transform(store, Settings(jitter_angstrom=0.0)), Transform(store, Settings(jitter_angstrom=0.1))
-    assert torch.equal(plain(np.array([3]))["distance"], jittered(np.array([3]))["distance"])
+    assert torch.equal(plain(np.array([3])).distance, jittered(np.array([3])).distance)
 
 
-def test_a_batch_of_nothing_is_empty(view):
-    found = view(np.array([], dtype=np.int64))
-    assert found["n_sites"].shape == (0,)
-    assert found["distance"].shape == (0, 12)
-    assert found["g"].shape == (0,)
+def test_a_batch_of_nothing_is_empty(transform):
+    found = transform(np.array([], dtype=np.int64))
+    assert found.n_sites.shape == (0,)
+    assert found.distance.shape == (0, 12)
+    assert found.long_range.g.shape == (0,)
 
 
 def test_rocksalt_sites_see_the_other_kind_first(tmp_path):
-    view = Transform(store_of(tmp_path, "crystal", [material(rocksalt())]), Settings(jitter_angstrom=0))
-    found = view(np.array([0]))
-    kinds = found["element"][found["neighbor"]]
+    transform = Transform(store_of(tmp_path, "crystal", [material(rocksalt())]), Settings(jitter_angstrom=0))
+    found = transform(np.array([0]))
+    kinds = found.element[found.neighbor]
     assert kinds[0, :6].tolist() == [17] * 6
     assert kinds[0, 6:].tolist() == [11] * 6

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from matbind.modalities.dos.encoder import Encoder, Settings
+from matbind.modalities.dos.transform import DosBatch
 
 SETTINGS = Settings(width=32, layers=1, heads=4, feedforward=64, patch=8, dropout=0.0)
 
@@ -13,42 +14,42 @@ def encoder(n_bins: int = 120, **changes) -> Encoder:
     return Encoder(SETTINGS.model_copy(update=changes), {"n_bins": n_bins}).eval()
 
 
-def view(n: int = 3, n_bins: int = 120) -> dict[str, torch.Tensor]:
+def batch(n: int = 3, n_bins: int = 120) -> DosBatch:
     density = torch.rand(n, n_bins, generator=torch.Generator().manual_seed(1))
-    return {"density": density, "mask": torch.ones(n, n_bins, dtype=torch.bool)}
+    return DosBatch(density, torch.ones(n, n_bins, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(("n_bins", "patch"), [(120, 8), (121, 8), (127, 8), (120, 1), (7, 8)])
 def test_any_number_of_bins_fits_any_patch(n_bins, patch):
-    found = encoder(n_bins, patch=patch)(view(n_bins=n_bins))
+    found = encoder(n_bins, patch=patch)(batch(n_bins=n_bins))
     assert found.shape == (3, 32)
     assert torch.isfinite(found).all()
 
 
 def test_a_batch_equals_its_members_one_by_one():
-    net, both = encoder(), view()
-    both["mask"][1, 80:] = False
+    net, both = encoder(), batch()
+    both.mask[1, 80:] = False
     together = net(both)
     for row in range(3):
-        alone = net({key: value[row : row + 1] for key, value in both.items()})
+        alone = net(DosBatch(both.density[row : row + 1], both.mask[row : row + 1]))
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
 
 
 def test_masked_bins_do_not_count():
-    net, first, second = encoder(), view(), view()
+    net, first, second = encoder(), batch(), batch()
     for given in (first, second):
-        given["mask"][:, 80:] = False
-    second["density"][:, 80:] = 7.0
+        given.mask[:, 80:] = False
+    second.density[:, 80:] = 7.0
     torch.testing.assert_close(net(first), net(second))
 
 
 def test_the_place_of_a_peak_counts():
-    given = view(2)
-    given["density"][:] = 0
-    given["density"][0, 20] = given["density"][1, 60] = 5.0
+    given = batch(2)
+    given.density[:] = 0
+    given.density[0, 20] = given.density[1, 60] = 5.0
     found = encoder()(given)
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
 def test_a_batch_of_nothing_is_empty():
-    assert encoder()(view(0)).shape == (0, 32)
+    assert encoder()(batch(0)).shape == (0, 32)

@@ -23,7 +23,7 @@ def store(tmp_path_factory):
     return store_of(tmp_path_factory.mktemp("stores"), "dos", [material(dos=dos) for dos in given], WINDOW)
 
 
-def view_of(store, **changes) -> Transform:
+def transform_of(store, **changes) -> Transform:
     return Transform(store, Settings(**(SILENT | changes)))
 
 
@@ -39,56 +39,56 @@ class FixedRng:
         return np.full(shape, high)
 
 
-def test_the_plain_view_is_what_is_stored(store):
-    found = view_of(store)(np.array([0, 1]))
-    assert found["density"].dtype == torch.float32
-    np.testing.assert_array_equal(found["density"][0], store.dense("density", np.array([0]))[0])
+def test_the_plain_batch_is_what_is_stored(store):
+    found = transform_of(store)(np.array([0, 1]))
+    assert found.density.dtype == torch.float32
+    np.testing.assert_array_equal(found.density[0], store.dense("density", np.array([0]))[0])
 
 
 def test_what_was_not_calculated_is_masked_and_zero(store):
-    found = view_of(store)(np.array([1]))
-    assert found["mask"][0].sum() == 190
-    assert not found["density"][0, 190:].any()
+    found = transform_of(store)(np.array([1]))
+    assert found.mask[0].sum() == 190
+    assert not found.density[0, 190:].any()
 
 
 def test_what_was_not_calculated_stays_zero_in_training(store):
-    found = view_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(
+    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(
         np.array([1]), rng=np.random.default_rng(0)
     )
-    assert not found["density"][0, 190:].any()
+    assert not found.density[0, 190:].any()
 
 
 def test_at_strength_zero_augmentation_is_the_identity(store):
-    plain, random = view_of(store)(np.arange(3)), view_of(store)(np.arange(3), rng=np.random.default_rng(0))
-    assert torch.equal(plain["density"], random["density"])
+    plain, random = transform_of(store)(np.arange(3)), transform_of(store)(np.arange(3), rng=np.random.default_rng(0))
+    assert torch.equal(plain.density, random.density)
 
 
 @pytest.mark.parametrize("key", SILENT)
 def test_every_setting_does_something(store, key):
-    random = view_of(store, **{key: 0.3})(np.array([0]), rng=np.random.default_rng(0))
-    assert not torch.allclose(view_of(store)(np.array([0]))["density"], random["density"], atol=1e-3)
+    random = transform_of(store, **{key: 0.3})(np.array([0]), rng=np.random.default_rng(0))
+    assert not torch.allclose(transform_of(store)(np.array([0])).density, random.density, atol=1e-3)
 
 
 def test_a_shift_moves_by_its_number_of_bins(store):
-    found = view_of(store, shift_ev=0.7)(np.array([0]), rng=FixedRng())["density"][0]
-    expected = view_of(store)(np.array([0]))["density"][0].roll(7)
+    found = transform_of(store, shift_ev=0.7)(np.array([0]), rng=FixedRng()).density[0]
+    expected = transform_of(store)(np.array([0])).density[0].roll(7)
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_a_shift_brings_nothing_in_from_the_other_end(store):
     given = np.zeros((1, 240), dtype=np.float32)
     given[0, 200:] = 3.0
-    moved = view_of(store, shift_ev=2.0).augment(given, FixedRng())
+    moved = transform_of(store, shift_ev=2.0).augment(given, FixedRng())
     assert moved[0, :150].max() < 0.3  # ringing of the step, not the three states of the upper end
 
 
 def test_a_constant_density_survives_shift_and_broadening(store):
-    found = view_of(store, shift_ev=0.5, broadening_ev=0.5)(np.array([2]), rng=np.random.default_rng(0))["density"]
-    np.testing.assert_allclose(found, view_of(store)(np.array([2]))["density"], rtol=1e-4)
+    found = transform_of(store, shift_ev=0.5, broadening_ev=0.5)(np.array([2]), rng=np.random.default_rng(0)).density
+    np.testing.assert_allclose(found, transform_of(store)(np.array([2])).density, rtol=1e-4)
 
 
 def test_broadening_adds_variances(store):
-    found = view_of(store, broadening_ev=0.6)(np.array([0]), rng=FixedRng())["density"][0].numpy()
+    found = transform_of(store, broadening_ev=0.6)(np.array([0]), rng=FixedRng()).density[0].numpy()
     energy = np.linspace(-16, 8, 241)[:-1] + 0.05
     mean = (energy * found).sum() / found.sum()
     variance = ((energy - mean) ** 2 * found).sum() / found.sum()
@@ -96,30 +96,31 @@ def test_broadening_adds_variances(store):
 
 
 def test_broadening_and_shift_keep_the_number_of_states(store):
-    plain = view_of(store)(np.array([0]))["density"]
-    found = view_of(store, shift_ev=0.3, broadening_ev=0.5)(np.array([0]), rng=np.random.default_rng(0))["density"]
+    plain = transform_of(store)(np.array([0])).density
+    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5)(np.array([0]), rng=np.random.default_rng(0)).density
     assert found.sum().item() == pytest.approx(plain.sum().item(), rel=1e-3)
 
 
 def test_a_scale_is_one_factor_a_material(store):
-    ratio = view_of(store, scale=0.2)(np.array([2, 2]), rng=np.random.default_rng(0))["density"]
-    ratio = ratio / view_of(store)(np.array([2, 2]))["density"]
+    ratio = transform_of(store, scale=0.2)(np.array([2, 2]), rng=np.random.default_rng(0)).density
+    ratio = ratio / transform_of(store)(np.array([2, 2])).density
     np.testing.assert_allclose(ratio, ratio[:, :1].expand(2, 240), rtol=1e-5)
     assert ratio[0, 0] != ratio[1, 0]
 
 
 def test_no_density_is_negative(store):
-    found = view_of(store, shift_ev=0.3, broadening_ev=0.5, noise=1.0)(np.arange(3), rng=np.random.default_rng(0))
-    assert found["density"].min() >= 0
+    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=1.0)(np.arange(3), rng=np.random.default_rng(0))
+    assert found.density.min() >= 0
 
 
-def test_the_same_seed_gives_the_same_view(store):
-    views = [
-        view_of(store, shift_ev=0.3, noise=0.1)(np.arange(3), rng=np.random.default_rng(4))["density"] for _ in range(2)
+def test_the_same_seed_gives_the_same_batch(store):
+    batches = [
+        transform_of(store, shift_ev=0.3, noise=0.1)(np.arange(3), rng=np.random.default_rng(4)).density
+        for _ in range(2)
     ]
-    assert torch.equal(*views)
+    assert torch.equal(*batches)
 
 
 def test_a_batch_of_nothing_is_empty(store):
-    view = view_of(store, shift_ev=0.3, broadening_ev=0.1, noise=0.1, scale=0.1)
-    assert view(np.array([], dtype=np.int64), rng=np.random.default_rng(0))["density"].shape == (0, 240)
+    transform = transform_of(store, shift_ev=0.3, broadening_ev=0.1, noise=0.1, scale=0.1)
+    assert transform(np.array([], dtype=np.int64), rng=np.random.default_rng(0)).density.shape == (0, 240)

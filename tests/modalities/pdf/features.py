@@ -32,12 +32,12 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
     return {"density": ArraySpec("float32", (settings.n_bins,))}
 
 
-def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
     """Nothing has to be learned."""
     return settings.model_dump()
 
 
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an encoder is built from."""
     return settings.model_dump()
 

@@ -18,12 +18,12 @@ QUALIFIERS = (".pdf",)
 COLUMNS: dict[str, Any] = {name: dtype for name, dtype in TABLE_COLUMNS.items() if name != "material_id"}
 
 
-def likeness(path: Path) -> float:  # noqa: ARG001
+def likeness(path: Path) -> float:
     """Return 1: nothing else ends so."""
     return 1.0
 
 
-def row(path: Path, *, records: Settings, wavelength: str | float | None, block: str | None) -> dict[str, Any]:  # noqa: ARG001
+def row(path: Path, *, records: Settings, wavelength: str | float | None, block: str | None) -> dict[str, Any]:
     """Read a file as a row, on the distances of the data set."""
     with refusals_of(path):
         values = parse_columns(read_text(path)).values

@@ -17,7 +17,7 @@ COLUMNS = {"pdf": 'a pair distribution function, JSON: {"radius_angstrom": [...]
 EXAMPLE = {"pdf": json.dumps({"radius_angstrom": [1.0, 2.0, 2.8, 4.0, 6.0], "density": [0.0, 0.0, 6.0, 12.0, 8.0]})}
 
 
-def read(column: str, text: str, *, records: Settings) -> Any:  # noqa: ARG001
+def read(column: str, text: str, *, records: Settings) -> Any:
     """Read a function, on the distances of the data set."""
     content = json_object(text, ("radius_angstrom", "density"))
     radii = np.linspace(*records.radius_angstrom, records.n_points)
@@ -30,7 +30,7 @@ def read_file(
     *,
     records: Settings,
     wavelength: str | None,
-    n_atoms: int | None,  # noqa: ARG001
+    n_atoms: int | None,
 ) -> tuple[Any, str]:
     """Read a file."""
     return np.asarray(row(path, records=records, wavelength=wavelength, block=None)["density"]), ""

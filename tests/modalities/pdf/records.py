@@ -42,7 +42,7 @@ def prepared(
     table: pl.DataFrame,
     *,
     settings: Settings,
-    seed: int,  # noqa: ARG001
+    seed: int,
 ) -> tuple[pl.DataFrame, list[Excluded]]:
     """Keep what was measured and compute the rest."""
     measured = dict(table.select("material_id", "density").iter_rows())

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from matbind.modalities.batch import Batch
 from torch import Tensor
 
 from matbind.base.config import StrictModel
+from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 
 

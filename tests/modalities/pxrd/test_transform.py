@@ -6,7 +6,7 @@ import torch
 
 from matbind.modalities.pxrd.records import Pattern
 from matbind.modalities.pxrd.transform import Settings, Transform, draw_patterns, hide
-from matbind.modalities.strain import Deformation
+from matbind.modalities.strain import Strain
 from tests.factories import copper, material, rocksalt, simulated, store_of, triclinic
 
 SILENT = {
@@ -40,7 +40,7 @@ def fine(tmp_path_factory):
     return store_of(tmp_path_factory.mktemp("stores"), "pxrd", given, {"n_bins": 8501})
 
 
-def view_of(store, **changes) -> Transform:
+def transform_of(store, **changes) -> Transform:
     return Transform(store, Settings(**(SILENT | changes)))
 
 
@@ -50,34 +50,34 @@ def rng() -> np.random.Generator:
 
 @pytest.mark.parametrize("number", range(3))
 def test_at_strength_zero_the_drawn_pattern_is_the_stored_one(store, number):
-    view = view_of(store)
-    plain, drawn = view(np.array([number]))["pattern"] ** 2, view(np.array([number]), rng=rng())["pattern"] ** 2
+    transform = transform_of(store)
+    plain, drawn = transform(np.array([number])).pattern ** 2, transform(np.array([number]), rng=rng()).pattern ** 2
     # The last bins hold tails of peaks beyond the window, which the stored pattern does not know.
     np.testing.assert_allclose(drawn[:, :-5], plain[:, :-5], atol=0.01)
 
 
 def test_at_strength_zero_the_measured_pattern_is_the_stored_one(store):
-    view = view_of(store)
-    torch.testing.assert_close(view(np.array([3]), rng=rng())["pattern"], view(np.array([3]))["pattern"])
+    transform = transform_of(store)
+    torch.testing.assert_close(transform(np.array([3]), rng=rng()).pattern, transform(np.array([3])).pattern)
 
 
-def test_the_plain_view_is_the_root_of_what_is_stored(store):
-    found = view_of(store)(np.array([1]))
-    np.testing.assert_allclose(found["pattern"] ** 2, store.dense("pattern", np.array([1])), atol=1e-6)
-    assert found["mask"].all()
+def test_the_plain_batch_is_the_root_of_what_is_stored(store):
+    found = transform_of(store)(np.array([1]))
+    np.testing.assert_allclose(found.pattern**2, store.dense("pattern", np.array([1])), atol=1e-6)
+    assert found.mask.all()
 
 
 def test_what_was_not_measured_is_masked_and_zero(store):
-    found = view_of(store)(np.array([3]))
-    assert not found["mask"][0, :187].any()
-    assert found["mask"][0, 188:936].all()
-    assert not found["mask"][0, 937:].any()
-    assert not found["pattern"][~found["mask"]].any()
+    found = transform_of(store)(np.array([3]))
+    assert not found.mask[0, :187].any()
+    assert found.mask[0, 188:936].all()
+    assert not found.mask[0, 937:].any()
+    assert not found.pattern[~found.mask].any()
 
 
 def test_what_was_not_measured_stays_zero_in_training(store):
-    found = view_of(store, noise=0.3, background=0.3)(np.array([3]), rng=rng())
-    assert not found["pattern"][~found["mask"]].any()
+    found = transform_of(store, noise=0.3, background=0.3)(np.array([3]), rng=rng())
+    assert not found.pattern[~found.mask].any()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,16 @@ def test_what_was_not_measured_stays_zero_in_training(store):
     ids=lambda changes: next(iter(changes)),
 )
 def test_every_setting_does_something(store, changes):
-    plain, random = (view(np.array([2]), rng=rng())["pattern"] for view in (view_of(store), view_of(store, **changes)))
+    plain, random = (
+        transform(np.array([2]), rng=rng()).pattern
+        for transform in (transform_of(store), transform_of(store, **changes))
+    )
     assert (plain - random).abs().max() > 0.02
 
 
 def test_angles_are_hidden_at_the_ends_only_and_the_rest_has_maximum_one(store):
-    found = view_of(store, hidden=0.3)(np.full(200, 1), rng=rng())
-    shown, pattern = found["mask"].numpy(), found["pattern"].numpy()
+    found = transform_of(store, hidden=0.3)(np.full(200, 1), rng=rng())
+    shown, pattern = found.mask.numpy(), found.pattern.numpy()
 
     assert not pattern[~shown].any()
     np.testing.assert_allclose(pattern.max(axis=1), 1)
@@ -121,7 +124,10 @@ def test_a_pattern_with_all_peaks_at_the_hidden_end_is_left_whole():
 
 @pytest.mark.parametrize("changes", [{"noise": 0.2}, {"background": 0.4}], ids=["noise", "background"])
 def test_measured_patterns_get_noise_and_background_too(store, changes):
-    plain, random = (view(np.array([3]), rng=rng())["pattern"] for view in (view_of(store), view_of(store, **changes)))
+    plain, random = (
+        transform(np.array([3]), rng=rng()).pattern
+        for transform in (transform_of(store), transform_of(store, **changes))
+    )
     assert (plain - random).abs().max() > 0.02
 
 
@@ -131,21 +137,21 @@ def peak_deg(pattern: torch.Tensor) -> float:
 
 def test_a_strain_moves_a_peak_by_braggs_law(fine):
     # Copper's 111 peak lies at 43.38 degrees (d = 2.0842 A); two per cent longer, d = 2.1259 A, it lies at 42.53.
-    grown = Deformation(np.eye(3, dtype=np.float32)[None] * 1.02)
-    view = view_of(fine)
-    assert peak_deg(view(np.array([0]), rng=rng())["pattern"][0]) == pytest.approx(43.42, abs=0.01)
-    assert peak_deg(view(np.array([0]), rng=rng(), deformation=grown)["pattern"][0]) == pytest.approx(42.52, abs=0.01)
+    grown = Strain(np.eye(3, dtype=np.float32)[None] * 1.02)
+    transform = transform_of(fine)
+    assert peak_deg(transform(np.array([0]), rng=rng()).pattern[0]) == pytest.approx(43.42, abs=0.01)
+    assert peak_deg(transform(np.array([0]), rng=rng(), strain=grown).pattern[0]) == pytest.approx(42.52, abs=0.01)
 
 
 def test_a_strain_equals_the_pattern_of_the_strained_crystal(fine):
-    grown = Deformation(np.eye(3, dtype=np.float32)[None] * 0.97)
-    found = view_of(fine)(np.array([1]), rng=rng(), deformation=grown)["pattern"][0] ** 2
+    grown = Strain(np.eye(3, dtype=np.float32)[None] * 0.97)
+    found = transform_of(fine)(np.array([1]), rng=rng(), strain=grown).pattern[0] ** 2
     np.testing.assert_allclose(found, simulated(rocksalt(5.64 * 0.97)).intensity, atol=0.06)
 
 
 def test_each_material_has_its_own_strain(fine):
     gradient = np.stack([np.eye(3) * 1.02, np.eye(3)]).astype(np.float32)
-    both = view_of(fine)(np.array([0, 0]), rng=rng(), deformation=Deformation(gradient))["pattern"]
+    both = transform_of(fine)(np.array([0, 0]), rng=rng(), strain=Strain(gradient)).pattern
     assert peak_deg(both[1]) - peak_deg(both[0]) == pytest.approx(0.90, abs=0.02)
 
 
@@ -206,18 +212,18 @@ def test_a_peak_outside_the_window_is_left_out():
 
 
 def test_the_maximum_is_one_whatever_is_added(store):
-    view = view_of(store, noise=0.2, background=0.4, texture=0.5, zero_shift_deg=0.1)
-    np.testing.assert_allclose(view(np.arange(3), rng=rng())["pattern"].amax(dim=1), 1)
+    transform = transform_of(store, noise=0.2, background=0.4, texture=0.5, zero_shift_deg=0.1)
+    np.testing.assert_allclose(transform(np.arange(3), rng=rng()).pattern.amax(dim=1), 1)
 
 
-def test_the_same_seed_gives_the_same_view(store):
-    view = view_of(store, noise=0.2, background=0.4, texture=0.5, crystallite_size_nm=(20.0, 100.0))
-    assert torch.equal(view(np.arange(4), rng=rng())["pattern"], view(np.arange(4), rng=rng())["pattern"])
+def test_the_same_seed_gives_the_same_batch(store):
+    transform = transform_of(store, noise=0.2, background=0.4, texture=0.5, crystallite_size_nm=(20.0, 100.0))
+    assert torch.equal(transform(np.arange(4), rng=rng()).pattern, transform(np.arange(4), rng=rng()).pattern)
 
 
 def test_a_batch_of_nothing_is_empty(store):
-    view = view_of(store, noise=0.2, background=0.4, texture=0.5)
-    assert view(np.array([], dtype=np.int64), rng=rng())["pattern"].shape == (0, 1062)
+    transform = transform_of(store, noise=0.2, background=0.4, texture=0.5)
+    assert transform(np.array([], dtype=np.int64), rng=rng()).pattern.shape == (0, 1062)
 
 
 @pytest.mark.parametrize("size", [[0.0, 10.0], [-5.0, 10.0], [20.0, 10.0]])

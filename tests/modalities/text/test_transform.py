@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from matbind.modalities.store import Store, write_store
-from matbind.modalities.strain import Deformation
-from matbind.modalities.text import features as features
+from matbind.modalities.strain import Strain
+from matbind.modalities.text import features
 from matbind.modalities.text.features import ANGLE, LENGTH, PAD
-from matbind.modalities.text.transform import Settings, Transform
+from matbind.modalities.text.transform import Settings, TokenBatch, Transform
 from tests.factories import material, store_of
 
 LONG = "Pd is cubic. " + " ".join(
@@ -23,7 +23,7 @@ def store(tmp_path_factory):
     return store_of(tmp_path_factory.mktemp("stores"), "text", given, {"min_count": 1})
 
 
-def view_of(store, **changes) -> Transform:
+def transform_of(store, **changes) -> Transform:
     return Transform(store, Settings(**({"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0} | changes)))
 
 
@@ -31,47 +31,45 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def spelled(store, found: dict[str, torch.Tensor], row: int) -> list[str]:
-    return [store.meta["vocabulary"][i] for i in found["token"][row][found["mask"][row]].tolist()]
+def spelled(store, found: TokenBatch, row: int) -> list[str]:
+    return [store.meta["vocabulary"][i] for i in found.token[row][found.mask[row]].tolist()]
 
 
 def test_shorter_texts_are_padded_and_masked(store):
-    found = view_of(store)(np.array([0, 1]))
-    assert found["token"].shape == (2, 26)
-    assert found["mask"].sum(dim=1).tolist() == [26, 2]
-    assert (found["token"][1, 2:] == PAD).all()
+    found = transform_of(store)(np.array([0, 1]))
+    assert found.token.shape == (2, 26)
+    assert found.mask.sum(dim=1).tolist() == [26, 2]
+    assert (found.token[1, 2:] == PAD).all()
     assert spelled(store, found, 1) == ["Ba", "hexagonal"]
 
 
 def test_values_stand_beside_their_tokens(store):
-    found = view_of(store)(np.array([0]))
-    np.testing.assert_allclose(found["value"][found["token"] == LENGTH], [2.0, 2.1, 2.2, 2.3])
-    np.testing.assert_allclose(found["value"][found["token"] == ANGLE], [90, 91, 92, 93])
+    found = transform_of(store)(np.array([0]))
+    np.testing.assert_allclose(found.value[found.token == LENGTH], [2.0, 2.1, 2.2, 2.3])
+    np.testing.assert_allclose(found.value[found.token == ANGLE], [90, 91, 92, 93])
 
 
 def test_a_strain_scales_lengths_and_not_angles(store):
     gradient = np.stack([np.diag([1.03, 1.0, 1.0]), np.eye(3)]).astype(np.float32)
-    found = view_of(store)(np.array([0, 1]), deformation=Deformation(gradient))
-    np.testing.assert_allclose(
-        found["value"][found["token"] == LENGTH], np.array([2.0, 2.1, 2.2, 2.3]) * 1.01, rtol=1e-6
-    )
-    np.testing.assert_allclose(found["value"][found["token"] == ANGLE], [90, 91, 92, 93])
+    found = transform_of(store)(np.array([0, 1]), strain=Strain(gradient))
+    np.testing.assert_allclose(found.value[found.token == LENGTH], np.array([2.0, 2.1, 2.2, 2.3]) * 1.01, rtol=1e-6)
+    np.testing.assert_allclose(found.value[found.token == ANGLE], [90, 91, 92, 93])
 
 
-def test_at_strength_zero_the_random_view_is_the_plain_one(store):
-    plain, random = view_of(store)(np.array([0, 1])), view_of(store)(np.array([0, 1]), rng=rng())
-    assert all(torch.equal(plain[key], random[key]) for key in plain)
+def test_at_strength_zero_the_random_batch_is_the_plain_one(store):
+    plain, random = transform_of(store)(np.array([0, 1])), transform_of(store)(np.array([0, 1]), rng=rng())
+    assert all(torch.equal(value, vars(random)[name]) for name, value in vars(plain).items())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_first_sentence_is_never_dropped(store, seed):
-    found = view_of(store, drop_sentences=0.99)(np.array([0, 1]), rng=rng(seed))
+    found = transform_of(store, drop_sentences=0.99)(np.array([0, 1]), rng=rng(seed))
     assert spelled(store, found, 0)[:2] == ["Pd", "cubic"]
     assert spelled(store, found, 1) == ["Ba", "hexagonal"]
 
 
 def test_sentences_are_dropped_whole(store):
-    words = spelled(store, view_of(store, drop_sentences=0.5)(np.array([0]), rng=rng()), 0)
+    words = spelled(store, transform_of(store, drop_sentences=0.5)(np.array([0]), rng=rng()), 0)
     kept = (len(words) - 2) // 6
     assert 0 < kept < 4
     assert words[2:] == [
@@ -80,33 +78,35 @@ def test_sentences_are_dropped_whole(store):
 
 
 def test_tokens_are_dropped_one_by_one(store):
-    lengths = [int(view_of(store, drop_tokens=0.5)(np.array([0]), rng=rng(seed))["mask"].sum()) for seed in range(100)]
+    lengths = [
+        int(transform_of(store, drop_tokens=0.5)(np.array([0]), rng=rng(seed)).mask.sum()) for seed in range(100)
+    ]
     assert np.mean(lengths) == pytest.approx(14, abs=1)  # the two of the first sentence, and half of the others
 
 
 @pytest.mark.parametrize(("budget", "expected"), [(2, 2), (3, 8), (8, 8), (9, 14), (1000, 26)])
 def test_sentences_are_drawn_until_the_budget_is_reached(store, budget, expected):
-    found = view_of(store, train_tokens=budget)(np.array([0, 1]), rng=rng())
-    assert found["mask"].sum(dim=1).tolist() == [expected, 2]
+    found = transform_of(store, train_tokens=budget)(np.array([0, 1]), rng=rng())
+    assert found.mask.sum(dim=1).tolist() == [expected, 2]
 
 
 def test_the_sentences_of_the_budget_are_drawn_at_random_and_stay_in_order(store):
     seen = set()
     for seed in range(40):
-        words = spelled(store, view_of(store, train_tokens=14)(np.array([0]), rng=rng(seed)), 0)
+        words = spelled(store, transform_of(store, train_tokens=14)(np.array([0]), rng=rng(seed)), 0)
         picked = tuple(word for word in words if word in {"one", "two", "three", "four"})
         seen.add(picked)
         assert picked == tuple(word for word in ("one", "two", "three", "four") if word in picked)
     assert len(seen) == 6  # all pairs of four
 
 
-def test_a_validation_view_keeps_all_tokens(store):
-    assert view_of(store, train_tokens=2, drop_tokens=0.5)(np.array([0]))["mask"].sum() == 26
+def test_a_validation_batch_keeps_all_tokens(store):
+    assert transform_of(store, train_tokens=2, drop_tokens=0.5)(np.array([0])).mask.sum() == 26
 
 
 def test_a_batch_of_nothing_is_empty(store):
-    found = view_of(store, drop_tokens=0.1, train_tokens=8)(np.array([], dtype=np.int64), rng=rng())
-    assert found["token"].shape[0] == 0
+    found = transform_of(store, drop_tokens=0.1, train_tokens=8)(np.array([], dtype=np.int64), rng=rng())
+    assert found.token.shape[0] == 0
 
 
 @pytest.fixture
@@ -118,14 +118,16 @@ def frozen(tmp_path):
 
 
 def test_a_frozen_embedding_passes_as_it_is(frozen):
-    np.testing.assert_array_equal(view_of(frozen, drop_tokens=0.5)(np.array([0]))["embedding"], np.full((1, 384), 0.5))
+    np.testing.assert_array_equal(
+        transform_of(frozen, drop_tokens=0.5)(np.array([0])).embedding, np.full((1, 384), 0.5)
+    )
 
 
 def test_in_training_components_of_a_frozen_embedding_are_dropped(frozen):
-    found = view_of(frozen, drop_tokens=0.25)(np.array([0]), rng=rng())["embedding"]
+    found = transform_of(frozen, drop_tokens=0.25)(np.array([0]), rng=rng()).embedding
     assert 0.15 < (found == 0).float().mean() < 0.35
 
 
 def test_the_composition_of_the_opening_formula_is_given_beside(store):
-    found = view_of(store, drop_sentences=0.5, drop_tokens=0.5, train_tokens=4)(np.array([0, 1]), rng=rng())
-    assert found["composition"].nonzero().tolist() == [[0, 45], [1, 55]]  # palladium, barium
+    found = transform_of(store, drop_sentences=0.5, drop_tokens=0.5, train_tokens=4)(np.array([0, 1]), rng=rng())
+    assert found.composition.nonzero().tolist() == [[0, 45], [1, 55]]  # palladium, barium

@@ -1,9 +1,8 @@
 """Crystal encoder: crystal graph convolutions (CGConv) on nearest-neighbour graphs, mean-pooled over sites.
 
 The convolution is that of Xie and Grossman 2018, computed the cheap way: the linear map of [x_i, x_j, e_ij] is split
-into one
-product a site for x_i and x_j and one an edge for e_ij, and with a fixed number of neighbours the sum over them is a
-dense sum.
+into one product a site for x_i and x_j and one an edge for e_ij, and with a fixed number of neighbours the sum over
+them is a dense sum.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from matbind.base.config import StrictModel
 from matbind.modalities.crystal import reciprocal
+from matbind.modalities.crystal.transform import CrystalBatch
 
 N_ELEMENTS = 96
 
@@ -31,10 +31,9 @@ class Settings(StrictModel):
         gaussians: number of Gaussians over which an edge length is expanded.
         gaussian_stop_angstrom: centre of the last Gaussian; the first is at 0.
         gaussian_width_angstrom: the expansion is exp(-(d - centre)^2 / width^2).
-        branch_dropout: probability, in training, with which a material shows its sites only, and again that with
-        which it shows
-            its reciprocal readout only. Each then has to stand for the crystal alone, which carries chemistry over
-            to the pattern and the cell over to the text.
+        branch_dropout: in training a material shows its sites only with this probability, and its reciprocal readout
+            only with the same. Each then has to stand for the crystal alone, which carries chemistry over to the
+            pattern and the cell over to the text.
         reciprocal: the long-range readout beside the pooled sites; null for none, as in the paper.
     """
 
@@ -90,23 +89,23 @@ class Encoder(nn.Module):
         self.branch_dropout = settings.branch_dropout
         self.out_dim = 2 * settings.width + self.reciprocal.out_dim if self.reciprocal else settings.width
 
-    def forward(self, view: dict[str, Tensor]) -> Tensor:
-        """Encode the crystals of a view (see views/crystal.py), giving (n_materials, out_dim)."""
-        n_sites = len(view["site_material"])
-        entries = self.element(view["element"] - 1) * view["occupancy"][:, None]
-        x = entries.new_zeros(n_sites, self.width).index_add(0, view["entry_site"], entries)
+    def forward(self, batch: CrystalBatch) -> Tensor:
+        """Encode crystals, giving (n_materials, out_dim)."""
+        n_sites = len(batch.site_material)
+        entries = self.element(batch.element - 1) * batch.occupancy[:, None]
+        x = entries.new_zeros(n_sites, self.width).index_add(0, batch.entry_site, entries)
         centers: Tensor = self.get_buffer("centers")
-        edge = torch.exp(-(((view["distance"][..., None] - centers) / self.gaussian_width_angstrom) ** 2))
-        mask = view["mask"][..., None].to(x.dtype)
+        edge = torch.exp(-(((batch.distance[..., None] - centers) / self.gaussian_width_angstrom) ** 2))
+        mask = batch.mask[..., None].to(x.dtype)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = norm(F.relu(convolution(x, view["neighbor"], edge, mask)))
-        count = view["n_sites"][:, None]
-        pooled: Tensor = x.new_zeros(len(count), self.width).index_add(0, view["site_material"], x) / count
+            x = norm(F.relu(convolution(x, batch.neighbor, edge, mask)))
+        count = batch.n_sites[:, None]
+        pooled: Tensor = x.new_zeros(len(count), self.width).index_add(0, batch.site_material, x) / count
         if self.reciprocal is None:
             return pooled
-        mixture = self.composition(composition(view).sqrt())
+        mixture = self.composition(composition(batch).sqrt())
         local = torch.cat([F.layer_norm(pooled, (self.width,)), F.layer_norm(mixture, (self.width,))], dim=1)
-        long_range = self.reciprocal(view, len(count))
+        long_range = self.reciprocal(batch.long_range)
         if self.training and self.branch_dropout:
             draw = torch.rand(len(count), 1, device=x.device)
             local = local * (draw >= self.branch_dropout)
@@ -114,9 +113,9 @@ class Encoder(nn.Module):
         return torch.cat([local, long_range], dim=1)
 
 
-def composition(view: dict[str, Tensor]) -> Tensor:
-    """Atomic fractions of a view's crystals, shape (n_materials, N_ELEMENTS)."""
-    material = view["site_material"][view["entry_site"]]
-    amounts = view["occupancy"].new_zeros(len(view["n_sites"]) * N_ELEMENTS)
-    amounts = amounts.index_add(0, material * N_ELEMENTS + view["element"] - 1, view["occupancy"]).view(-1, N_ELEMENTS)
+def composition(batch: CrystalBatch) -> Tensor:
+    """Compute the atomic fractions of crystals, shape (n_materials, N_ELEMENTS)."""
+    material = batch.site_material[batch.entry_site]
+    amounts = batch.occupancy.new_zeros(len(batch.n_sites) * N_ELEMENTS)
+    amounts = amounts.index_add(0, material * N_ELEMENTS + batch.element - 1, batch.occupancy).view(-1, N_ELEMENTS)
     return amounts / amounts.sum(dim=1, keepdim=True)

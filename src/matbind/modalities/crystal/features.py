@@ -33,7 +33,7 @@ class Settings(StrictModel):
 
 
 def specs(settings: Settings) -> dict[str, ArraySpec]:
-    """The arrays kept for a crystal."""
+    """Return the arrays kept of a crystal."""
     edges = settings.max_neighbors
     return {
         "atomic_number": ArraySpec("uint8", ragged=True),
@@ -51,7 +51,7 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
-    """Nothing has to be learned from the corpus."""
+    """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
 
@@ -61,13 +61,13 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 
 
 class Featurizer:
-    """Structures to arrays."""
+    """Makes arrays of structures."""
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of one material.
+        """Return the arrays of one material.
 
         Raises:
             ValueError: if it holds an element that the encoder does not know.

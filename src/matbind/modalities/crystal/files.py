@@ -57,7 +57,7 @@ class ReadStructure:
 
 
 def cif_blocks(text: str) -> list[tuple[str, str]]:
-    """The data blocks of a CIF that hold atoms.
+    """Find the data blocks of a CIF that hold atoms.
 
     Returns:
         Name and text of each, in their order; a name that stands again gets a number.
@@ -67,9 +67,9 @@ def cif_blocks(text: str) -> list[tuple[str, str]]:
     for line in lines_of(text):
         if line.startswith(";"):
             in_text = not in_text
-        found = None if in_text else BLOCK.match(line)
-        if found:
-            blocks.append((found[1], []))
+        header = None if in_text else BLOCK.match(line)
+        if header:
+            blocks.append((header[1], []))
         if blocks:
             blocks[-1][1].append(line)
     named: dict[str, str] = {}
@@ -110,25 +110,19 @@ def likeness(path: Path) -> float:
     return float(not bare_name(path).endswith(".cif") or SITES.search(read_text(path)) is not None)
 
 
-def row(
-    path: Path,
-    *,
-    records: None,  # noqa: ARG001
-    wavelength: str | float | None,  # noqa: ARG001
-    block: str | None,
-) -> dict[str, Any]:
+def row(path: Path, *, block: str | None, **_: Any) -> dict[str, Any]:
     """Read a structure as a row of `COLUMNS`; see :func:`read_structure` for errors."""
-    read = read_structure(path, block=block)
-    crystal = read.structure
+    contents = read_structure(path, block=block)
+    crystal = contents.structure
     ordered = len(crystal.atomic_number) == crystal.n_sites and bool((crystal.occupancy == 1).all())
     return {
-        "formula": read.formula,
+        "formula": contents.formula,
         "lattice": crystal.lattice.ravel().tolist(),
         "atomic_numbers": crystal.atomic_number.tolist(),
         "frac_coords": crystal.frac_coords.ravel().tolist(),
         "site_index": None if ordered else crystal.site_index.tolist(),
         "occupancy": None if ordered else crystal.occupancy.tolist(),
-        "warning": "; ".join(read.warnings) or None,
+        "warning": "; ".join(contents.warnings) or None,
     }
 
 
@@ -149,12 +143,12 @@ def _cif(text: str, name: str | None) -> ReadStructure:
         _keep_space_groups(parser)
         structures = parser.parse_structures(primitive=False, on_error="raise")
     words = [_one_line(w) for w in (*getattr(parser, "warnings", ()), *(str(w.message) for w in caught))]
-    found = tuple(dict.fromkeys(w for w in words if not any(each in w for each in HARMLESS)))
-    return _described(structures[0], found, without_symmetry=_is_p1(block))
+    doubts = tuple(dict.fromkeys(w for w in words if not any(harmless in w for harmless in HARMLESS)))
+    return _described(structures[0], doubts, without_symmetry=_is_p1(block))
 
 
 def _check_symbols(parser: Any) -> None:
-    """An atom whose element is unknown would be left out in silence."""
+    """Refuse atoms whose element is unknown: pymatgen would leave them out in silence."""
     from pymatgen.core.periodic_table import Element
 
     for data in parser.as_dict().values():
@@ -167,11 +161,11 @@ def _check_symbols(parser: Any) -> None:
 
 
 def _keep_space_groups(parser: Any) -> None:
-    """Hold what pymatgen would make anew for each file without operators, at a second for a large group."""
+    """Make and keep the groups that pymatgen would make anew for each file without operators, at a second each."""
     operators = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
     names = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt")
     for data in parser.as_dict().values():
-        if not any(data.get(each) for each in operators):
+        if not any(data.get(key) for key in operators):
             for name in names:
                 if isinstance(data.get(name), str):
                     _space_group(re.sub(r"[\s_]", "", data[name]))
@@ -194,10 +188,10 @@ def _poscar(text: str) -> ReadStructure:
 
     with _quiet() as caught:
         poscar = Poscar.from_str(text, read_velocities=False)
-    found = [_one_line(str(w.message)) for w in caught]
-    if any("cannot be determined" in words for words in found):
+    doubts = [_one_line(str(w.message)) for w in caught]
+    if any("cannot be determined" in words for words in doubts):
         raise ValueError("the POSCAR names no elements; write their symbols in the line above the counts")
-    return _described(poscar.structure, tuple(found), without_symmetry=False)
+    return _described(poscar.structure, tuple(doubts), without_symmetry=False)
 
 
 def _vasprun(path: Path) -> ReadStructure:
@@ -209,7 +203,7 @@ def _vasprun(path: Path) -> ReadStructure:
     return _described(run.final_structure, (), without_symmetry=False)
 
 
-def _described(structure: Any, found: tuple[str, ...], *, without_symmetry: bool) -> ReadStructure:
+def _described(structure: Any, doubts: tuple[str, ...], *, without_symmetry: bool) -> ReadStructure:
     from pymatgen.core.composition import Composition
     from pymatgen.core.periodic_table import Element
 
@@ -225,13 +219,13 @@ def _described(structure: Any, found: tuple[str, ...], *, without_symmetry: bool
         cause = (
             "perhaps an asymmetric unit written without its symmetry" if without_symmetry else "check cell and atoms"
         )
-        found = (f"its density is only {density:.2f} g/cm3: {cause}", *found)
-    return ReadStructure(crystal, formula, found)
+        doubts = (f"its density is only {density:.2f} g/cm3: {cause}", *doubts)
+    return ReadStructure(crystal, formula, doubts)
 
 
 @contextmanager
 def _quiet() -> Iterator[list[Any]]:
-    """Collect what pymatgen warns of, and let its exceptions name what they found.
+    """Collect what pymatgen warns of, and turn its exceptions into sentences.
 
     Raises:
         ValueError: for whatever the reader raises: it comes from the content of the file.

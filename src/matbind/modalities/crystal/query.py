@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,12 @@ _FILE_NAMES = {"cif": "query.cif", "poscar": "POSCAR"}
 SHORTEST_DISTANCE_ANGSTROM = 0.5
 
 
-def read(column: str, text: str, *, records: None) -> Structure:  # noqa: ARG001
+def read(column: str, text: str, **_: Any) -> Structure:
     """Read a structure.
 
     Args:
         column: which of `COLUMNS`.
         text: content of the file.
-        records: none.
 
     Raises:
         ValueError: if it is no crystal structure, or atoms overlap.
@@ -39,13 +39,7 @@ def read(column: str, text: str, *, records: None) -> Structure:  # noqa: ARG001
     return structure
 
 
-def read_file(
-    path: Path,
-    *,
-    records: None,  # noqa: ARG001
-    wavelength: str | None,  # noqa: ARG001
-    n_atoms: int | None,  # noqa: ARG001
-) -> tuple[Structure, str]:
+def read_file(path: Path, **_: Any) -> tuple[Structure, str]:
     """Read a structure file, and say what may be wrong with it."""
-    read = read_structure(path)
-    return read.structure, "; ".join(read.warnings)
+    contents = read_structure(path)
+    return contents.structure, "; ".join(contents.warnings)

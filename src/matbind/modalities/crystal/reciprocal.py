@@ -1,11 +1,10 @@
 """Long-range readout of a crystal: virtual powder patterns with learned scattering powers.
 
-Twelve neighbours tell a network nothing of the cell they repeat in. Structure factors do, whatever the choice of
-cell: as Ewald
-message passing (Kosmala et al., ICML 2023) reads long range from reciprocal space, this reads it from the merged
-reflections of a
-powder. Every channel gives each element a learned scattering power that falls with |g|, weighs the crystal's partial
-structure factors with them, and draws the peaks on a grid of |g|; a small residual network reads the patterns.
+Twelve neighbours tell a network nothing of the cell they repeat in. Structure factors do, whatever the choice of cell:
+as Ewald message passing (Kosmala et al., ICML 2023) reads long range from reciprocal space, this reads it from the
+merged reflections of a powder. Every channel gives each element a learned scattering power that falls with |g|, weighs
+the crystal's partial structure factors with them, and draws the peaks on a grid of |g|; a small residual network reads
+the patterns.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matbind.base.config import StrictModel
+from matbind.modalities.crystal.transform import LongRangeBatch
 from matbind.modalities.layers import ResidualBlock
 
 N_CELL = 8
@@ -73,39 +73,39 @@ class ReciprocalReadout(nn.Module):
         self.read = nn.Linear(settings.widths[-1] * settings.pool, settings.width)
         self.out_dim = settings.width + settings.cell
 
-    def patterns(self, view: dict[str, Tensor], n_materials: int) -> Tensor:
-        """Virtual powder patterns, shape (n_materials, channels, n_bins): square roots, each of mean square 1."""
-        own = self.settings
-        a, b = view["partial_pair"].unbind(dim=1)
-        weight = F.embedding(a - 1, self.power) * F.embedding(b - 1, self.power)
-        peak = weight.new_zeros(len(view["g"]), own.channels)
-        peak = peak.index_add(0, view["partial_peak"], weight * view["partial"][:, None]).clamp(min=0)
-        g = view["g"][:, None]
+    def patterns(self, batch: LongRangeBatch) -> Tensor:
+        """Draw virtual powder patterns, shape (n_materials, channels, n_bins): square roots, each of mean square 1."""
+        channels, n_bins, n_materials = self.settings.channels, self.settings.n_bins, len(batch.cell)
+        first, second = batch.partial_pair.unbind(dim=1)
+        weight = F.embedding(first - 1, self.power) * F.embedding(second - 1, self.power)
+        peak = weight.new_zeros(len(batch.g), channels)
+        peak = peak.index_add(0, batch.partial_peak, weight * batch.partial[:, None]).clamp(min=0)
+        g = batch.g[:, None]
         peak = peak * torch.exp(-self.decay.abs() * g * g) / (g * g).clamp(min=1e-4)
         # Each peak is shared by the two bins beside it, so the pattern moves smoothly with strain.
-        place = view["g"] / own.g_stop_per_angstrom * own.n_bins - 0.5
+        place = batch.g / self.settings.g_stop_per_angstrom * n_bins - 0.5
         left = place.floor()
         share = (place - left)[:, None]
-        grid = peak.new_zeros(n_materials * (own.n_bins + 2), own.channels)
-        column = view["peak_material"] * (own.n_bins + 2) + left.long().clamp(-1, own.n_bins) + 1
+        grid = peak.new_zeros(n_materials * (n_bins + 2), channels)
+        column = batch.peak_material * (n_bins + 2) + left.long().clamp(-1, n_bins) + 1
         grid = grid.index_add(0, column, peak * (1 - share)).index_add(
             0, (column + 1).clamp(max=len(grid) - 1), peak * share
         )
-        grid = grid.view(n_materials, own.n_bins + 2, own.channels)[:, 1:-1].transpose(1, 2)
+        grid = grid.view(n_materials, n_bins + 2, channels)[:, 1:-1].transpose(1, 2)
         amplitude = torch.sqrt(grid + 1e-8 + 1e-3 * grid.detach().mean(dim=2, keepdim=True))
         return amplitude / amplitude.square().mean(dim=2, keepdim=True).sqrt()
 
-    def forward(self, view: dict[str, Tensor], n_materials: int) -> Tensor:
-        """Read the crystals of a view (see views/crystal.py), giving (n_materials, out_dim)."""
-        with torch.autocast(view["g"].device.type, enabled=False):
-            patterns = self.patterns(view, n_materials)
+    def forward(self, batch: LongRangeBatch) -> Tensor:
+        """Read crystals, giving (n_materials, out_dim)."""
+        with torch.autocast(batch.g.device.type, enabled=False):
+            patterns = self.patterns(batch)
         read = self.read(self.pool(self.blocks(patterns)).flatten(1))
-        cell = self.cell(cell_features(view["cell"], view["n_primitive_sites"]))
+        cell = self.cell(cell_features(batch.cell, batch.n_primitive_sites))
         return torch.cat([F.layer_norm(part, part.shape[1:]) for part in (read, cell)], dim=1)
 
 
 def cell_features(cell: Tensor, n_sites: Tensor) -> Tensor:
-    """Numbers that describe a reduced cell, each of order one, shape (n, N_CELL).
+    """Describe a reduced cell by numbers of order one, shape (n, N_CELL).
 
     Args:
         cell: (n, 3, 3) rows are the reduced vectors, angstrom.

@@ -28,13 +28,7 @@ def value(row: Mapping[str, Any]) -> Structure:
     return structure_of(row)
 
 
-def prepared(
-    structures: pl.DataFrame,
-    table: pl.DataFrame,  # noqa: ARG001
-    *,
-    settings: None,  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> tuple[pl.DataFrame, list[Excluded]]:
+def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:  # noqa: ARG001
     """Return the structures with the columns that the records keep."""
     kept = [*COLUMNS, *(column for column in OPTIONAL_COLUMNS if column in structures.columns)]
     return structures.select(kept), []

@@ -28,17 +28,17 @@ class Settings(StrictModel):
 
 
 def specs(settings: Settings) -> dict[str, ArraySpec]:
-    """The arrays kept for a density of states."""
+    """Return the arrays kept of a density of states."""
     return {"density": ArraySpec("float32", (settings.n_bins,))}  # states / eV / atom, NaN where not calculated
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
-    """Nothing has to be learned from the corpus."""
+    """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
 
 def binned_density(dos: Dos, *, n_atoms: float, window_ev: tuple[float, float], n_bins: int) -> npt.NDArray[np.float32]:
-    """Mean density of every energy bin, counted from the Fermi energy.
+    """Compute the mean density of every energy bin, counted from the Fermi energy.
 
     The integral is conserved: a bin holds the difference of the cumulative number of states at its edges, so a peak
     narrower than a bin is not missed. Below the first energy there are no states. Above the last one nothing was
@@ -84,17 +84,16 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 
 
 class Featurizer:
-    """Densities of states to arrays."""
+    """Makes arrays of densities of states."""
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of one material, None where it has no density of states."""
+        """Return the arrays of one material, None where it has no density of states."""
         dos = material.values.get(NAME)
         if dos is None:
             return None
         n_atoms = float(material.structure.occupancy.sum())
-        own = self.settings
-        density = binned_density(dos, n_atoms=n_atoms, window_ev=own.window_ev, n_bins=own.n_bins)
-        return {"density": density}
+        grid = self.settings.model_dump()
+        return {"density": binned_density(dos, n_atoms=n_atoms, **grid)}

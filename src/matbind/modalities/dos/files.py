@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from matbind.base.content import bare_name, decode, parse_xml, read_bytes, read_text, refusals_of
 from matbind.base.text_columns import MOSTLY_NUMBERS, Columns, parse_columns, share_of_rows
+from matbind.materials.structure import FloatArray
 from matbind.modalities.dos.records import COLUMNS as TABLE_COLUMNS
 from matbind.modalities.dos.records import Dos
 
-FloatArray = npt.NDArray[np.float64]
 SUFFIXES = (".json", "vasprun.xml", ".csv", ".dat", ".txt")
 QUALIFIERS = (".dos",)
 COLUMNS: dict[str, Any] = {
@@ -85,7 +84,7 @@ def read_dos(path: Path) -> ReadDos:
 
 
 def looks_like_dos(columns: Columns) -> bool:
-    """Whether the header speaks of energies and states."""
+    """Return whether the header speaks of energies and states."""
     text = columns.header_text
     if columns.names and ENERGY.search(columns.names[0]):
         return True
@@ -97,9 +96,8 @@ def _json(text: str) -> ReadDos:
         content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"this is no JSON ({error})") from error
-    missing = [
-        k for k in ("energies", "densities", "efermi") if not isinstance(content, dict) or content.get(k) is None
-    ]
+    keys = ("energies", "densities", "efermi")
+    missing = [key for key in keys if not isinstance(content, dict) or content.get(key) is None]
     if missing:
         raise ValueError(
             f"the JSON holds no {missing[0]}, expected energies, densities and efermi of a density of states"
@@ -111,8 +109,8 @@ def _json(text: str) -> ReadDos:
         efermi = float(content["efermi"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"its energies, densities or efermi are no numbers ({error})") from error
-    if not spins or energies.ndim != 1 or any(each.shape != energies.shape for each in spin_densities):
-        shapes = " and ".join(str(each.shape) for each in spin_densities) or "none"
+    if not spins or energies.ndim != 1 or any(spin.shape != energies.shape for spin in spin_densities):
+        shapes = " and ".join(str(spin.shape) for spin in spin_densities) or "none"
         raise ValueError(
             f"it holds energies of shape {energies.shape} and densities of {shapes}, expected equal lengths"
         )
@@ -150,10 +148,10 @@ def _vasprun(path: Path) -> ReadDos:
 
 def _columns(columns: Columns) -> ReadDos:
     text = columns.header_text
-    if columns.interruptions and not all(each.is_comment for each in columns.interruptions):
-        wrong = next(each for each in columns.interruptions if not each.is_comment)
+    wrong = next((line for line in columns.interruptions if not line.is_comment), None)
+    if wrong is not None:
         raise ValueError(f"line {wrong.line} holds {wrong.text[:40]!r}, expected an energy and a density")
-    unit = next((ev for mark, ev in UNITS if mark.search(FERMI.sub("", text))), 1.0)
+    unit = next((ev for unit_name, ev in UNITS if unit_name.search(FERMI.sub("", text))), 1.0)
     efermi = _fermi(text, unit)
     values = columns.values
     names = _names(columns, values.shape[1])
@@ -167,14 +165,14 @@ def _columns(columns: Columns) -> ReadDos:
 
 
 def _fermi(text: str, unit_ev: float) -> float:
-    """The Fermi energy that a header says, in eV."""
+    """Find the Fermi energy that a header says, in eV."""
     if RELATIVE.search(text):
         return 0.0
-    found = FERMI.search(text)
-    if found:
-        named = (found[2] or "").lower()
+    match = FERMI.search(text)
+    if match:
+        named = (match[2] or "").lower()
         factor = {"": unit_ev, "ev": 1.0}.get(named, RYDBERG_EV if named.startswith("r") else HARTREE_EV)
-        return float(found[1]) * factor
+        return float(match[1]) * factor
     raise ValueError(
         "its header names no Fermi energy; write a line such as '# efermi = 5.12' above the data, or name the first "
         "column 'E-E_F' if energies are relative to it"
@@ -182,7 +180,7 @@ def _fermi(text: str, unit_ev: float) -> float:
 
 
 def _names(columns: Columns, n_columns: int) -> list[str]:
-    """Names of the columns, also where the Fermi energy stands in the same line."""
+    """Find the names of the columns, also where the Fermi energy stands in the same line."""
     if columns.names:
         return columns.names
     for line in reversed(columns.header[-3:]):
@@ -195,7 +193,7 @@ def _names(columns: Columns, n_columns: int) -> list[str]:
 
 
 def _total(values: FloatArray, names: list[str]) -> tuple[FloatArray, str]:
-    """The column of the total, or the sum of both spins."""
+    """Return the column of the total, or the sum of both spins, and a note on the latter."""
     if not names and values.shape[1] == 2:  # noqa: PLR2004
         return values[:, 1], ""
     if not names:
@@ -243,19 +241,13 @@ def likeness(path: Path) -> float:
         return float(share_of_rows(text) >= MOSTLY_NUMBERS and looks_like_dos(parse_columns(text)))
 
 
-def row(
-    path: Path,
-    *,
-    records: None,  # noqa: ARG001
-    wavelength: str | float | None,  # noqa: ARG001
-    block: str | None,  # noqa: ARG001
-) -> dict[str, Any]:
+def row(path: Path, **_: Any) -> dict[str, Any]:
     """Read a density of states as a row of `COLUMNS`; see :func:`read_dos` for errors."""
-    read = read_dos(path)
+    contents = read_dos(path)
     return {
-        "energies": read.dos.energies_ev.astype(np.float32).tolist(),
-        "densities": read.dos.densities.astype(np.float32).tolist(),
-        "efermi": read.dos.efermi_ev,
-        "n_atoms": read.n_atoms,
-        "note": read.note,
+        "energies": contents.dos.energies_ev.astype(np.float32).tolist(),
+        "densities": contents.dos.densities.astype(np.float32).tolist(),
+        "efermi": contents.dos.efermi_ev,
+        "n_atoms": contents.n_atoms,
+        "note": contents.note,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from matbind.base.content import bare_name, read_text
 from matbind.modalities.dos.files import read_dos
@@ -27,13 +28,12 @@ EXAMPLE = {
 _KEYS = ("energies_ev", "densities", "efermi_ev", "n_atoms")
 
 
-def read(column: str, text: str, *, records: None) -> Dos:  # noqa: ARG001
+def read(column: str, text: str, **_: Any) -> Dos:  # noqa: ARG001
     """Read a density of states.
 
     Args:
         column: which of `COLUMNS`.
         text: JSON.
-        records: none.
 
     Raises:
         ValueError: if it is no JSON, lacks a key, or holds something else than finite numbers.
@@ -52,20 +52,14 @@ def read(column: str, text: str, *, records: None) -> Dos:  # noqa: ARG001
     )
 
 
-def read_file(
-    path: Path,
-    *,
-    records: None,
-    wavelength: str | None,  # noqa: ARG001
-    n_atoms: int | None,
-) -> tuple[Dos, str]:
+def read_file(path: Path, *, n_atoms: int | None, **_: Any) -> tuple[Dos, str]:
     """Read a file of :func:`read`, or any of :func:`matbind.modalities.dos.files.read_dos`; its cell has one atom.
 
     Raises:
         ValueError: if neither the file nor the caller says how many atoms its cell has.
     """
     if bare_name(path).endswith(".json") and "energies_ev" in json_content(path):
-        return read("dos", read_text(path), records=records), ""
+        return read("dos", read_text(path)), ""
     contents = read_dos(path)
     n_atoms = contents.n_atoms or n_atoms
     if not n_atoms:

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from matbind.materials.structure import FloatArray
 from matbind.modalities.protocol import Excluded
-
-FloatArray = npt.NDArray[np.float64]
 
 NAME = TABLE = "dos"
 NOUN = "densities of states"
@@ -45,21 +42,13 @@ def value(row: Mapping[str, Any]) -> Dos:
     return Dos(row["energies"].astype(float), row["densities"].astype(float), float(row["efermi"]))
 
 
-def prepared(
-    structures: pl.DataFrame,
-    table: pl.DataFrame,
-    *,
-    settings: None,  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> tuple[pl.DataFrame, list[Excluded]]:
+def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:
     """Scale each density to the cell its material is given in; a source may count the states of the primitive cell.
 
     Args:
         structures: the cells.
         table: with `n_atoms`, the sites of the cell that the states are counted in, or without: then it is the given
             cell.
-        settings: none.
-        seed: nothing is drawn.
 
     Returns:
         The table; nothing is left out.

@@ -14,7 +14,13 @@ import numpy.typing as npt
 import polars as pl
 from numba import njit
 
-from matbind.materials.scattering import HEAVIEST_TABULATED, form_factor_table, reflection_lines, structure_factors
+from matbind.materials.scattering import (
+    HEAVIEST_TABULATED,
+    form_factor_table,
+    lorentz_polarisation,
+    reflection_lines,
+    structure_factors,
+)
 from matbind.modalities.ragged import ragged
 
 STEP_DEG = 0.25
@@ -202,7 +208,8 @@ def _peaks(  # noqa: PLR0917
         if g2[i] < lowest * lowest:
             continue
         sin2 = min(0.25 * wavelength * wavelength * g2[i], 1.0 - 1e-12)
-        intensity = f2[i] * (1.0 + (1.0 - 2.0 * sin2) ** 2) / (sin2 * np.sqrt(1.0 - sin2))
+        numerator, denominator = lorentz_polarisation(sin2, np.sqrt(1.0 - sin2), 1.0 - 2.0 * sin2)
+        intensity = f2[i] * numerator / denominator
         _drop(computed, (np.degrees(2.0 * np.arcsin(np.sqrt(sin2))) - start) / step, intensity)
     return computed
 

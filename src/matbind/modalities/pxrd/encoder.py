@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from matbind.base.config import StrictModel
 from matbind.modalities.layers import ResidualBlock
+from matbind.modalities.pxrd.transform import PatternBatch
 
 
 class Settings(StrictModel):
@@ -63,9 +64,9 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.out_dim = widths[-1] * min(settings.pool, length)
 
-    def forward(self, view: dict[str, Tensor]) -> Tensor:
-        """Encode the patterns of a view (see views/pxrd.py), giving (n_materials, out_dim)."""
-        x = torch.stack([view["pattern"], view["mask"].to(view["pattern"].dtype)], dim=1)
+    def forward(self, batch: PatternBatch) -> Tensor:
+        """Encode powder patterns, giving (n_materials, out_dim)."""
+        x = torch.stack([batch.pattern, batch.mask.to(batch.pattern.dtype)], dim=1)
         x = F.relu(self.stem_norm(self.stem(x)))
         x = self.blocks(F.max_pool1d(x, 3, 2, 1))
         pooled: Tensor = self.dropout(self.pool(x).flatten(1))

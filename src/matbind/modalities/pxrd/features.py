@@ -11,6 +11,7 @@ from pydantic import Field
 
 from matbind.base.config import AngleRange, StrictModel
 from matbind.materials.diffraction import reflections
+from matbind.materials.scattering import lorentz_polarisation
 from matbind.modalities.material import Material
 from matbind.modalities.pxrd.records import NAME
 from matbind.modalities.pxrd.records import Settings as RecordsSettings
@@ -36,7 +37,7 @@ class Settings(StrictModel):
 
 
 def specs(settings: Settings) -> dict[str, ArraySpec]:
-    """The arrays kept for a pattern."""
+    """Return the arrays kept of a pattern."""
     return {
         # Mean intensity of a bin, maximum 1, NaN where not measured.
         "pattern": ArraySpec("float32", (settings.n_bins,)),
@@ -46,18 +47,12 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
-    """Nothing has to be learned from the corpus."""
+    """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
 
-def lorentz_polarisation(two_theta_rad: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Factor (1 + cos^2 2 theta) / (sin^2 theta cos theta) of a powder reflection's intensity."""
-    half = two_theta_rad / 2
-    return np.asarray((1 + np.cos(two_theta_rad) ** 2) / (np.sin(half) ** 2 * np.cos(half)))
-
-
 def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.NDArray[np.float32]:
-    """Mean intensity of every bin of an evenly sampled pattern, maximum 1.
+    """Compute the mean intensity of every bin of an evenly sampled pattern, maximum 1.
 
     The bins divide the range from the first point to the last. Between two points the intensity is the mean of both, so
     a bin's edge need not lie on a point.
@@ -89,7 +84,7 @@ def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.ND
 
 
 def check_records(settings: Settings, records: RecordsSettings) -> None:
-    """See that the network's bins are laid over the points of the records' patterns: both cover the same angles.
+    """Check that the network's bins are laid over the points of the records' patterns: both cover the same angles.
 
     Raises:
         ValueError: if they do not, or there are more bins than points.
@@ -110,7 +105,7 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 
 
 class Featurizer:
-    """Patterns to arrays."""
+    """Makes arrays of patterns."""
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
@@ -120,7 +115,7 @@ class Featurizer:
         self._window_deg = (float(start_deg), float(stop_deg))
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of one material, None where it has no pattern."""
+        """Return the arrays of one material, None where it has no pattern."""
         measured = material.values.get(NAME)
         if measured is None:
             return None
@@ -129,5 +124,8 @@ class Featurizer:
             return {"pattern": pattern, "g_vector": np.zeros((0, 3)), "intensity": np.zeros(0)}
         wavelength_angstrom = self.settings.wavelength_angstrom
         peaks = reflections(material.structure, wavelength_angstrom=wavelength_angstrom, two_theta_deg=self._window_deg)
-        bare = peaks.intensity / lorentz_polarisation(np.radians(peaks.two_theta_deg))
+        double = np.radians(peaks.two_theta_deg)
+        theta = double / 2
+        numerator, denominator = lorentz_polarisation(np.sin(theta) ** 2, np.cos(theta), np.cos(double))
+        bare = peaks.intensity / (numerator / denominator)
         return {"pattern": pattern, "g_vector": peaks.g_vector, "intensity": bare}

@@ -1,7 +1,8 @@
-"""A measured powder pattern from a file of any format, and where each format is told from the others."""
+"""Measured powder patterns from files of any format."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ from matbind.modalities.pxrd.scan import MeasuredPattern, Scan, measured_pattern
 SUFFIXES = (".xrdml", ".rasx", ".brml", ".raw", ".cif", ".xye", ".xy", ".csv", ".dat", ".txt", ".json")
 """Endings of powder patterns, each also with `.gz`; of several files of one name, the first of these is read."""
 QUALIFIERS = (".xrd", ".pxrd")
+_BINARY: dict[str, Callable[[bytes], Scan]] = {
+    ".xrdml": read_xrdml,
+    ".rasx": read_rasx,
+    ".brml": read_brml,
+    ".raw": read_raw,
+}
+_TEXT: dict[str, Callable[[str], Scan]] = {".cif": read_cif_pattern, ".json": read_json}
 COLUMNS: dict[str, Any] = {
     **{name: dtype for name, dtype in TABLE_COLUMNS.items() if name != "material_id"},
     "wavelength_angstrom": pl.Float64,
@@ -69,7 +77,7 @@ def likeness(path: Path) -> float:
     return 1.0 if looks_like_pattern(columns) else 0.5 * could_be_angles(columns)
 
 
-def row(path: Path, *, records: Grid, wavelength: str | float | None, block: str | None) -> dict[str, Any]:  # noqa: ARG001
+def row(path: Path, *, records: Grid, wavelength: str | float | None, **_: Any) -> dict[str, Any]:
     """Read a measured pattern as a row of `COLUMNS`, on the angles of the data set.
 
     Raises:
@@ -93,21 +101,9 @@ def _scan(path: Path) -> Scan:
             f"its ending {suffix or 'is missing,'} is of no powder pattern, expected {', '.join(SUFFIXES)}"
         )
     content = read_bytes(path)
-    match suffix:
-        case ".xrdml":
-            return read_xrdml(content)
-        case ".rasx":
-            return read_rasx(content)
-        case ".brml":
-            return read_brml(content)
-        case ".raw":
-            return read_raw(content)
-        case ".cif":
-            try:
-                return read_cif_pattern(decode(content))
-            except UserError as error:
-                raise ValueError(str(error)) from error
-        case ".json":
-            return read_json(decode(content))
-        case _:
-            return read_columns(decode(content))
+    if suffix in _BINARY:
+        return _BINARY[suffix](content)
+    try:
+        return _TEXT.get(suffix, read_columns)(decode(content))
+    except UserError as error:
+        raise ValueError(str(error)) from error

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.errors import UserError
-from matbind.modalities.pxrd.scan import Axis, Scan
+from matbind.materials.structure import FloatArray
+from matbind.modalities.pxrd.scan import Axis, Scan, first_of
 from matbind.modalities.pxrd.wavelength import doublet_angstrom
 
-FloatArray = npt.NDArray[np.float64]
 POSITIONS: tuple[tuple[str, Axis], ...] = (
     ("_pd_proc_2theta_corrected", "two_theta"),
     ("_pd_meas_2theta_scan", "two_theta"),
@@ -35,7 +35,7 @@ KALPHA_PAIR = 2
 
 
 def holds_pattern(text: str) -> bool:
-    """Whether the text of a CIF names measured or processed intensities of a powder."""
+    """Return whether the text of a CIF names measured or processed intensities of a powder."""
     lowered = text.lower().replace(".", "_")
     return any(tag in lowered for tag in INTENSITIES)
 
@@ -60,10 +60,8 @@ def read_cif_pattern(text: str) -> Scan:
     scans = [scan for block in document if (scan := _scan(block)) is not None]
     if not scans:
         raise ValueError("it holds no powder pattern (a _pd_meas_ or _pd_proc_ intensity with an angle, Q or d)")
-    found, *others = scans
-    wavelength = found.wavelength or next((w for block in document if (w := _wavelength(block)) is not None), None)
-    notes = () if not others else (f"the first of {len(scans)} patterns",)
-    return Scan(found.position, found.intensity, wavelength, found.axis, notes)
+    wavelength = scans[0].wavelength or next(filter(None, map(_wavelength, document)), None)
+    return replace(scans[0], wavelength=wavelength, notes=first_of(scans, "patterns"))
 
 
 def _scan(block: Any) -> Scan | None:
@@ -88,7 +86,7 @@ def _scan(block: Any) -> Scan | None:
 
 
 def _known(position: FloatArray, intensity: FloatArray, wavelength: tuple[float, str] | None, axis: Axis) -> Scan:
-    """Without the points whose intensity is `?` or `.`, as regions that were left out of a refinement are."""
+    """Leave out the points whose intensity is `?` or `.`, as those that a refinement does not regard are."""
     if len(position) != len(intensity):
         raise ValueError(f"it holds {len(position)} positions and {len(intensity)} intensities, expected as many")
     kept = ~(np.isnan(intensity) | np.isnan(position))
@@ -96,13 +94,13 @@ def _known(position: FloatArray, intensity: FloatArray, wavelength: tuple[float,
 
 
 def _column(block: Any, tag: str) -> FloatArray:
-    """Numbers of a loop or a single item, NaN where unknown; standard deviations in parentheses are left out."""
+    """Read the numbers of a loop or a single item, NaN where unknown; without standard deviations."""
     values = [*block.find_values(tag)] or [*block.find_values(_dotted(tag))]
     return np.array([_number(value, tag) for value in values], dtype=float)
 
 
 def _dotted(tag: str) -> str:
-    """The same item as newer dictionaries write it: a point behind the category."""
+    """Return the same item as newer dictionaries write it: a point behind the category."""
     for category in ("_pd_meas", "_pd_proc"):
         if tag.startswith(category + "_"):
             return f"{category}.{tag.removeprefix(category + '_')}"

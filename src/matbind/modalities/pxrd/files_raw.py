@@ -6,12 +6,11 @@ import struct
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from matbind.modalities.pxrd.scan import Scan
-from matbind.modalities.pxrd.wavelength import doublet_angstrom, line_angstrom
+from matbind.materials.structure import FloatArray
+from matbind.modalities.pxrd.scan import Scan, first_of
+from matbind.modalities.pxrd.wavelength import tube_wavelength
 
-FloatArray = npt.NDArray[np.float64]
 MAGIC = b"RAW4.00"
 PREAMBLE_BYTES = 61
 RANGE_KINDS = (0, 160)  # a range begins where the kind of a segment would stand
@@ -22,7 +21,9 @@ MOST_POINTS = 10_000_000
 
 
 @dataclass(slots=True)
-class _Found:
+class _Contents:
+    """What was read of a file so far."""
+
     source: tuple[float, str] | None = None
     scans: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
 
@@ -40,30 +41,29 @@ def read_raw(content: bytes) -> Scan:
         version = content[:8].split(b"\0")[0].decode("latin-1")
         raise ValueError(f"it begins with {version!r}, expected {MAGIC.decode()}; export it as RAW version 4 or as .xy")
     try:
-        found = _walk(content)
+        contents = _walk(content)
     except struct.error as error:
         raise ValueError(f"the file is cut off ({error})") from error
-    if not found.scans:
+    if not contents.scans:
         raise ValueError("it holds no measured range")
-    notes = () if len(found.scans) == 1 else (f"the first of {len(found.scans)} scans",)
-    return Scan(*found.scans[0], found.source, notes=notes)
+    return Scan(*contents.scans[0], contents.source, notes=first_of(contents.scans))
 
 
-def _walk(content: bytes) -> _Found:
-    found = _Found()
+def _walk(content: bytes) -> _Contents:
+    contents = _Contents()
     at = PREAMBLE_BYTES
     while at + 8 <= len(content):
         kind, length = struct.unpack_from("<II", content, at)
         if kind in RANGE_KINDS:
-            at = _range(content, at, found)
+            at = _range(content, at, contents)
             continue
         if kind == SOURCE_KIND:
-            found.source = _source(content, at)
+            contents.source = _source(content, at)
         at += _checked(content, at, length)
-    return found
+    return contents
 
 
-def _range(content: bytes, at: int, found: _Found) -> int:
+def _range(content: bytes, at: int, contents: _Contents) -> int:
     """Read one range, and say where it ends."""
     start, step = struct.unpack_from("<dd", content, at + 72)
     (n_points,) = struct.unpack_from("<I", content, at + 88)
@@ -74,16 +74,16 @@ def _range(content: bytes, at: int, found: _Found) -> int:
     end = first_point + n_points * point_bytes
     if end > len(content):
         raise ValueError(f"the file is cut off: its range ends at byte {end}, the file at {len(content)}")
-    if not found.scans and not _over_two_theta(content, at + RANGE_BYTES, first_point, start):
+    if not contents.scans and not _over_two_theta(content, at + RANGE_BYTES, first_point, start):
         raise ValueError("its first range is no scan over 2Theta")
     points = np.frombuffer(content, dtype="<f4", count=n_points * point_bytes // POINT_BYTES, offset=first_point)
     intensity = points.reshape(n_points, -1)[:, 0].astype(float)
-    found.scans.append((start + step * np.arange(n_points), intensity))
+    contents.scans.append((start + step * np.arange(n_points), intensity))
     return int(end)
 
 
 def _over_two_theta(content: bytes, at: int, end: int, start: float) -> bool:
-    """Whether the drive 2Theta stands where the scan starts."""
+    """Return whether the drive 2Theta stands where the scan starts."""
     while at + 8 <= end:
         kind, length = struct.unpack_from("<II", content, at)
         if kind == DRIVE_KIND:
@@ -98,14 +98,9 @@ def _over_two_theta(content: bytes, at: int, end: int, start: float) -> bool:
 def _source(content: bytes, at: int) -> tuple[float, str] | None:
     mean, alpha1, alpha2, _, ratio = struct.unpack_from("<5d", content, at + 72)
     anode = content[at + 116 : at + 120].split(b"\0")[0].decode("latin-1").strip()
-    if alpha1 > 0:
-        return doublet_angstrom(alpha1, alpha2, ratio), f"the tube, {anode or 'anode not named'}"
-    if mean > 0:
+    if mean > 0 >= alpha1:
         return mean, "the tube"
-    try:
-        return (line_angstrom(anode), f"the anode {anode}") if anode else None
-    except ValueError:
-        return None
+    return tube_wavelength(anode, alpha1, alpha2, ratio)
 
 
 def _checked(content: bytes, at: int, length: int) -> int:

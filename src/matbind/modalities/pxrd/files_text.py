@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.text_columns import NUMBER, Columns, parse_columns
+from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.scan import Axis, Scan
 from matbind.modalities.pxrd.wavelength import parse_wavelength, wavelength_in
 from matbind.modalities.reading import json_object, numbers
 
-FloatArray = npt.NDArray[np.float64]
 TWO_THETA = re.compile(
     r"2[\s_.*-]*(?:theta|th\b|θ|ϑ)|two[\s_-]*theta|\btth\b|°2th|angle|diffraction angle", re.IGNORECASE
 )
@@ -69,29 +68,29 @@ def read_json(text: str) -> Scan:
 
 
 def looks_like_pattern(columns: Columns) -> bool:
-    """Whether the header speaks of diffraction."""
+    """Return whether the header speaks of diffraction."""
     text = columns.header_text
-    if any(mark.search(text) for mark in (TWO_THETA, INTENSITY)) or wavelength_in(text) is not None:
+    if any(name.search(text) for name in (TWO_THETA, INTENSITY)) or wavelength_in(text) is not None:
         return True
     return bool(columns.names and (Q_AXIS.search(columns.names[0]) or D_AXIS.search(columns.names[0])))
 
 
 def could_be_angles(columns: Columns) -> bool:
-    """Whether the first column lies between 0 and 180."""
+    """Return whether the first column lies between 0 and 180."""
     values = columns.values[:, 0]
     return bool(np.all((values >= 0) & (values <= 180)))  # noqa: PLR2004
 
 
 def _which(names: list[str]) -> tuple[int, int]:
-    """Columns of the position and of the intensity."""
-    marks = (TWO_THETA, Q_AXIS, D_AXIS)
-    x = next((i for mark in marks for i, name in enumerate(names) if mark.search(name)), 0)
+    """Find the columns of the position and of the intensity."""
+    axes = (TWO_THETA, Q_AXIS, D_AXIS)
+    x = next((i for axis in axes for i, name in enumerate(names) if axis.search(name)), 0)
     y = next((i for i, name in enumerate(names) if i != x and INTENSITY.search(name)), None)
     return x, (1 if x == 0 else 0) if y is None else y
 
 
 def _axis(columns: Columns, x: int) -> tuple[Axis, float]:
-    """What the positions are, and the factor to 1 / angstrom or angstrom."""
+    """Find what the positions are, and the factor to 1 / angstrom or angstrom."""
     name = columns.names[x] if columns.names else ""
     last = columns.header[-1] if columns.header else ""
     for text in (name, last):
@@ -108,7 +107,7 @@ def _axis(columns: Columns, x: int) -> tuple[Axis, float]:
 
 
 def _first_scan(columns: Columns, position: FloatArray) -> tuple[int, int]:
-    """Where the first scan ends, and how many there are.
+    """Find where the first scan ends, and how many there are.
 
     Raises:
         ValueError: if a line that is neither row nor comment stands within a scan.
@@ -117,10 +116,10 @@ def _first_scan(columns: Columns, position: FloatArray) -> tuple[int, int]:
     moving = steps[steps != 0]
     forward = bool(moving[0] > 0) if len(moving) else True
     restarts = [int(i) + 1 for i in np.flatnonzero(steps < 0 if forward else steps > 0)]
-    for each in columns.interruptions:
-        if not each.is_comment and each.row not in restarts:
-            shown = each.text if len(each.text) <= 40 else each.text[:37] + "..."  # noqa: PLR2004
-            raise ValueError(f"line {each.line} holds {shown!r}, expected a position and an intensity")
+    for line in columns.interruptions:
+        if not line.is_comment and line.row not in restarts:
+            shown = line.text if len(line.text) <= 40 else line.text[:37] + "..."  # noqa: PLR2004
+            raise ValueError(f"line {line.line} holds {shown!r}, expected a position and an intensity")
     if not restarts:
         return len(position), 1
     usual = float(np.median(np.abs(moving)))
@@ -134,7 +133,7 @@ def _first_scan(columns: Columns, position: FloatArray) -> tuple[int, int]:
 
 
 def _equal_steps(columns: Columns) -> tuple[FloatArray, FloatArray] | None:
-    """Angles and intensities of a file whose first row is start, step and stop and whose others are intensities."""
+    """Read a file whose first row is start, step and stop of the angles and whose others are intensities."""
     first, *rest = columns.rows
     if len(first) != 3 or (rest and len(rest[0]) == len(first)):  # noqa: PLR2004
         return None

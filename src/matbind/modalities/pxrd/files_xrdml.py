@@ -5,13 +5,11 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.content import descendants, first, parse_xml
-from matbind.modalities.pxrd.scan import Scan
+from matbind.materials.structure import FloatArray
+from matbind.modalities.pxrd.scan import Scan, first_of
 from matbind.modalities.pxrd.wavelength import doublet_angstrom
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def read_xrdml(content: bytes) -> Scan:
@@ -30,8 +28,7 @@ def read_xrdml(content: bytes) -> Scan:
     if points is None:
         raise ValueError("it holds no scan")
     intensity = _intensity(points)
-    notes = () if len(scans) == 1 else (f"the first of {len(scans)} scans",)
-    return Scan(_two_theta(points, len(intensity)), intensity, _wavelength(root), notes=notes)
+    return Scan(_two_theta(points, len(intensity)), intensity, _wavelength(root), notes=first_of(scans))
 
 
 def _intensity(points: Element) -> FloatArray:
@@ -67,15 +64,13 @@ def _two_theta(points: Element, n_points: int) -> FloatArray:
 
 def _wavelength(root: Element) -> tuple[float, str] | None:
     used = first(root, "usedWavelength")
-    lines = (
-        {name: first(used, name) for name in ("kAlpha1", "kAlpha2", "ratioKAlpha2KAlpha1")} if used is not None else {}
-    )
-    if used is None or lines["kAlpha1"] is None:
+    if used is None:
         return None
-    alpha1 = _number(lines["kAlpha1"])
+    elements = [first(used, name) for name in ("kAlpha1", "kAlpha2", "ratioKAlpha2KAlpha1")]
+    alpha1, alpha2, ratio = (None if element is None else _number(element) for element in elements)
+    if alpha1 is None:
+        return None
     intended = used.get("intended", "K-Alpha")
-    alpha2 = _number(lines["kAlpha2"]) if lines["kAlpha2"] is not None else None
-    ratio = _number(lines["ratioKAlpha2KAlpha1"]) if lines["ratioKAlpha2KAlpha1"] is not None else None
     if intended == "K-Alpha 1":
         alpha2 = None
     elif intended not in {"K-Alpha", "K-Alpha 2"}:

@@ -6,14 +6,13 @@ import re
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.content import Archive, decode, descendants, first, local_name, parse_xml
 from matbind.base.text_columns import parse_columns
-from matbind.modalities.pxrd.scan import Scan
-from matbind.modalities.pxrd.wavelength import doublet_angstrom, line_angstrom
+from matbind.materials.structure import FloatArray
+from matbind.modalities.pxrd.scan import Scan, first_of
+from matbind.modalities.pxrd.wavelength import tube_wavelength
 
-FloatArray = npt.NDArray[np.float64]
 PROFILE = re.compile(r"^(.*/)?Profile(\d+)\.txt$")
 RAW_DATA = re.compile(r"^(?:.*/)?RawData(\d+)\.xml$")
 TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -26,7 +25,7 @@ def read_rasx(content: bytes) -> Scan:
         ValueError: if it is no whole archive or holds no profile.
     """
     archive = Archive(content)
-    profiles = sorted((int(found[2]), name) for name in archive.names if (found := PROFILE.match(name)))
+    profiles = sorted((int(match[2]), name) for name in archive.names if (match := PROFILE.match(name)))
     if not profiles:
         raise ValueError("the archive holds no Profile0.txt")
     name = profiles[0][1]
@@ -43,8 +42,7 @@ def read_rasx(content: bytes) -> Scan:
         wavelength = (
             None if source is None else _tube({local_name(e): e.text or "" for e in source}, "Wavelength", "Target")
         )
-    notes = () if len(profiles) == 1 else (f"the first of {len(profiles)} scans",)
-    return Scan(values[:, 0], intensity, wavelength, notes=notes)
+    return Scan(values[:, 0], intensity, wavelength, notes=first_of(profiles))
 
 
 def read_brml(content: bytes) -> Scan:
@@ -54,7 +52,7 @@ def read_brml(content: bytes) -> Scan:
         ValueError: if it is no whole archive, or its first scan has no two-theta axis or no counter.
     """
     archive = Archive(content)
-    scans = sorted((int(found[1]), name) for name in archive.names if (found := RAW_DATA.match(name)))
+    scans = sorted((int(match[1]), name) for name in archive.names if (match := RAW_DATA.match(name)))
     if not scans:
         raise ValueError("the archive holds no RawData0.xml")
     root = parse_xml(archive.read(scans[0][1]))
@@ -67,13 +65,12 @@ def read_brml(content: bytes) -> Scan:
         raise ValueError(f"its Datum rows are no table of numbers ({error})") from error
     if table.ndim != 2:  # noqa: PLR2004
         raise ValueError("its first scan holds no Datum rows")
-    notes = () if len(scans) == 1 else (f"the first of {len(scans)} scans",)
-    position = _brml_angles(route, table)
-    return Scan(position, table[:, _counter(route, table.shape[1])], _brml_wavelength(root), notes=notes)
+    intensity = table[:, _counter(route, table.shape[1])]
+    return Scan(_brml_angles(route, table), intensity, _brml_wavelength(root), notes=first_of(scans))
 
 
 def _brml_angles(route: Element, table: FloatArray) -> FloatArray:
-    """The column of the scanned axis two theta; by its first and last angle where the views do not name it."""
+    """Return the angles: the column of the axis two theta, or evenly spaced ones where no RawDataView names it."""
     axes = descendants(route, "ScanAxisInfo")
     names = [axis.get("AxisName", "") for axis in axes]
     if "TwoTheta" not in names:
@@ -93,7 +90,7 @@ def _brml_angles(route: Element, table: FloatArray) -> FloatArray:
 
 
 def _counter(route: Element, n_columns: int) -> int:
-    """Column of the counts."""
+    """Find the column of the counts."""
     for view in descendants(route, "RawDataView"):
         if "Recorded" not in view.get(TYPE, ""):
             continue
@@ -110,15 +107,13 @@ def _counter(route: Element, n_columns: int) -> int:
 
 def _brml_wavelength(root: Element) -> tuple[float, str] | None:
     for tube in descendants(root, "Tube"):
-        found = {local_name(e): e.get("Value") or e.text or "" for e in tube.iter()}
-        if wavelength := _tube(found, "WaveLength", "TubeMaterial"):
+        values = {local_name(e): e.get("Value") or e.text or "" for e in tube.iter()}
+        if wavelength := _tube(values, "WaveLength", "TubeMaterial"):
             return wavelength
     return None
 
 
 def _tube(values: dict[str, str], prefix: str, target: str) -> tuple[float, str] | None:
-    """Mean of the doublet by the values of a tube, else that of its anode."""
-
     def number(*keys: str) -> float | None:
         text = next((values[key] for key in keys if values.get(key)), "")
         try:
@@ -126,12 +121,6 @@ def _tube(values: dict[str, str], prefix: str, target: str) -> tuple[float, str]
         except ValueError:
             return None
 
-    metal = next((values[key].strip() for key in (target, f"{target}Name") if values.get(key)), "")
-    alpha1 = number(f"{prefix}Kalpha1", f"{prefix}Alpha1")
-    if alpha1:
-        alpha2, ratio = number(f"{prefix}Kalpha2", f"{prefix}Alpha2"), number(f"{prefix}Ratio")
-        return doublet_angstrom(alpha1, alpha2, ratio), f"the tube, {metal or 'anode not named'}"
-    try:
-        return (line_angstrom(metal), f"the anode {metal}") if metal else None
-    except ValueError:
-        return None
+    anode = next((values[key].strip() for key in (target, f"{target}Name") if values.get(key)), "")
+    alpha1, alpha2 = (number(f"{prefix}Kalpha{n}", f"{prefix}Alpha{n}") for n in (1, 2))
+    return tube_wavelength(anode, alpha1, alpha2, number(f"{prefix}Ratio"))

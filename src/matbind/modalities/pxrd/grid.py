@@ -7,9 +7,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from matbind.base.config import AngleRange, StrictModel
+from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.scan import FEWEST_POINTS, MeasuredPattern
 
-FloatArray = npt.NDArray[np.float64]
 GAP_STEPS, GAP_DEG = 5.0, 0.5  # neighbouring points further apart than both are two ranges with nothing between
 
 
@@ -28,7 +28,7 @@ class Grid(StrictModel):
 
 
 def at_wavelength(two_theta_deg: FloatArray, *, wavelength_angstrom: float, wanted_angstrom: float) -> FloatArray:
-    """Angles of the same lattice spacings at another wavelength, by Bragg's law.
+    """Compute the angles of the same lattice spacings at another wavelength, by Bragg's law.
 
     Args:
         two_theta_deg: (n,) at `wavelength_angstrom`.
@@ -107,7 +107,7 @@ def _resampled(angle: FloatArray, intensity: FloatArray, points: FloatArray) -> 
 
 
 def _integral(x: FloatArray, y: FloatArray, at: FloatArray) -> FloatArray:
-    """Integral of the curve through the points, from the first of them to each place within them."""
+    """Integrate the curve through the points, from the first of them to each place within them."""
     areas = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
     i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
     return np.asarray(areas[i] + (at - x[i]) * (y[i] + np.interp(at, x, y)) / 2)

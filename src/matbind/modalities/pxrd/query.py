@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from matbind.modalities.pxrd.files import read_pattern
 from matbind.modalities.pxrd.files_text import read_columns, read_json
@@ -49,13 +50,7 @@ def read(column: str, text: str, *, records: Grid) -> Pattern:  # noqa: ARG001
     return Pattern(on_grid(measured_pattern(scan, wavelength=None), records), simulated=False)
 
 
-def read_file(
-    path: Path,
-    *,
-    records: Grid,
-    wavelength: str | None,
-    n_atoms: int | None,  # noqa: ARG001
-) -> tuple[Pattern, str]:
+def read_file(path: Path, *, records: Grid, wavelength: str | None, **_: Any) -> tuple[Pattern, str]:
     """Read a file of :func:`read`, or any of :func:`matbind.modalities.pxrd.files.read_pattern`."""
     measured = read_pattern(path, wavelength=wavelength)
     return Pattern(on_grid(measured, records), simulated=False), measured.note

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from matbind.base.config import STRAIGHT_BACK_DEG
 from matbind.materials.scattering import CUKA_ANGSTROM
+from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.wavelength import parse_wavelength
 
-FloatArray = npt.NDArray[np.float64]
 Axis = Literal["two_theta", "q", "d"]
 FEWEST_POINTS = 50
-STRAIGHT_BACK_DEG = 180.0
 MOST_REPEATED = 0.5  # share of steps without progress; rounded angles repeat now and then, other columns all the time
 
 
@@ -54,6 +54,11 @@ class MeasuredPattern:
     intensity: FloatArray
     wavelength_angstrom: float
     note: str
+
+
+def first_of(scans: Sized, noun: str = "scans") -> tuple[str, ...]:
+    """Return the note that the first of several scans was read; none for a single one."""
+    return () if len(scans) == 1 else (f"the first of {len(scans)} {noun}",)
 
 
 def measured_pattern(scan: Scan, *, wavelength: str | float | None) -> MeasuredPattern:
@@ -102,7 +107,7 @@ def _wavelength(scan: Scan, given: str | float | None) -> tuple[float, str]:
 
 
 def _ascending(position: FloatArray, intensity: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """In ascending order, points at the same position averaged."""
+    """Bring a scan to ascending order, points at the same position averaged."""
     if position[-1] < position[0]:
         position, intensity = position[::-1], intensity[::-1]
     steps = np.diff(position)

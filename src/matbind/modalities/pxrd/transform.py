@@ -1,8 +1,9 @@
-"""Views of powder patterns: in training drawn anew from the reflections of the strained crystal."""
+"""Batches of powder patterns: in training drawn anew from the reflections of the strained crystal."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,12 @@ from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import PositiveRange, StrictModel
-from matbind.materials.diffraction import FWHM_PER_SIGMA, TAIL_SIGMA
+from matbind.materials.diffraction import FWHM_PER_SIGMA, SCHERRER, TAIL_SIGMA
+from matbind.materials.scattering import lorentz_polarisation
+from matbind.materials.structure import IntArray
+from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
-from matbind.modalities.strain import Deformation
+from matbind.modalities.strain import Strain
 
 ROOT2 = math.sqrt(2.0)
 HOW_OFTEN_HIDDEN = 0.5
@@ -41,8 +45,16 @@ class Settings(StrictModel):
     hidden: float = Field(ge=0, le=0.45)
 
 
+@dataclass(frozen=True)
+class PatternBatch(Batch):
+    """Powder patterns on one grid of angles."""
+
+    pattern: Tensor  # (n_materials, n_bins) root of the mean intensity of a bin, maximum 1, zero where not measured
+    mask: Tensor  # (n_materials, n_bins) true where something was measured
+
+
 class Transform:
-    """Batches of patterns from a feature store."""
+    """Makes batches of powder patterns from a feature store."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
@@ -52,57 +64,48 @@ class Transform:
         self.wavelength_angstrom: float = store.meta["wavelength_angstrom"]
 
     def __call__(
-        self,
-        index: npt.NDArray[np.int64],
-        *,
-        rng: np.random.Generator | None = None,
-        deformation: Deformation | None = None,
-    ) -> dict[str, Tensor]:
-        """One view of each material.
-
-        Returns:
-            ``pattern`` (n_materials, n_bins): square root of the mean intensity in each bin, maximum 1, zero where
-            nothing was measured, and ``mask`` of the same shape, true where something was.
-        """
+        self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
+    ) -> PatternBatch:
+        """Make the batch of some materials, augmented if `rng` is given."""
         pattern = self.store.dense("pattern", index)
         mask = np.isfinite(pattern)
         pattern = np.where(mask, pattern, 0)
         if rng is not None:
-            pattern = np.where(mask, self.augment(pattern, index, rng, deformation), 0)
+            pattern = np.where(mask, self.augment(pattern, index, rng, strain), 0)
             if self.settings.hidden:
                 pattern, mask = hide(pattern, mask, self.settings.hidden, rng)
-        return {"pattern": torch.from_numpy(np.sqrt(pattern).astype(np.float32)), "mask": torch.from_numpy(mask)}
+        return PatternBatch(torch.from_numpy(np.sqrt(pattern).astype(np.float32)), torch.from_numpy(mask))
 
     def augment(
         self,
         pattern: npt.NDArray[np.float32],
-        index: npt.NDArray[np.int64],
+        index: IntArray,
         rng: np.random.Generator,
-        deformation: Deformation | None,
+        strain: Strain | None,
     ) -> npt.NDArray[np.float32]:
-        """Draw computed patterns anew; then noise and background on all."""
+        """Draw computed patterns anew, then add noise and background to all."""
         g_vector, counts = self.store.ragged("g_vector", index)
         intensity = self.store.ragged("intensity", index).values
-        s = self.settings
+        settings = self.settings
         n = len(index)
-        if deformation is not None:
-            g_vector = np.einsum("pi,pij->pj", g_vector, np.repeat(deformation.inverse, counts, axis=0))
-        if s.texture:
-            intensity = intensity * np.exp(rng.normal(0, s.texture, len(intensity)).astype(np.float32))
+        if strain is not None:
+            g_vector = np.einsum("pi,pij->pj", g_vector, np.repeat(strain.inverse, counts, axis=0))
+        if settings.texture:
+            intensity = intensity * np.exp(rng.normal(0, settings.texture, len(intensity)).astype(np.float32))
         g = np.sqrt((g_vector * g_vector).sum(axis=1))
-        smallest, largest = np.log(s.crystallite_size_nm)
+        smallest, largest = np.log(settings.crystallite_size_nm)
         size = np.exp(rng.uniform(smallest, largest, n))
-        shift = rng.normal(0, s.zero_shift_deg, n) if s.zero_shift_deg else np.zeros(n)
+        shift = rng.normal(0, settings.zero_shift_deg, n) if settings.zero_shift_deg else np.zeros(n)
         drawn = draw_patterns(
             g, intensity, counts, size, shift, self.wavelength_angstrom, self.low_deg, self.high_deg, self.n_bins
         )
         top = drawn.max(axis=1, keepdims=True)
         computed = (counts > 0)[:, None] & (top > 0)
         pattern = np.where(computed, drawn / np.maximum(top, 1e-12), pattern)
-        if s.background:
-            pattern = pattern + _background(n, self.n_bins, s.background, rng)
-        if s.noise:
-            pattern = np.maximum(pattern + rng.normal(0, s.noise, pattern.shape) * rng.uniform(0, 1, (n, 1)), 0)
+        if settings.background:
+            pattern = pattern + _background(n, self.n_bins, settings.background, rng)
+        if settings.noise:
+            pattern = np.maximum(pattern + rng.normal(0, settings.noise, pattern.shape) * rng.uniform(0, 1, (n, 1)), 0)
         return np.asarray(pattern / pattern.max(axis=1, keepdims=True), dtype=np.float32)
 
 
@@ -132,7 +135,7 @@ def _background(n: int, n_bins: int, largest: float, rng: np.random.Generator) -
 def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
     g: npt.NDArray[np.float32],
     intensity: npt.NDArray[np.float32],
-    counts: npt.NDArray[np.int64],
+    counts: IntArray,
     crystallite_size_nm: npt.NDArray[np.float64],
     zero_shift_deg: npt.NDArray[np.float64],
     wavelength_angstrom: float,
@@ -140,7 +143,7 @@ def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
     high_deg: float,
     n_bins: int,
 ) -> npt.NDArray[np.float32]:
-    """Patterns of many materials: Bragg's law, Lorentz-polarisation factor, Scherrer width, Gaussians by bin.
+    """Draw the patterns of many materials: Bragg's law, Lorentz-polarisation factor, Scherrer width, Gaussians by bin.
 
     Args:
         g: 1 / d of every peak of every material, 1 / angstrom, end to end.
@@ -168,10 +171,10 @@ def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
                 continue
             theta = math.asin(sine)
             cosine = math.cos(theta)
-            double = math.cos(2 * theta)
-            area *= (1 + double * double) / (sine * sine * cosine)
+            numerator, denominator = lorentz_polarisation(sine * sine, cosine, math.cos(2 * theta))
+            area *= numerator / denominator
             center = math.degrees(2 * theta) + zero_shift_deg[m]
-            fwhm = math.degrees(0.9 * wavelength_angstrom / (10 * crystallite_size_nm[m] * cosine))
+            fwhm = math.degrees(SCHERRER * wavelength_angstrom / (10 * crystallite_size_nm[m] * cosine))
             sigma = fwhm / FWHM_PER_SIGMA
             first = max(int((center - TAIL_SIGMA * sigma - low_deg) / step), 0)
             last = min(int((center + TAIL_SIGMA * sigma - low_deg) / step), n_bins - 1)

@@ -13,7 +13,7 @@ ANGSTROM_PER = {"": 1.0, "a": 1.0, "å": 1.0, "ang": 1.0, "angstrom": 1.0, "angs
 NUMBER = r"(\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)"
 UNIT = r"\s*[\[(]?\s*(angstroms?|ang|[aå]|nm|pm|kev|ev)?\b"
 VALUE = re.compile(rf"^{NUMBER}{UNIT}\W*$", re.IGNORECASE)
-METALS = "Cu|Mo|Co|Fe|Cr|Ag"
+METALS = "|".join(dict.fromkeys(line.partition("K")[0] for line in WAVELENGTH_ANGSTROM))
 ALPHA_WORD = r"k[\s_-]*(?:alpha|a|\u03b1)"
 LINE = re.compile(rf"^({METALS})[\s_-]*{ALPHA_WORD}[\s_-]*([12])?$", re.IGNORECASE)
 LINE_IN_TEXT = re.compile(rf"\b({METALS})[\s_-]*{ALPHA_WORD}[\s_-]*([12])?(?![\w.])", re.IGNORECASE)
@@ -31,7 +31,7 @@ BETA = re.compile(r"k[\s_-]*(?:beta|b\d?|β)", re.IGNORECASE)
 
 
 def parse_wavelength(value: str | float) -> float:
-    """A wavelength that a user names.
+    """Read a wavelength that a user names.
 
     Args:
         value: angstrom as a number; or a text: the line of a tube (`CuKa`, `MoKa1`, `Co K-alpha`; `CuKa` is the mean of
@@ -57,7 +57,7 @@ def parse_wavelength(value: str | float) -> float:
 
 
 def line_angstrom(metal: str, number: str | None = None) -> float:
-    """Wavelength of a tube's K-alpha line: 1, 2, or None for the mean of the doublet.
+    """Return the wavelength of a tube's K-alpha line: 1, 2, or None for the mean of the doublet.
 
     Raises:
         ValueError: if the line is not tabulated.
@@ -69,7 +69,7 @@ def line_angstrom(metal: str, number: str | None = None) -> float:
 
 
 def doublet_angstrom(alpha1: float, alpha2: float | None, ratio: float | None = None) -> float:
-    """Mean wavelength of a K-alpha doublet.
+    """Compute the mean wavelength of a K-alpha doublet.
 
     Args:
         alpha1: angstrom.
@@ -83,8 +83,27 @@ def doublet_angstrom(alpha1: float, alpha2: float | None, ratio: float | None = 
     return (alpha1 + share * alpha2) / (1 + share)
 
 
+def tube_wavelength(
+    anode: str, alpha1: float | None, alpha2: float | None, ratio: float | None
+) -> tuple[float, str] | None:
+    """Return the wavelength of a tube and the words on where it is from.
+
+    Args:
+        anode: symbol of the metal; may be empty.
+        alpha1: angstrom; None or 0 where the tube names none, and its anode has to tell.
+        alpha2: as for :func:`doublet_angstrom`.
+        ratio: as for :func:`doublet_angstrom`.
+    """
+    if alpha1 and alpha1 > 0:
+        return doublet_angstrom(alpha1, alpha2, ratio), f"the tube, {anode or 'anode not named'}"
+    try:
+        return (line_angstrom(anode), f"the anode {anode}") if anode else None
+    except ValueError:
+        return None
+
+
 def wavelength_in(header: str) -> tuple[float, str] | None:
-    """What the header of a pattern says of its wavelength.
+    """Find what the header of a pattern says of its wavelength.
 
     A number counts before the name of a line, a line before that of an anode, which stands for its K-alpha doublet.
 
@@ -115,14 +134,14 @@ def wavelength_in(header: str) -> tuple[float, str] | None:
 
 
 def _numbers_in(header: str) -> dict[str, tuple[float, str]]:
-    """Wavelengths in numbers and the words around them, by the line of the doublet they are said to be, or none."""
+    """Find wavelengths in numbers and the words around them, by the line of the doublet they are said to be."""
     numbers: dict[str, tuple[float, str]] = {}
-    for found in NUMBER_IN_TEXT.finditer(header):
-        words = header[header.rfind("\n", 0, found.start()) + 1 : found.end()].strip(" #!;'\"\t")
+    for match in NUMBER_IN_TEXT.finditer(header):
+        words = header[header.rfind("\n", 0, match.start()) + 1 : match.end()].strip(" #!;'\"\t")
         if BETA.search(words) or "ratio" in words.lower():
             continue
-        before = UNIT_BEFORE.search(found[1])
-        angstrom = _angstrom(found[2], found[3] or (before[1] if before else None))
+        before = UNIT_BEFORE.search(match[1])
+        angstrom = _angstrom(match[2], match[3] or (before[1] if before else None))
         if not SHORTEST_ANGSTROM <= angstrom <= LONGEST_ANGSTROM:
             continue
         line = ALPHA.search(words) or LINE_NUMBER.search(words)

@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matbind.base.config import StrictModel, heads_fit
+from matbind.modalities.layers import TransformerSettings, masked_mean
 from matbind.modalities.text.features import ANGLE, ELEMENTS, FROZEN_DIM, LENGTH
+from matbind.modalities.text.transform import EmbeddingBatch, TokenBatch
 
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
 LOG_LENGTHS = (0.6, 2.2)  # log(1 + angstrom): 0.8 to 8 angstrom
 ANGLES_DEG = (0.0, 180.0)
 
 
-class Settings(StrictModel):
+class Settings(TransformerSettings):
     """Size of the text encoder; a checkpoint brings its own sizes.
 
     Attributes:
-        width: features of a token.
         layers: BERT layers.
-        heads: attention heads.
-        feedforward: hidden features of each layer's perceptron.
-        dropout: in the BERT layers.
         gaussians: number of Gaussians over which a length or angle beside a token is expanded.
         composition: features of the opening formula's atomic fractions, beside BERT's.
     """
 
-    width: int = Field(ge=4, le=4096)
     layers: int = Field(ge=1, le=48)
-    heads: int = Field(ge=1, le=64)
-    feedforward: int = Field(ge=4)
-    dropout: float = Field(ge=0, lt=1)
     gaussians: int = Field(ge=0, le=512)
     composition: int = Field(ge=0, le=4096)
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
-        return heads_fit(self)
 
 
 class ValueEmbedding(nn.Module):
@@ -96,21 +85,20 @@ class Encoder(nn.Module):
             self.composition = nn.Linear(len(ELEMENTS), settings.composition, bias=False)
         self.out_dim = self.bert.config.hidden_size + self.composition_width
 
-    def forward(self, view: dict[str, Tensor]) -> Tensor:
-        """Encode the texts of a view (see views/text.py), giving (n_materials, out_dim)."""
-        if self.bert is None:
-            frozen: Tensor = view["embedding"]
-            return frozen
-        embedded = self.bert.get_input_embeddings()(view["token"])
+    def forward(self, batch: TokenBatch | EmbeddingBatch) -> Tensor:
+        """Encode texts, giving (n_materials, out_dim)."""
+        if isinstance(batch, EmbeddingBatch):
+            return batch.embedding
+        if not len(batch.token):  # BERT takes no empty batch
+            return batch.composition.new_zeros(0, self.out_dim)
+        embedded = self.bert.get_input_embeddings()(batch.token)
         if self.length is not None:
-            token, value = view["token"], view["value"]
-            embedded = embedded + self.length(torch.log1p(value)) * (token == LENGTH)[..., None]
-            embedded = embedded + self.angle(value) * (token == ANGLE)[..., None]
-        hidden = self.bert(inputs_embeds=embedded, attention_mask=view["mask"].long()).last_hidden_state
-        weight = view["mask"][..., None].to(hidden.dtype)
-        read: Tensor = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+            embedded = embedded + self.length(torch.log1p(batch.value)) * (batch.token == LENGTH)[..., None]
+            embedded = embedded + self.angle(batch.value) * (batch.token == ANGLE)[..., None]
+        hidden = self.bert(inputs_embeds=embedded, attention_mask=batch.mask.long()).last_hidden_state
+        read = masked_mean(hidden, batch.mask)
         if not self.composition_width:
             return read
         # The square root lifts the minority: TiPt8 has to be told from CuPt7 by a ninth of its atoms.
-        mixture = self.composition(view["composition"].sqrt())
+        mixture = self.composition(batch.composition.sqrt())
         return torch.cat([F.layer_norm(read, read.shape[1:]), F.layer_norm(mixture, mixture.shape[1:])], dim=1)

@@ -77,7 +77,7 @@ class Settings(StrictModel):
 
 
 def specs(settings: Settings) -> dict[str, ArraySpec]:
-    """The arrays kept for a material's text."""
+    """Return the arrays kept of a material's text."""
     if settings.tokenizer == "frozen":
         return {"embedding": ArraySpec("float32", (FROZEN_DIM,))}
     return {
@@ -105,21 +105,21 @@ def words(sentence: str) -> list[Token]:
     """Split one sentence into tokens; see the module's head for the rules."""
     tokens: list[Token] = []
     for match in _TOKEN.finditer(sentence):
-        found = match.groupdict()
-        if found["length"]:
-            tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (found["length"], found["length_to"]) if d]
-        elif found["angle"]:
-            tokens += [Token(SPECIAL_TOKENS[ANGLE], float(a)) for a in (found["angle"], found["angle_to"]) if a]
+        groups = match.groupdict()
+        if groups["length"]:
+            tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (groups["length"], groups["length_to"]) if d]
+        elif groups["angle"]:
+            tokens += [Token(SPECIAL_TOKENS[ANGLE], float(a)) for a in (groups["angle"], groups["angle_to"]) if a]
         elif match.lastgroup in {"space_group", "coordination", "direction"}:
-            tokens.append(Token(found[match.lastgroup]))
-        elif found["label"] or found["ion"]:
-            tokens.append(Token(found["label"] or found["ion"]))
-            charge = found["charge"] or found["ion_charge"]
+            tokens.append(Token(groups[match.lastgroup]))
+        elif groups["label"] or groups["ion"]:
+            tokens.append(Token(groups["label"] or groups["ion"]))
+            charge = groups["charge"] or groups["ion_charge"]
             tokens += [Token(charge)] if charge else []
-        elif found["formula"]:
-            tokens += [Token(word) for word in element_counts(found["formula"])]
-        elif found["word"].lower() not in _GRAMMAR:
-            tokens.append(Token(found["word"]))
+        elif groups["formula"]:
+            tokens += [Token(word) for word in element_counts(groups["formula"])]
+        elif groups["word"].lower() not in _GRAMMAR:
+            tokens.append(Token(groups["word"]))
     return tokens
 
 
@@ -129,7 +129,7 @@ def tokens(text: str) -> list[tuple[int, Token]]:
 
 
 def opening_composition(text: str) -> npt.NDArray[np.float32]:
-    """Atomic fractions of the formula that opens a description, shape (118,), hydrogen first; zeros where none does.
+    """Compute the atomic fractions of the formula that opens a description, hydrogen first; zeros where none does.
 
     How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
     """
@@ -157,7 +157,7 @@ def element_counts(formula: str) -> list[str]:
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
-    """What must be known of the training corpus before a text can be featurized.
+    """Learn what must be known of the training corpus before a text can be featurized.
 
     Args:
         materials: the training split only: a test word must stay unknown.
@@ -187,7 +187,7 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 
 
 class Featurizer:
-    """Texts to arrays, with the tokenizer or model loaded once."""
+    """Makes arrays of texts, with the tokenizer or model loaded once."""
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:
         self.settings = settings
@@ -195,7 +195,7 @@ class Featurizer:
         self._model: Any = None
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
-        """Arrays of one material, None where it has no text.
+        """Return the arrays of one material, None where it has no text.
 
         Raises:
             ValueError: if the text is empty or holds no token.
@@ -209,8 +209,8 @@ class Featurizer:
             return {"embedding": self._embedding(text)}
         if self.settings.tokenizer == "checkpoint":
             return self._pieces(text)
-        found = tokens(text)[: self.settings.max_tokens]
-        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in found]
+        kept = tokens(text)[: self.settings.max_tokens]
+        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in kept]
         if not rows:
             raise ValueError("the text holds no word that describes a crystal")
         token, value, sentence = (np.array(column) for column in zip(*rows, strict=True))
@@ -231,7 +231,7 @@ class Featurizer:
 
 
 def load_tokenizer(checkpoint: Path | None) -> Any:
-    """The tokenizer of a transformers checkpoint on disk.
+    """Load the tokenizer of a transformers checkpoint on disk.
 
     Raises:
         UserError: if no directory is given or it holds no tokenizer.

@@ -19,13 +19,7 @@ def likeness(path: Path) -> float:
     return float(share_of_rows(read_text(path)) < MOSTLY_NUMBERS)
 
 
-def row(
-    path: Path,
-    *,
-    records: None,  # noqa: ARG001
-    wavelength: str | float | None,  # noqa: ARG001
-    block: str | None,  # noqa: ARG001
-) -> dict[str, Any]:
+def row(path: Path, **_: Any) -> dict[str, Any]:
     """Read a description as a row of `COLUMNS`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matbind.base.content import read_text
 
@@ -10,17 +11,11 @@ COLUMNS = {"text": "a description of the crystal in words, as Robocrystallograph
 EXAMPLE = {"text": "NaCl is Halite, Rock Salt structured and crystallizes in the cubic Fm-3m space group."}
 
 
-def read(column: str, text: str, *, records: None) -> str:  # noqa: ARG001
-    """Take a description as it is."""
+def read(column: str, text: str, **_: Any) -> str:  # noqa: ARG001
+    """Return a description as it is."""
     return text
 
 
-def read_file(
-    path: Path,
-    *,
-    records: None,  # noqa: ARG001
-    wavelength: str | None,  # noqa: ARG001
-    n_atoms: int | None,  # noqa: ARG001
-) -> tuple[str, str]:
+def read_file(path: Path, **_: Any) -> tuple[str, str]:
     """Read a text file."""
     return read_text(path), ""

@@ -19,12 +19,6 @@ def value(row: Mapping[str, Any]) -> str:
     return str(row["text"])
 
 
-def prepared(
-    structures: pl.DataFrame,  # noqa: ARG001
-    table: pl.DataFrame,
-    *,
-    settings: None,  # noqa: ARG001
-    seed: int,  # noqa: ARG001
-) -> tuple[pl.DataFrame, list[Excluded]]:
+def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:  # noqa: ARG001
     """Return the descriptions as they are."""
     return table.select(*COLUMNS), []

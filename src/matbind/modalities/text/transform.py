@@ -1,6 +1,8 @@
-"""Views of texts: padded tokens of a batch; in training whole sentences are dropped and lengths follow the strain."""
+"""Batches of texts: padded tokens; in training whole sentences are dropped and lengths follow the strain."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from matbind.base.config import StrictModel
+from matbind.materials.structure import IntArray
+from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
-from matbind.modalities.strain import Deformation
+from matbind.modalities.strain import Strain
 from matbind.modalities.text.features import LENGTH, PAD
 
 
@@ -29,8 +33,25 @@ class Settings(StrictModel):
     train_tokens: int = Field(ge=0)
 
 
+@dataclass(frozen=True)
+class TokenBatch(Batch):
+    """Tokens of texts, padded to the longest."""
+
+    token: Tensor  # (n_materials, longest) number of the word
+    value: Tensor  # (n_materials, longest) angstrom beside a length, degree beside an angle, else 0
+    mask: Tensor  # (n_materials, longest) true on tokens
+    composition: Tensor  # (n_materials, n_elements) atomic fractions of the opening formula
+
+
+@dataclass(frozen=True)
+class EmbeddingBatch(Batch):
+    """Sentence embeddings of a frozen model."""
+
+    embedding: Tensor  # (n_materials, d), in training with a share of the components dropped
+
+
 class Transform:
-    """Batches of texts from a feature store."""
+    """Makes batches of texts from a feature store."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
@@ -38,28 +59,18 @@ class Transform:
         self.frozen = store.meta["tokenizer"] == "frozen"
 
     def __call__(
-        self,
-        index: npt.NDArray[np.int64],
-        *,
-        rng: np.random.Generator | None = None,
-        deformation: Deformation | None = None,
-    ) -> dict[str, Tensor]:
-        """One view of each material.
-
-        Returns:
-            ``token`` (n_materials, longest), ``value`` (angstrom or degree beside lengths and angles), ``mask`` true on
-            tokens; or, for a frozen model, ``embedding`` (n_materials, d) with a share of its components dropped in
-            training.
-        """
+        self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
+    ) -> TokenBatch | EmbeddingBatch:
+        """Make the batch of some materials, augmented if `rng` is given."""
         if self.frozen:
             embedding = self.store.dense("embedding", index)
             if rng is not None:
                 embedding = embedding * (rng.random(embedding.shape) >= self.settings.drop_tokens)
-            return {"embedding": torch.from_numpy(embedding.astype(np.float32))}
+            return EmbeddingBatch(torch.from_numpy(embedding.astype(np.float32)))
         token, counts = self.store.ragged("token", index)
         value = self.store.ragged("value", index).values
-        if deformation is not None:
-            value = np.where(token == LENGTH, value * np.repeat(deformation.stretch, counts), value)
+        if strain is not None:
+            value = np.where(token == LENGTH, value * np.repeat(strain.stretch, counts), value)
         material = np.repeat(np.arange(len(index)), counts)
         if rng is not None:
             sentence = self.store.ragged("sentence", index).values
@@ -70,33 +81,32 @@ class Transform:
         shape = (len(index), max(int(counts.max(initial=1)), 1))
         padded, values, mask = np.full(shape, PAD), np.zeros(shape, np.float32), np.zeros(shape, bool)
         padded[material, column], values[material, column], mask[material, column] = token, value, True
-        return {
-            "token": torch.from_numpy(padded),
-            "value": torch.from_numpy(values),
-            "mask": torch.from_numpy(mask),
-            "composition": torch.from_numpy(self.store.dense("composition", index)),
-        }
+        return TokenBatch(
+            token=torch.from_numpy(padded),
+            value=torch.from_numpy(values),
+            mask=torch.from_numpy(mask),
+            composition=torch.from_numpy(self.store.dense("composition", index)),
+        )
 
     def keep(
-        self, material: npt.NDArray[np.int64], sentence: npt.NDArray[np.int16], rng: np.random.Generator
+        self, material: IntArray, sentence: npt.NDArray[np.int16], rng: np.random.Generator
     ) -> npt.NDArray[np.bool_]:
-        """Which tokens stay: the first sentence, others at random until `train_tokens` is reached, in their order."""
-        s = self.settings
+        """Draw which tokens stay: the first sentence, and other sentences at random up to `train_tokens`."""
         if not len(material):
             return np.zeros(0, bool)
         new = np.r_[True, (material[1:] != material[:-1]) | (sentence[1:] != sentence[:-1])]
         number = np.cumsum(new) - 1  # running number of every token's sentence within the batch
-        owner, first = material[new], sentence[new] == 0
+        sentence_material, first = material[new], sentence[new] == 0
         length = np.bincount(number)
-        stays = first | (rng.random(len(owner)) >= s.drop_sentences)
-        if s.train_tokens:
-            order = np.lexsort((np.where(first, -1.0, rng.random(len(owner))), owner))
+        stays = first | (rng.random(len(sentence_material)) >= self.settings.drop_sentences)
+        if self.settings.train_tokens:
+            order = np.lexsort((np.where(first, -1.0, rng.random(len(sentence_material))), sentence_material))
             lengths = np.where(stays, length, 0)[order]
             total = np.cumsum(lengths)
-            starts = np.r_[True, owner[order][1:] != owner[order][:-1]]
+            starts = np.r_[True, sentence_material[order][1:] != sentence_material[order][:-1]]
             before = (total - lengths)[starts]
-            running = total - np.repeat(before, np.diff(np.r_[np.flatnonzero(starts), len(owner)]))
-            fits = np.empty(len(owner), bool)
-            fits[order] = running - lengths < s.train_tokens
+            running = total - np.repeat(before, np.diff(np.r_[np.flatnonzero(starts), len(sentence_material)]))
+            fits = np.empty(len(sentence_material), bool)
+            fits[order] = running - lengths < self.settings.train_tokens
             stays &= fits
-        return np.asarray(stays[number] & ((sentence == 0) | (rng.random(len(material)) >= s.drop_tokens)))
+        return np.asarray(stays[number] & ((sentence == 0) | (rng.random(len(material)) >= self.settings.drop_tokens)))
