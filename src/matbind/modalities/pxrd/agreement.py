@@ -72,12 +72,12 @@ class Cells:
             first=number.offsets,
         )
 
-    def find(self, material_ids: pl.Series) -> IntArray:
-        """Number of the crystal of each id, -1 where there is none."""
-        found = pl.DataFrame({"material_id": material_ids}).join(
+    def positions(self, material_ids: pl.Series) -> IntArray:
+        """Return the number of the crystal of every id, -1 where there is none."""
+        joined = pl.DataFrame({"material_id": material_ids}).join(
             self.position, on="material_id", how="left", maintain_order="left"
         )
-        return found["position"].fill_null(-1).to_numpy().astype(np.int64)
+        return joined["position"].fill_null(-1).to_numpy().astype(np.int64)
 
 
 def agreement(
@@ -89,7 +89,7 @@ def agreement(
     two_theta_deg: tuple[float, float],
     wavelength_angstrom: float,
 ) -> FloatArray:
-    """Cosine of patterns with the reflections of structures, up to about the first 1,000 reciprocal lattice points.
+    """Compare patterns with the reflections of structures, up to about the first 1,000 reciprocal lattice points.
 
     Args:
         values: the patterns end to end, finite where they are compared.
@@ -100,7 +100,7 @@ def agreement(
         wavelength_angstrom: of the X-rays.
 
     Returns:
-        Shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at these angles.
+        Cosine of every pattern, shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at these angles.
     """
     start, stop = two_theta_deg
     table: Any = form_factor_table().copy()
@@ -122,7 +122,7 @@ def agreement(
     )
 
 
-# The cache does not see changes of the functions called here from matbind.features.scattering: touch this file as well.
+# The cache does not see changes of the functions called here from matbind.materials.scattering: touch this file as well.
 @njit(cache=True, nogil=True)
 def _agreement(  # noqa: PLR0917
     values: npt.NDArray[np.float32],
@@ -167,11 +167,11 @@ def _agreement(  # noqa: PLR0917
                 n_bins,
             )
             if computed.any():
-                found = np.zeros(n_bins)
+                measured = np.zeros(n_bins)
                 fine = (stop - start) / (len(pattern) - 1)
                 for i in range(min(len(pattern), int(n_bins * step / fine) + 1)):
-                    _drop(found, i * fine / step, pattern[i])
-                cosine[row] = _cosine(found, computed)
+                    _drop(measured, i * fine / step, pattern[i])
+                cosine[row] = _cosine(measured, computed)
                 break
     return cosine
 
@@ -189,7 +189,7 @@ def _peaks(  # noqa: PLR0917
     step: float,
     n_bins: int,
 ) -> FloatArray:
-    """Intensities of all reflections between two angles, in bins from the first."""
+    """Add up the intensities of all reflections between two angles, in bins from the first."""
     computed = np.zeros(n_bins)
     lines = reflection_lines(cell, 2.0 * np.sin(np.radians(stop) / 2.0) / wavelength)
     if not len(lines):
@@ -217,14 +217,14 @@ def _drop(line: FloatArray, at: float, amount: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _cosine(found: FloatArray, computed: FloatArray) -> float:
-    """Cosine of two lines, each smoothed."""
+def _cosine(measured: FloatArray, computed: FloatArray) -> float:
+    """Return the cosine of two lines, both smoothed here in place."""
     for _ in range(SMOOTHINGS):
-        for line in (found, computed):
+        for line in (measured, computed):
             before = line[0]
             for i in range(len(line) - 1):
                 here = line[i]
                 line[i] = 0.25 * before + 0.5 * here + 0.25 * line[i + 1]
                 before = here
-    norm = np.sqrt((found * found).sum() * (computed * computed).sum())
-    return (found * computed).sum() / norm if norm > 0 else 0.0
+    norm = np.sqrt((measured * measured).sum() * (computed * computed).sum())
+    return (measured * computed).sum() / norm if norm > 0 else 0.0

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matbind.base.config import StrictModel, heads_fit
-from matbind.modalities.text.features import ANGLE, ELEMENTS, FROZEN_DIM, LENGTH
+from matbind.materials.formula import ELEMENTS
+from matbind.modalities.text.features import ANGLE, FROZEN_DIM, LENGTH
 
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
 LOG_LENGTHS = (0.6, 2.2)  # log(1 + angstrom): 0.8 to 8 angstrom
