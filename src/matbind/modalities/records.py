@@ -187,7 +187,9 @@ class Records:
                 values[name] = {row["material_id"]: part(name, "records").value(row) for row in _arrays(frame)}
             for row in chunk.iter_rows(named=True):
                 material_id = row["material_id"]
-                present = {name: by_id[material_id] for name, by_id in values.items() if material_id in by_id}
+                present = {
+                    name: by_id[material_id] for name, by_id in values.items() if by_id.get(material_id) is not None
+                }
                 structure = part(structure_name(), "records").value(row)
                 yield Material(material_id, row["formula"], structure, row["split"], present)
 

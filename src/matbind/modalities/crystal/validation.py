@@ -191,7 +191,7 @@ def split_conflicts(summary: pl.DataFrame) -> pl.Series:
 def _formulas(
     formulas: pl.Series, numbers: Ragged, occupancy: Ragged, sound: npt.NDArray[np.int64]
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """Return a key of every formula ("" where it is none), and how far an element's share is from the atoms' at most."""
+    """Return a key of every formula, "" where it is none, and how far an element's share is from the atoms' at most."""
     n_elements = HEAVIEST_ATOMIC_NUMBER + 1
     unique = formulas.unique(maintain_order=True)
     parts = [amounts(formula) for formula in unique]

@@ -100,7 +100,8 @@ def agreement(
         wavelength_angstrom: of the X-rays.
 
     Returns:
-        Cosine of every pattern, shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at these angles.
+        Cosine of every pattern, shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at
+        these angles.
     """
     start, stop = two_theta_deg
     table: Any = form_factor_table().copy()
@@ -122,7 +123,7 @@ def agreement(
     )
 
 
-# The cache does not see changes of the functions called here from matbind.materials.scattering: touch this file as well.
+# The cache does not see changes of the functions that come from materials/scattering.py: touch this file as well.
 @njit(cache=True, nogil=True)
 def _agreement(  # noqa: PLR0917
     values: npt.NDArray[np.float32],
