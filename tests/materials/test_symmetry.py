@@ -43,10 +43,10 @@ def rutile() -> Structure:
 
 
 def test_a_perovskite_has_its_space_group_and_orbits():
-    found = find_symmetry(perovskite())
-    assert found == Symmetry(221, PEROVSKITE, ((8, "3:3_/4mmm"), (22, "1:1_-3mm"), (38, "1:1_-3mm")))
-    assert found is not None
-    assert found.crystal_system == "cubic"
+    symmetry = find_symmetry(perovskite())
+    assert symmetry == Symmetry(221, PEROVSKITE, ((8, "3:3_/4mmm"), (22, "1:1_-3mm"), (38, "1:1_-3mm")))
+    assert symmetry is not None
+    assert symmetry.crystal_system == "cubic"
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_a_perovskite_has_its_space_group_and_orbits():
     ids=["origin", "elements", "supercell", "shifted"],
 )
 def test_a_prototype_is_the_same_whatever_the_origin_the_elements_and_the_cell(same):
-    found = find_symmetry(same)
-    assert found is not None
-    assert found.prototype == PEROVSKITE
+    symmetry = find_symmetry(same)
+    assert symmetry is not None
+    assert symmetry.prototype == PEROVSKITE
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_a_prototype_is_the_same_whatever_the_origin_the_elements_and_the_cell(s
     ],
 )
 def test_prototypes_in_the_conventional_cell(structure, prototype):
-    found = find_symmetry(structure)
-    assert found is not None
-    assert found.prototype == prototype
+    symmetry = find_symmetry(structure)
+    assert symmetry is not None
+    assert symmetry.prototype == prototype
 
 
 def test_mixed_sites_are_one_kind_named_by_their_heaviest_element():
-    found = find_symmetry(mixed())
-    assert found is not None
-    assert (found.prototype, found.sites[-1]) == (PEROVSKITE, (56, "1:1_-3mm"))
+    symmetry = find_symmetry(mixed())
+    assert symmetry is not None
+    assert (symmetry.prototype, symmetry.sites[-1]) == (PEROVSKITE, (56, "1:1_-3mm"))
 
 
 def test_space_groups_agree_with_pymatgen():
@@ -91,10 +91,10 @@ def test_space_groups_agree_with_pymatgen():
 
     for structure in (rocksalt(), fluorite(), triclinic()):
         analyzer = SpacegroupAnalyzer(structure.to_pymatgen(), symprec=0.01)
-        found = find_symmetry(structure)
-        assert found is not None
-        assert found.space_group == analyzer.get_space_group_number()
-        assert found.crystal_system == analyzer.get_crystal_system()
+        symmetry = find_symmetry(structure)
+        assert symmetry is not None
+        assert symmetry.space_group == analyzer.get_space_group_number()
+        assert symmetry.crystal_system == analyzer.get_crystal_system()
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ class Elsewhere:
 
 def test_workers_return_the_order_of_one_process():
     structures = [copper(), rocksalt(), triclinic(), rocksalt(), copper()]
-    found = find_symmetries(iter(structures), workers=Elsewhere(), chunk_size=2)
-    assert found == [find_symmetry(each) for each in structures]
+    symmetry = find_symmetries(iter(structures), workers=Elsewhere(), chunk_size=2)
+    assert symmetry == [find_symmetry(each) for each in structures]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def checked_columns(path: Path, name: str) -> pl.Schema:
     """
     stored = stored_columns(path, name)
     for column, dtype in columns_of(name).items():
-        if not _fits(stored[column], dtype if isinstance(dtype, pl.DataType) else dtype()):
+        if not _fits(stored[column], dtype):
             raise UserError(f"{path}: column {column} has type {stored[column]}, expected {dtype}")
     return stored
 
@@ -132,17 +132,15 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: this is not a whole Parquet file ({reason})") from error
 
 
-def _fits(stored: pl.DataType, expected: pl.DataType) -> bool:
+def _fits(stored: Any, expected: Any) -> bool:
+    """Return whether values of one type may stand where another is expected."""
     if isinstance(stored, pl.List | pl.Array) and isinstance(expected, pl.List):
-        inner, expected_inner = (
-            each if isinstance(each, pl.DataType) else each() for each in (stored.inner, expected.inner)
-        )
-        return _fits(inner, expected_inner)
+        return _fits(stored.inner, expected.inner)
     if expected.is_float():
-        return stored.is_numeric()
+        return bool(stored.is_numeric())
     if expected.is_integer():
-        return stored.is_integer()
-    return stored == expected
+        return bool(stored.is_integer())
+    return bool(stored == expected)
 
 
 class Records:
@@ -173,8 +171,7 @@ class Records:
         Raises:
             UserError: if a table is missing, unreadable or lacks a column.
         """
-        wanted = [name for name in value_names() if only is None or name in only]
-        paths = {name: table_path(self.directory, name) for name in wanted}
+        paths = {name: table_path(self.directory, name) for name in value_names() if only is None or name in only}
         for name, path in paths.items():
             stored_columns(path, name)
         for start in range(0, len(self), chunk_size):

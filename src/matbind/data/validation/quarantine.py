@@ -23,7 +23,7 @@ SCHEMA = {
 """Columns of `quarantine.parquet`: one line a failed expectation, `row` counts from 0 in the table of the modality."""
 
 WITH_STRUCTURE = "structure_valid"
-"""The expectation a value fails whose own material lost its structure."""
+"""The expectation that a value fails whose material lost its structure."""
 
 
 @dataclass(frozen=True, slots=True)

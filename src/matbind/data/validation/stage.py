@@ -38,7 +38,7 @@ def validate(settings: Settings, records: Path, out: Path, reports: Path, *, log
         records: directory to check.
         out: directory to write.
         reports: directory of the report.
-        log: is told the progress in sentences.
+        log: takes the progress in sentences.
 
     Returns:
         The content of `validation.json`.

@@ -1,4 +1,4 @@
-"""Structures: whole, of known elements and plausible distances, with their own formula, on one side of the split."""
+"""Structures: whole, of known elements and plausible distances, true to their formula, on one side of the split."""
 
 from __future__ import annotations
 

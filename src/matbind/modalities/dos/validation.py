@@ -1,4 +1,4 @@
-"""Densities of states: finite, ordered, covering the window, holding the valence electrons of their own material."""
+"""Densities of states: finite, ordered, covering the window, holding the valence electrons of their material."""
 
 from __future__ import annotations
 
@@ -62,23 +62,21 @@ class Settings(StrictModel):
 
 MEASURES = np.dtype(
     [
-        (name, np.float64)
-        for name in (
-            "n_not_finite",
-            "n_not_ascending",
-            "largest_step_ev",
-            "lowest_density",
-            "highest_density",
-            "below_first_ev",
-            "above_last_ev",
-            "last_from_efermi_ev",
-            "cut_share",
-            "electron_ratio",
-            "neutrality_offset_ev",
-            "flatness",
-        )
+        ("n_not_finite", float),
+        ("n_not_ascending", float),
+        ("largest_step_ev", float),
+        ("lowest_density", float),
+        ("highest_density", float),
+        ("below_first_ev", float),
+        ("above_last_ev", float),
+        ("last_from_efermi_ev", float),
+        ("cut_share", float),
+        ("electron_ratio", float),
+        ("neutrality_offset_ev", float),
+        ("flatness", float),
     ]
 )
+"""What a compiled loop measures of every density of states."""
 
 
 class Validator:

@@ -1,4 +1,4 @@
-"""Whether powder patterns are those of their own structures: thousands of them in one compiled loop.
+"""Whether powder patterns are those of their structures: thousands of them in one compiled loop.
 
 A pattern is compared with the reflections of its structure on a coarse grid of angles, both smoothed, so that the width
 of the peaks matters little. Reflections are added to the bins where they fall; no pattern is computed.

@@ -1,4 +1,4 @@
-"""Powder patterns: whole, scaled, with peaks, and where they were simulated those of their own structure."""
+"""Powder patterns: whole, scaled, with peaks, and where they were simulated those of their structure."""
 
 from __future__ import annotations
 
@@ -44,10 +44,16 @@ class Settings(StrictModel):
 
 MEASURES = np.dtype(
     [
-        (name, np.float64)
-        for name in ("n_not_finite", "unmeasured_share", "lowest", "highest", "n_peaks", "contrast", "share_above_half")
+        ("n_not_finite", float),
+        ("unmeasured_share", float),
+        ("lowest", float),
+        ("highest", float),
+        ("n_peaks", float),
+        ("contrast", float),
+        ("share_above_half", float),
     ]
 )
+"""What a compiled loop measures of every pattern."""
 
 
 class Validator:
@@ -65,7 +71,7 @@ class Validator:
         unmeasured, most_unmeasured = "a share of {value} was not measured", settings.max_unmeasured_share
         constant, contrast = "its maximum is only {value} above its median", settings.min_contrast
         noise, most_above = "a share of {value} is above half the maximum", settings.max_share_above_half
-        foreign, agreement_ = "its cosine with the pattern of the structure is {value}", settings.min_agreement
+        foreign, least_cosine = "its cosine with the pattern of the structure is {value}", settings.min_agreement
         return (
             Check("length", "n_points", "number of points: {value}", minimum=n_points, maximum=n_points),
             Check("finite", "n_not_finite", "intensities that are missing, NaN or infinite: {value}", maximum=0),
@@ -75,7 +81,7 @@ class Validator:
             Check("has_peaks", "n_peaks", "number of peaks: {value}", minimum=1),
             Check("not_constant", "contrast", constant, minimum=contrast),
             Check("peaks_stand_out", "share_above_half", noise, maximum=most_above),
-            Check("of_its_structure", "agreement", foreign, minimum=agreement_, optional=True),
+            Check("of_its_structure", "agreement", foreign, minimum=least_cosine, optional=True),
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Texts: there, whole, readable, and about their own material."""
+"""Texts: there, whole, readable, and about their material."""
 
 from __future__ import annotations
 
