@@ -209,7 +209,7 @@ def _site_kinds(contents: Sequence[_Content]) -> list[int]:
     return [numbers.setdefault(content, len(numbers) + 1) for content in contents]
 
 
-def _dataset(cell: tuple[FloatArray, FloatArray, list[int]], *, symprec: float) -> Any:
+def _dataset(cell: Any, *, symprec: float) -> Any:
     """Return what spglib says of a cell (lattice, fractional coordinates, kinds of the sites), None where it fails."""
     import spglib
 
