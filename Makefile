@@ -49,7 +49,7 @@ smoke: $(INSTALLED) ## the real pipeline on 150 materials, in a copy of the proj
 
 bench-data: data ## speed of data preparation beside public tools, to benchmarks/results/data.json; STRUCTURES=FILE for more
 	@mkdir -p benchmarks/results
-	OMP_NUM_THREADS=1 python benchmarks/data.py --json benchmarks/results/data.json $(if $(STRUCTURES),--structures $(STRUCTURES))
+	OMP_NUM_THREADS=1 python -m benchmarks.data --json benchmarks/results/data.json $(if $(STRUCTURES),--structures $(STRUCTURES))
 
 clean: ## remove results and caches; DVC's cache, the runs and .venv stay (`dvc checkout` brings the results back)
 	rm -rf artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,8 @@
 """What validation catches and what it costs.
 
-    python benchmarks/validation.py faults RECORDS        every kind of fault in 1 % of a copy of a records directory
-    python benchmarks/validation.py scale [--rows 170000] synthetic materials with 601-point DOS, pXRD and text
-    python benchmarks/validation.py duplicates FILE       StructureMatcher on the structures of a Parquet file
+    python -m benchmarks.validation faults RECORDS        every kind of fault in 1 % of a copy of a records directory
+    python -m benchmarks.validation scale [--rows 170000] synthetic materials with 601-point DOS, pXRD and text
+    python -m benchmarks.validation duplicates FILE       StructureMatcher on the structures of a Parquet file
 
 All take `--json FILE` to write their figures, and read the thresholds from the section `validate` of `--params`.
 
@@ -29,20 +29,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 
-from matbind.data.validation.injection import inject, measure
-from matbind.data.validation.stage import ValidateSettings, validate
-from matbind.data.validation.tables import batches
+from benchmarks.injection import inject, measure
+from matbind.data.validation.stage import validate
 from matbind.materials.contacts import covalent_radii_angstrom
 from matbind.materials.diffraction import pattern_grid, simulate_pattern
-from matbind.materials.formula import atomic_numbers
+from matbind.materials.formula import ATOMIC_NUMBERS
 from matbind.materials.structure import structure_of
-from matbind.modalities.crystal import validation as crystal
 from matbind.modalities.crystal.duplicates import duplicate_groups
+from matbind.modalities.crystal.validation import Validator
 from matbind.modalities.dos.valence import electrons_by_element
-from matbind.modalities.pxrd import validation as pxrd
-from matbind.modalities.records import columns_of
+from matbind.modalities.pxrd.grid import Grid
+from matbind.modalities.records import batches, columns_of, table_path
+from matbind.modalities.table import modality_names
+from matbind.settings.load import load
+from matbind.settings.params import Settings
 
 N_POINTS = 601
 CHUNK = 4096
@@ -51,46 +52,33 @@ SIMILAR = 8  # elements of similar size that may stand for each other
 UNCHANGED = (1, 2, 10, 18, 36, 54)  # hydrogen and noble gases have no element of similar size and bonding
 
 
-def settings_of(params: Path) -> ValidateSettings:
-    """Thresholds of a params file, with every share of bad values allowed."""
-    block = yaml.safe_load(params.read_text())["validate"]
-    block = {name: values | {"max_quarantined_share": 1.0} for name, values in block.items()}
-    return ValidateSettings.model_validate(block)
+def settings_of(params: Path, *, n_points: int | None = None) -> Settings:
+    """Settings of a params file as :func:`allowing_all`, with another number of points of the patterns if asked for."""
+    settings = allowing_all(load(params))
+    if n_points is not None:
+        grid = settings.records("pxrd").model_copy(update={"n_points": n_points})
+        settings = settings.model_copy(update={"prepare": settings.prepare.model_copy(update={"pxrd": grid})})
+    return settings
 
 
-def grid_of(params: Path, n_points: int | None = None) -> pxrd.Grid:
-    """The pattern grid of a params file, with another number of points if asked for."""
-    block = yaml.safe_load(params.read_text())["prepare"]["pxrd"]
-    return pxrd.Grid(
-        wavelength_angstrom=block["wavelength_angstrom"],
-        two_theta_deg=block["two_theta_deg"],
-        n_points=n_points or block["n_points"],
-    )
+def allowing_all(settings: Settings) -> Settings:
+    """The same settings, but every share of bad values is allowed."""
+    blocks = {
+        name: block.model_copy(update={"max_quarantined_share": 1.0}) for name, block in settings.validation.items()
+    }
+    return settings.model_copy(update={"validation": blocks})
 
 
 def faults(records: Path, params: Path, *, share: float) -> dict[str, Any]:
     """Put every kind of fault into a copy of a records directory, validate it, and print what was caught."""
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        validate(
-            settings_of(params),
-            records,
-            work / "before",
-            work / "r",
-            grid=grid_of(params),
-            log=print,
-        )
+        settings = settings_of(params)
+        validate(settings, records, work / "before", work / "r", log=print)
         before = pl.read_parquet(work / "before" / "quarantine.parquet")
         injected = inject(work / "before", work / "faulty", share=share)
         start = time.perf_counter()
-        document = validate(
-            settings_of(params),
-            work / "faulty",
-            work / "valid",
-            work / "r",
-            grid=grid_of(params),
-            log=print,
-        )
+        document = validate(settings, work / "faulty", work / "valid", work / "r", log=print)
         seconds = time.perf_counter() - start
         table, clean = measure(injected, pl.read_parquet(work / "valid" / "quarantine.parquet"))
     print(f"\n{'modality':9}{'fault':40}{'injected':>9}{'caught':>8}  by, and why not all")
@@ -117,7 +105,8 @@ def scale(data: Path, params: Path, *, rows: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         for name, n in (("few", WARM_UP), ("all", rows)):
             records = Path(scratch) / name / "records"
-            synthesize(pl.read_parquet(data / "structures.parquet"), records, rows=n, grid=grid_of(params, N_POINTS))
+            grid = settings_of(params, n_points=N_POINTS).records("pxrd")
+            synthesize(pl.read_parquet(data / "structures.parquet"), records, rows=n, grid=grid)
             figures = run_apart(records, params) | {"rows": n, "points": N_POINTS}
     for name, seconds in figures["seconds"].items():
         print(f"{name:12} {seconds:8.1f} s {figures['cpu_seconds'][name]:8.1f} CPU s")
@@ -129,10 +118,10 @@ def scale(data: Path, params: Path, *, rows: int) -> dict[str, Any]:
 
 def run_apart(records: Path, params: Path) -> dict[str, Any]:
     """Figures of :func:`run` in a process of its own."""
-    command = [sys.executable, __file__, "--params", str(params), "run", str(records)]
+    command = [sys.executable, "-m", "benchmarks.validation", "--params", str(params), "run", str(records)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    found = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    figures: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
@@ -145,18 +134,17 @@ def run(records: Path, params: Path) -> None:
     cpu_seconds: dict[str, float] = {}
     last = (time.perf_counter(), time.process_time())
 
-    def mark(message: str) -> None:
+    def clock(message: str) -> None:
         nonlocal last
         now = (time.perf_counter(), time.process_time())
         name = message.split(":", maxsplit=1)[0]
         seconds[name], cpu_seconds[name] = now[0] - last[0], now[1] - last[1]
         last = now
 
-    settings = settings_of(params)
-    settings = settings.model_copy(update={"crystal": settings.crystal.model_copy(update={"duplicates": None})})
-    grid = grid_of(params, N_POINTS)
-    document = validate(settings, records, records.parent / "valid", records.parent / "reports", grid=grid, log=mark)
-    mark("write")
+    settings = settings_of(params, n_points=N_POINTS)
+    settings.validation["crystal"] = settings.validation["crystal"].model_copy(update={"duplicates": None})
+    document = validate(settings, records, records.parent / "valid", records.parent / "reports", log=clock)
+    clock("write")
     figures = {
         "seconds": seconds | {"total": sum(seconds.values())},
         "cpu_seconds": cpu_seconds | {"total": sum(cpu_seconds.values())},
@@ -180,9 +168,9 @@ def yardstick() -> tuple[float, float]:
 
 def duplicates(path: Path, params: Path) -> dict[str, Any]:
     """Look for duplicates among the structures of a file, and print their number and the seconds."""
-    settings = settings_of(params).crystal
-    structures = pl.concat(batches(path, "structures", rows=crystal.BATCH_ROWS))
-    summary = crystal.summarize(structures, settings)
+    settings = settings_of(params).validation["crystal"]
+    structures = pl.concat(batches(path, "crystal", rows=Validator.batch_rows))
+    summary = Validator(settings).summarize(structures)
     if settings.duplicates is None:
         raise SystemExit("validate.crystal.duplicates is null: there is nothing to measure")
     start = time.perf_counter(), time.process_time()
@@ -193,7 +181,7 @@ def duplicates(path: Path, params: Path) -> dict[str, Any]:
     return {"structures": len(group), "copies": n_copies, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
-def synthesize(sample: pl.DataFrame, out: Path, *, rows: int, grid: pxrd.Grid) -> None:
+def synthesize(sample: pl.DataFrame, out: Path, *, rows: int, grid: Grid) -> None:
     """Records of `rows` materials: the sample's cells with elements replaced by others of similar size.
 
     Each has a DOS of Gaussians that hold its valence electrons, its own simulated pattern, and a text of sites.
@@ -202,18 +190,17 @@ def synthesize(sample: pl.DataFrame, out: Path, *, rows: int, grid: pxrd.Grid) -
 
     rng = np.random.default_rng(0)
     out.mkdir(parents=True)
-    symbols = {number: symbol for symbol, number in atomic_numbers().items()}
+    symbols = {number: symbol for symbol, number in ATOMIC_NUMBERS.items()}
     electrons = electrons_by_element("gfn1", {})
     by_size = [z for z in np.argsort(covalent_radii_angstrom()[1:87]) + 1 if z not in UNCHANGED]
     angles = pattern_grid(start_deg=grid.two_theta_deg[0], stop_deg=grid.two_theta_deg[1], n_points=grid.n_points)
-    schema = {"structures": columns_of("crystal") | {"split": pl.String}} | {
-        t: columns_of(t) for t in ("dos", "pxrd", "text")
-    }
+    schema = {name: columns_of(name) for name in modality_names()}
+    schema["crystal"] = schema["crystal"] | {"split": pl.String}
     writers = {
-        table: pq.ParquetWriter(
-            out / f"{table}.parquet", pl.DataFrame(schema=columns).to_arrow().schema, compression="zstd"
+        name: pq.ParquetWriter(
+            table_path(out, name), pl.DataFrame(schema=columns).to_arrow().schema, compression="zstd"
         )
-        for table, columns in schema.items()
+        for name, columns in schema.items()
     }
     side: dict[str, str] = {}
     for start in range(0, rows, CHUNK):
@@ -226,7 +213,7 @@ def synthesize(sample: pl.DataFrame, out: Path, *, rows: int, grid: pxrd.Grid) -
             split = side.setdefault(formula, str(rng.choice(["train", "validation", "test"], p=[0.82, 0.06, 0.12])))
             name = f"syn-{i}"
             row = {"lattice": source["lattice"], "atomic_numbers": numbers, "frac_coords": source["frac_coords"]}
-            parts["structures"].append((name, formula, *row.values(), split))
+            parts["crystal"].append((name, formula, *row.values(), split))
             parts["dos"].append((name, *made_up_dos(float(electrons[numbers].sum()), rng)))
             pattern = simulate_pattern(
                 structure_of(row),
@@ -256,7 +243,7 @@ def _formula(numbers: list[int], symbols: dict[int, str]) -> str:
 
 def made_up_text(formula: str, numbers: list[int]) -> str:
     """A text of the sites of a material, in the words of a description."""
-    symbols = [symbol for symbol, number in atomic_numbers().items() if number in numbers]
+    symbols = [symbol for symbol, number in ATOMIC_NUMBERS.items() if number in numbers]
     first = symbols[0]
     sites = " ".join(f"{symbol}(1) is bonded to {first}(1) at 2.10 Å." for symbol in symbols)
     return f"{formula} crystallizes in the cubic Pm-3m space group. " + sites * 4

@@ -14,7 +14,7 @@ from pipelines.stage import reporter, run, stage
 def validate(settings: Settings) -> None:
     """Check structures, DOS, patterns and texts, and set aside what is bad."""
     log = reporter("validate")
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of every temporary directory
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it logs every temporary directory
     document = validate_records(settings, RECORDS, VALID, VALIDATION_REPORT, log=log)
     Tracker(warn=log).log_validation(settings, document, [*sorted(VALIDATION_REPORT.iterdir()), VALID / QUARANTINE])
 

@@ -56,7 +56,7 @@ GRID = Grid(wavelength_angstrom=1.54184, two_theta_deg=(5.0, 90.0), n_points=425
 
 
 def settings_with(**changes: dict[str, Any]) -> SimpleNamespace:
-    """Settings with some values of a modality replaced: settings_with(dos={"min_points": 3}).dos, and what validate takes."""
+    """Return what the stage takes of settings, some values replaced: settings_with(dos={"min_points": 3}).dos."""
     sections = {
         name: part(name, "validation").Settings.model_validate(block | changes.get(name, {}))
         for name, block in SETTINGS.items()

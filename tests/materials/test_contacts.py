@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matbind.materials.contacts import covalent_radii_angstrom, group_sums, shortest_contacts
-from matbind.materials.structure import structure_of
+from matbind.materials.contacts import covalent_radii_angstrom, group_sums, overlap, shortest_contacts
+from matbind.materials.structure import Structure, structure_of
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -46,3 +46,15 @@ def test_distances_equal_pymatgen_on_the_sample():
 
 def test_group_sums_of_empty_stretches_are_zero():
     np.testing.assert_array_equal(group_sums(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 2, 3])), [0, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("distance", "fault"),
+    [(0.55, None), (0.45, "two atoms are 0.450 angstrom apart, expected at least 0.5")],
+)
+def test_atoms_closer_than_any_bond_overlap(distance, fault):
+    assert overlap(Structure.ordered(np.eye(3) * 5, [[0, 0, 0], [distance / 5, 0, 0]], [1, 1])) == fault
+
+
+def test_an_atom_overlaps_with_its_own_image_in_a_cell_that_is_too_small():
+    assert overlap(Structure.ordered(np.eye(3) * 0.3, [[0, 0, 0]], [1])) is not None

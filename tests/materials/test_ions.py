@@ -11,8 +11,8 @@ def test_a_is_the_cation_of_lower_charge_whatever_the_notation(formula):
 
 
 def test_of_equal_charges_the_larger_is_a():
-    found = ions_of("AlLaO3")
-    assert (found.a, found.b, found.charge_a, found.charge_b) == ("La", "Al", 3, 3)
+    ions = ions_of("AlLaO3")
+    assert (ions.a, ions.b, ions.charge_a, ions.charge_b) == ("La", "Al", 3, 3)
 
 
 def test_high_spin_where_both_are_listed():
@@ -23,10 +23,10 @@ def test_high_spin_where_both_are_listed():
 def test_radii_are_those_of_pymatgen(formula):
     from pymatgen.core import Species
 
-    found = ions_of(formula)
-    assert found.radius_a_angstrom == Species(found.a, found.charge_a).get_shannon_radius("XII")
-    assert found.radius_b_angstrom == Species(found.b, found.charge_b).get_shannon_radius("VI")
-    assert found.radius_x_angstrom == Species(found.x, found.charge_x).get_shannon_radius("VI")
+    ions = ions_of(formula)
+    assert ions.radius_a_angstrom == Species(ions.a, ions.charge_a).get_shannon_radius("XII")
+    assert ions.radius_b_angstrom == Species(ions.b, ions.charge_b).get_shannon_radius("VI")
+    assert ions.radius_x_angstrom == Species(ions.x, ions.charge_x).get_shannon_radius("VI")
 
 
 def test_the_anion_is_known_even_where_the_radii_are_not():

@@ -7,8 +7,8 @@ import polars as pl
 
 from matbind.modalities.checks import Check, Outcome, run_checks, worst_first
 
-BETWEEN = Check("between", "a", 0.0, 1.0, "it is {value}")
-OPTIONAL = Check("at_most", "b", None, 2.0, "it is {value}", optional=True)
+BETWEEN = Check("between", "a", "it is {value}", minimum=0.0, maximum=1.0)
+OPTIONAL = Check("at_most", "b", "it is {value}", maximum=2.0, optional=True)
 
 
 def outcomes(**columns) -> dict[str, Outcome]:
@@ -17,15 +17,19 @@ def outcomes(**columns) -> dict[str, Outcome]:
 
 
 def test_failing_rows_and_values_are_listed():
-    found = outcomes(a=[0.5, 2.0, -1.0], b=[1.0, None, 3.0])
-    assert (found["between"].rows, found["between"].values, found["between"].n_checked) == ((11, 12), (2.0, -1.0), 3)
-    assert (found["at_most"].rows, found["at_most"].n_checked) == ((12,), 2)
-    assert found["between"].reasons() == ["it is 2", "it is -1"]
+    results = outcomes(a=[0.5, 2.0, -1.0], b=[1.0, None, 3.0])
+    assert (results["between"].rows, results["between"].values, results["between"].n_checked) == (
+        (11, 12),
+        (2.0, -1.0),
+        3,
+    )
+    assert (results["at_most"].rows, results["at_most"].n_checked) == ((12,), 2)
+    assert results["between"].reasons() == ["it is 2", "it is -1"]
 
 
 def test_a_needed_measure_that_is_missing_nan_or_infinite_does_not_pass():
-    found = outcomes(a=[None, np.nan, np.inf, 0.5], b=[1.0, 1.0, 1.0, 1.0])
-    assert found["measured"].rows == (10, 11, 12)
+    results = outcomes(a=[None, np.nan, np.inf, 0.5], b=[1.0, 1.0, 1.0, 1.0])
+    assert results["measured"].rows == (10, 11, 12)
 
 
 def test_an_optional_measure_may_be_missing():

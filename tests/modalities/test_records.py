@@ -6,8 +6,9 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.materials.structure import structure_of
-from matbind.modalities.records import Records, read_table
+from matbind.modalities.records import Records, batches, checked_columns, read_table
 
+TEXT = pl.DataFrame({"material_id": ["a", "b", "c"], "text": ["x", None, "z"]})
 CUBE = [4.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 4.0]
 
 
@@ -43,23 +44,23 @@ def records(tmp_path):
 
 def test_materials_come_in_the_order_of_the_structures_whatever_the_chunks(records):
     for chunk_size in (1, 2, 100):
-        found = list(Records(records).materials(chunk_size=chunk_size))
-        assert [m.material_id for m in found] == ["m-0", "m-1", "m-2"]
-        assert [m.split for m in found] == ["train", "validation", "test"]
+        materials = list(Records(records).materials(chunk_size=chunk_size))
+        assert [m.material_id for m in materials] == ["m-0", "m-1", "m-2"]
+        assert [m.split for m in materials] == ["train", "validation", "test"]
 
 
 def test_materials_hold_what_the_tables_hold_of_them(records):
-    found = list(Records(records).materials())
-    assert [m.dos is not None for m in found] == [True, False, True]
-    assert [m.pxrd is not None for m in found] == [False, True, False]
-    assert [m.text for m in found] == ["Cu is cubic.", None, None]
-    assert found[0].dos.efermi_ev == 0.5
-    np.testing.assert_array_equal(found[1].pxrd.intensity, [0.5, 1.0, np.nan])
+    materials = list(Records(records).materials())
+    assert ["dos" in m.values for m in materials] == [True, False, True]
+    assert ["pxrd" in m.values for m in materials] == [False, True, False]
+    assert [m.values.get("text") for m in materials] == ["Cu is cubic.", None, None]
+    assert materials[0].values["dos"].efermi_ev == 0.5
+    np.testing.assert_array_equal(materials[1].values["pxrd"].intensity, [0.5, 1.0, np.nan])
 
 
 def test_only_the_modalities_asked_for_are_read(records):
     (records / "pxrd.parquet").write_bytes(b"")
-    assert [m.pxrd for m in Records(records).materials(only=("dos",))] == [None] * 3
+    assert ["pxrd" in m.values for m in Records(records).materials(only=("dos",))] == [False] * 3
 
 
 def test_a_modality_without_a_table_reads_none(records):
@@ -76,7 +77,9 @@ def test_a_truncated_table_is_named(records, table):
 
 def test_a_missing_table_is_named(records):
     (records / "dos.parquet").unlink()
-    with pytest.raises(UserError, match=r"dos\.parquet: the file does not exist, expected a Parquet table of dos"):
+    with pytest.raises(
+        UserError, match=r"dos\.parquet: the file does not exist, expected a Parquet table of densities of states"
+    ):
         list(Records(records).materials(only=("dos",)))
 
 
@@ -103,7 +106,7 @@ def written(tmp_path, frame: pl.DataFrame):
 )
 def test_a_table_that_is_wrong_is_one_sentence(tmp_path, frame, message):
     with pytest.raises(UserError, match=message) as caught:
-        read_table(written(tmp_path, frame), "structures")
+        read_table(written(tmp_path, frame), "crystal")
     assert str(caught.value).startswith(str(tmp_path / "structures.parquet"))
     assert "\n" not in str(caught.value)
 
@@ -112,23 +115,76 @@ def test_a_truncated_parquet_file_is_named(tmp_path):
     path = written(tmp_path, structures())
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=r"structures\.parquet: this is not a whole Parquet file"):
-        read_table(path, "structures")
+        read_table(path, "crystal")
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     (tmp_path / "structures.parquet").write_text("material_id,formula\n")
     with pytest.raises(UserError, match="not a whole Parquet file"):
-        read_table(tmp_path / "structures.parquet", "structures")
+        read_table(tmp_path / "structures.parquet", "crystal")
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="the file does not exist"):
-        read_table(tmp_path / "structures.parquet", "structures")
+        read_table(tmp_path / "structures.parquet", "crystal")
 
 
 def test_numbers_of_another_width_are_taken(tmp_path):
     frame = structures().with_columns(pl.col("atomic_numbers").cast(pl.List(pl.Int64)))
-    assert read_table(written(tmp_path, frame), "structures").schema["atomic_numbers"] == pl.List(pl.Int16)
+    assert read_table(written(tmp_path, frame), "crystal").schema["atomic_numbers"] == pl.List(pl.Int16)
+
+
+def test_batches_hold_every_row_in_order(tmp_path):
+    TEXT.write_parquet(tmp_path / "text.parquet")
+    parts = list(batches(tmp_path / "text.parquet", "text", rows=2))
+    assert [len(part) for part in parts] == [2, 1]
+    assert pl.concat(parts)["row"].to_list() == [0, 1, 2]
+    assert pl.concat(parts).drop("row").equals(TEXT)
+
+
+def dos(**columns) -> pl.DataFrame:
+    return pl.DataFrame({"material_id": ["a"], "energies": [[1.0]], "densities": [[1.0]], "efermi": [0.0]} | columns)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (
+            dos().drop("efermi"),
+            r"dos.parquet: column efermi is missing, expected material_id, energies, densities, efermi",
+        ),
+        (dos(energies=[["1.0"]]), r"dos.parquet: column energies has type List\(String\), expected List\(Float32\)"),
+        (dos(energies=[1.0]), r"dos.parquet: column energies has type Float64, expected List\(Float32\)"),
+        (dos(material_id=[7]), r"dos.parquet: column material_id has type Int64, expected String"),
+    ],
+)
+def test_a_table_of_other_columns_is_refused(tmp_path, frame, message):
+    frame.write_parquet(tmp_path / "dos.parquet")
+    with pytest.raises(UserError, match=message):
+        checked_columns(tmp_path / "dos.parquet", "dos")
+
+
+def test_wider_numbers_are_read(tmp_path):
+    dos(efermi=[1]).write_parquet(tmp_path / "dos.parquet")
+    assert list(checked_columns(tmp_path / "dos.parquet", "dos")) == ["material_id", "energies", "densities", "efermi"]
+
+
+def test_fractional_atomic_numbers_are_refused(tmp_path):
+    row = {"material_id": "a", "formula": "H", "lattice": [1.0] * 9, "atomic_numbers": [1.0], "frac_coords": [0.0] * 3}
+    pl.DataFrame([row]).write_parquet(tmp_path / "structures.parquet")
+    with pytest.raises(UserError, match=r"column atomic_numbers has type List\(Float64\), expected List\(Int16\)"):
+        checked_columns(tmp_path / "structures.parquet", "crystal")
+
+
+def test_a_truncated_file_is_refused_before_and_while_it_is_read(tmp_path):
+    path = tmp_path / "text.parquet"
+    TEXT.write_parquet(path)
+    content = path.read_bytes()
+    for share in (0.0, 0.5, 0.99):
+        path.write_bytes(content[: int(share * len(content))])
+        for read in (lambda: checked_columns(path, "text"), lambda: list(batches(path, "text", rows=2))):
+            with pytest.raises(UserError, match=r"text.parquet: this is not a whole Parquet file"):
+                read()
 
 
 def row(**changes) -> dict:
@@ -136,18 +192,18 @@ def row(**changes) -> dict:
 
 
 def test_a_row_becomes_a_structure():
-    found = structure_of(
+    materials = structure_of(
         row(lattice=[*range(1, 9), 0], atomic_numbers=[29, 30], frac_coords=[0, 0, 0, 0.5, 0.25, 0.75])
     )
-    np.testing.assert_array_equal(found.lattice, [[1, 2, 3], [4, 5, 6], [7, 8, 0]])
-    np.testing.assert_array_equal(found.frac_coords, [[0, 0, 0], [0.5, 0.25, 0.75]])
-    assert found.atomic_number.tolist() == [29, 30]
+    np.testing.assert_array_equal(materials.lattice, [[1, 2, 3], [4, 5, 6], [7, 8, 0]])
+    np.testing.assert_array_equal(materials.frac_coords, [[0, 0, 0], [0.5, 0.25, 0.75]])
+    assert materials.atomic_number.tolist() == [29, 30]
 
 
 def test_a_row_with_site_indices_is_a_disordered_structure():
-    found = structure_of(row(atomic_numbers=[29, 79], site_index=[0, 0], occupancy=[0.75, 0.25]))
-    assert found.n_sites == 1
-    assert found.occupancy.tolist() == [0.75, 0.25]
+    materials = structure_of(row(atomic_numbers=[29, 79], site_index=[0, 0], occupancy=[0.75, 0.25]))
+    assert materials.n_sites == 1
+    assert materials.occupancy.tolist() == [0.75, 0.25]
 
 
 @pytest.mark.parametrize(

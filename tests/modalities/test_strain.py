@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matbind.materials.neighbors import strain_projector, symmetry_rotations
+from matbind.materials.strains import strain_projector
 from matbind.materials.structure import Structure
+from matbind.materials.symmetry import symmetry_rotations
 from matbind.modalities.crystal.transform import Settings as CrystalSettings
 from matbind.modalities.crystal.transform import Transform as CrystalTransform
 from matbind.modalities.pxrd.transform import Settings as PatternSettings
@@ -70,7 +71,7 @@ def test_a_triclinic_crystal_is_sheared_as_strongly_as_the_settings_say():
 
 
 def test_symmetry_operations_survive_the_strain():
-    from matbind.materials.neighbors import symmetry_rotations
+    from matbind.materials.symmetry import symmetry_rotations
 
     structure = rutile()
     for gradient in draws(structure, volumetric=0.03, shape=0.02, n=5).gradient:

@@ -138,11 +138,4 @@ def describe_set(
 
 
 def _counts(found: Sequence[Judgement | None]) -> dict[str, Any]:
-    """The counts of all families together."""
-    families = count_judgements(each for each in found if each is not None).values()
-    reasons: dict[str, int] = {}
-    for family in families:
-        for reason, count in family["reasons"].items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    totals = {key: sum(family[key] for family in families) for key in ("perovskite", "other", "not_judged")}
-    return {**totals, "reasons": reasons}
+    return count_judgements(each for each in found if each is not None)

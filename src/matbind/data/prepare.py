@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from matbind.base.errors import UserError
@@ -23,7 +22,6 @@ from matbind.modalities.records import columns_of, table_path
 from matbind.modalities.table import part, structure_name, value_names
 from matbind.settings.params import Settings
 
-SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
 CHUNK = 1024  # materials handed to a worker at a time
 
 
@@ -132,19 +130,14 @@ def faults(structures: pl.DataFrame) -> list[str | None]:
 
 
 def _fault(row: dict[str, Any]) -> str | None:
-    from matbind.materials.neighbors import neighbor_graph
+    from matbind.materials.contacts import overlap
 
     if not row["formula"]:
         return "column formula holds no value"
     try:
-        structure = structure_of(row)
+        return overlap(structure_of(row))
     except (ValueError, TypeError) as error:
         return str(error)
-    graph = neighbor_graph(structure, max_neighbors=1)
-    near = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
-    if near < SHORTEST_DISTANCE_ANGSTROM:
-        return f"two atoms are {near:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}"
-    return None
 
 
 def _chunks(structures: pl.DataFrame, values: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

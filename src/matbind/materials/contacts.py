@@ -1,4 +1,4 @@
-"""Shortest interatomic distances of many crystals at once, periodic images included."""
+"""Shortest interatomic distances, periodic images included."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-FloatArray = npt.NDArray[np.float64]
+from matbind.materials.neighbors import neighbor_graph
+from matbind.materials.structure import FloatArray, Structure
+
 HEAVIEST_WITH_RADIUS = 96
+SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
+
+
+def overlap(structure: Structure) -> str | None:
+    """Say in a clause how close two atoms are that are closer than any bond; return None where there are none."""
+    graph = neighbor_graph(structure, max_neighbors=1)
+    shortest = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
+    if shortest >= SHORTEST_DISTANCE_ANGSTROM:
+        return None
+    return f"two atoms are {shortest:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}"
 
 
 @cache
 def covalent_radii_angstrom() -> FloatArray:
-    """Covalent radius by atomic number, shape (97,), NaN at 0.
+    """Return the covalent radius by atomic number, angstrom, shape (97,), NaN at 0.
 
     Source: Cordero et al., Dalton Trans. 2832 (2008), by way of pymatgen.
     """
@@ -35,7 +47,7 @@ def shortest_contacts(
     radii: FloatArray,
     first_site: npt.NDArray[np.int64],
 ) -> FloatArray:
-    """Shortest distance, and shortest distance in units of the two atoms' radii, of every crystal.
+    """Find the shortest distance, and the shortest in units of the two atoms' radii, of every crystal.
 
     Along each axis an image is farther away than its number of planes times their spacing, so only the few images that
     can beat the shortest contact so far are looked at, however skewed the cell is.
@@ -92,7 +104,7 @@ def shortest_contacts(
 
 
 def group_sums(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> FloatArray:
-    """Sum of every stretch `values[offsets[i]:offsets[i + 1]]`, 0 for an empty one."""
+    """Sum up every stretch `values[offsets[i]:offsets[i + 1]]`, 0 for an empty one."""
     total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     sums: FloatArray = total[offsets[1:]] - total[offsets[:-1]]
     return sums

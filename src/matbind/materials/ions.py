@@ -28,7 +28,6 @@ class Abx3:
         charge_a: in elementary charges; likewise for b and x.
         radius_a_angstrom: Shannon's ionic radius in 12-fold coordination.
         radius_b_angstrom: in 6-fold coordination, high spin where both are listed; likewise for x.
-        exact: whether every radius is of that coordination, not of the nearest listed one.
     """
 
     a: str
@@ -40,7 +39,6 @@ class Abx3:
     radius_a_angstrom: float
     radius_b_angstrom: float
     radius_x_angstrom: float
-    exact: bool = True
 
 
 def ions_of(formula: str, *, nearest_coordination: bool = False) -> Abx3:
@@ -59,23 +57,23 @@ def ions_of(formula: str, *, nearest_coordination: bool = False) -> Abx3:
     """
     cations, anion = _elements(formula)
     charge = _charges(formula, cations, anion)
-    radius_x, _ = _radius(anion, ANION_CHARGE[anion], X_COORDINATION)
+    radius_x = _radius(anion, ANION_CHARGE[anion], X_COORDINATION)
     # Of the same charge, the larger in the same coordination is A.
-    a, b = sorted(cations, key=lambda name: (charge[name], -_radius(name, charge[name], B_COORDINATION)[0]))
-    radius_a, exact = _radius(a, charge[a], A_COORDINATION, nearest=nearest_coordination)
-    radius_b, _ = _radius(b, charge[b], B_COORDINATION)
+    a, b = sorted(cations, key=lambda name: (charge[name], -_radius(name, charge[name], B_COORDINATION)))
+    radius_a = _radius(a, charge[a], A_COORDINATION, nearest=nearest_coordination)
+    radius_b = _radius(b, charge[b], B_COORDINATION)
     for name in (a, b):
         electronegativity(name)
-    return Abx3(a, b, anion, charge[a], charge[b], ANION_CHARGE[anion], radius_a, radius_b, radius_x, exact)
+    return Abx3(a, b, anion, charge[a], charge[b], ANION_CHARGE[anion], radius_a, radius_b, radius_x)
 
 
 def anion_of(formula: str) -> str:
-    """The anion X of an ABX3 formula; raises `UnknownIonError` as `ions_of` if there is none."""
+    """Return the anion X of an ABX3 formula; raise `UnknownIonError` as `ions_of` if there is none."""
     return _elements(formula)[1]
 
 
 def electronegativity(element: str) -> float:
-    """Pauling's electronegativity.
+    """Return Pauling's electronegativity.
 
     Raises:
         UnknownIonError: if none is known.
@@ -120,16 +118,25 @@ def _charges(formula: str, cations: tuple[str, str], anion: str) -> dict[str, in
 
 
 @lru_cache(maxsize=1024)
-def _radius(element: str, charge: int, coordination: str, *, nearest: bool = False) -> tuple[float, bool]:
-    """Shannon's ionic radius in angstrom, and whether it is of that very coordination."""
+def _radius(element: str, charge: int, coordination: str, *, nearest: bool = False) -> float:
+    """Return Shannon's ionic radius in angstrom.
+
+    Args:
+        element: of the ion.
+        charge: in elementary charges.
+        coordination: as a Roman number.
+        nearest: take the highest listed coordination, at least 6.
+
+    Raises:
+        UnknownIonError: if none is listed.
+    """
     from pymatgen.core.periodic_table import Element
 
     listed = Element(element).data.get("Shannon radii")
     by_coordination = listed.get(str(charge), {}) if isinstance(listed, dict) else {}
-    wanted = _COORDINATIONS if nearest else (coordination,)
-    found = next((name for name in wanted if name in by_coordination), None)
-    if found is None:
+    coordinations = _COORDINATIONS if nearest else (coordination,)
+    spins = next((by_coordination[name] for name in coordinations if name in by_coordination), None)
+    if spins is None:
         raise UnknownIonError(f"no Shannon radius of {element}{charge:+d} in coordination {coordination}")
-    spins = by_coordination[found]
     spin = next(name for name in ("", "High Spin", *spins) if name in spins)
-    return float(spins[spin]["ionic_radius"]), found == coordination
+    return float(spins[spin]["ionic_radius"])

@@ -1,10 +1,8 @@
-"""A crystal as a graph of nearest neighbours, and its symmetry as an operator on strains."""
+"""A crystal as a graph of nearest neighbours."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +13,6 @@ from matbind.materials.structure import FloatArray, IntArray, Structure, lower_t
 TIE_STEP_ANGSTROM = 1e-4  # distances closer than this count as equal: coordinates are given to about six digits
 FIRST_SHELL_FACTOR = 2.5  # volume first searched, in units of the volume that holds max_neighbors on average
 RADIUS_GROWTH = 1.5
-MANDEL_PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-MANDEL_WEIGHT = np.array([1.0, 1.0, 1.0, np.sqrt(2.0), np.sqrt(2.0), np.sqrt(2.0)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +37,7 @@ class CrystalGraph:
 def neighbor_graph(structure: Structure, *, cutoff_angstrom: float = 8.0, max_neighbors: int = 12) -> CrystalGraph:
     """Find the nearest neighbours of every site within a cutoff, periodic images included.
 
-    The length of an edge is the distance to the image that was found, not to the closest image of that site: in fcc
+    The length of an edge is the distance to that image, not to the closest image of that site: in fcc
     copper the twelve edges of the one site lead to images of itself. No site is its own neighbour at distance zero.
 
     Neighbours ascend by (distance rounded to 1e-4 angstrom, site index, image), so the order does not hang on rounding.
@@ -76,140 +72,6 @@ def neighbor_graph(structure: Structure, *, cutoff_angstrom: float = 8.0, max_ne
     return CrystalGraph(neighbor=neighbor, edge_vector=edge_vector)
 
 
-def symmetry_rotations(structure: Structure, *, symprec: float = 0.01) -> FloatArray:
-    """Find the rotations of the crystal's point group, improper ones included.
-
-    The cell is symmetrised within `symprec` first, so that the matrices are orthogonal and form a group.
-
-    Args:
-        structure: the crystal; mixed sites are equivalent only when they hold the same species and occupancies.
-        symprec: tolerance on positions in angstrom.
-
-    Returns:
-        (n_rotations, 3, 3) distinct matrices acting on Cartesian column vectors; none at all, not even the identity,
-        when the symmetry could not be determined.
-    """
-    import spglib
-
-    cell: Any = (structure.lattice, structure.frac_coords, _site_kinds(structure))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
-        try:
-            dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-        except (RuntimeError, ValueError):
-            dataset = None
-    if dataset is None:
-        return np.empty((0, 3, 3))
-    fractional = np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0).astype(np.float64)
-    metric = structure.lattice @ structure.lattice.T
-    metric = (fractional.transpose(0, 2, 1) @ metric @ fractional).mean(axis=0)
-    # The symmetric stretch that turns the given cell into one with the averaged metric.
-    inverse = np.linalg.inv(structure.lattice)
-    eigenvalues, eigenvectors = np.linalg.eigh(inverse @ metric @ inverse.T)
-    lattice = structure.lattice @ (eigenvectors * np.sqrt(eigenvalues)) @ eigenvectors.T
-    rotations: FloatArray = lattice.T @ fractional @ np.linalg.inv(lattice.T)
-    return rotations
-
-
-def reduced_primitive_cell(structure: Structure, *, symprec: float = 0.01) -> tuple[FloatArray, int]:
-    """Find the Niggli-reduced primitive cell, which is the same whatever cell the crystal was given in.
-
-    Args:
-        structure: the crystal.
-        symprec: tolerance on positions in angstrom.
-
-    Returns:
-        (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of
-        sites. The given cell itself where no primitive one could be determined.
-    """
-    import spglib
-
-    cell: Any = (structure.lattice, structure.frac_coords, _site_kinds(structure))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
-        try:
-            primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=symprec)
-            lattice = None if primitive is None else spglib.niggli_reduce(primitive[0])
-        except (RuntimeError, ValueError):
-            primitive = lattice = None
-    if primitive is None or lattice is None:
-        return structure.lattice, structure.n_sites
-    lattice = np.asarray(lattice, dtype=np.float64)
-    return lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")], len(primitive[2])
-
-
-def strain_projector(rotations: FloatArray) -> npt.NDArray[np.float32]:
-    """Build the map from a symmetric strain to the part of it that keeps the crystal's symmetry.
-
-    That part is the average of R strain R^T over the point group. With no rotations at all, only a uniform expansion is
-    known to be safe, and the map keeps the isotropic part.
-
-    Args:
-        rotations: (n_rotations, 3, 3) Cartesian, as `symmetry_rotations` returns them.
-
-    Returns:
-        (6, 6) symmetric projector acting on Mandel vectors (`to_mandel`).
-
-    Raises:
-        ValueError: the rotations have another shape.
-    """
-    if rotations.shape[1:] != (3, 3):
-        raise ValueError(f"rotations has shape {rotations.shape}, expected (n_rotations, 3, 3).")
-    if not len(rotations):
-        isotropic = to_mandel(np.eye(3)) / np.sqrt(3.0)
-        return np.outer(isotropic, isotropic).astype(np.float32)
-    basis = from_mandel(np.eye(6))
-    averaged = np.einsum("nij,bjk,nlk->bil", rotations, basis, rotations, optimize=True) / len(rotations)
-    projector = to_mandel(averaged)
-    return (0.5 * (projector + projector.T)).astype(np.float32)
-
-
-def to_mandel(tensor: FloatArray) -> FloatArray:
-    """Write symmetric tensors as vectors with the same inner product.
-
-    Args:
-        tensor: (..., 3, 3) symmetric; only the upper triangle is read.
-
-    Returns:
-        (..., 6) components 11, 22, 33, sqrt(2) 23, sqrt(2) 13, sqrt(2) 12.
-    """
-    rows, columns = zip(*MANDEL_PAIRS, strict=True)
-    vector: FloatArray = np.asarray(tensor)[..., list(rows), list(columns)] * MANDEL_WEIGHT
-    return vector
-
-
-def from_mandel(vector: FloatArray) -> FloatArray:
-    """Undo `to_mandel`.
-
-    Args:
-        vector: (..., 6).
-
-    Returns:
-        (..., 3, 3) symmetric tensors.
-    """
-    scaled = np.asarray(vector) / MANDEL_WEIGHT
-    tensor: FloatArray = np.empty((*scaled.shape[:-1], 3, 3), dtype=scaled.dtype)
-    for component, (row, column) in enumerate(MANDEL_PAIRS):
-        tensor[..., row, column] = scaled[..., component]
-        tensor[..., column, row] = scaled[..., component]
-    return tensor
-
-
-def _site_kinds(structure: Structure) -> npt.NDArray[np.intc]:
-    """Number the sites so that two share a number exactly when they hold the same species at the same occupancies."""
-    contents: list[dict[int, float]] = [{} for _ in range(structure.n_sites)]
-    for site, number, amount in zip(
-        structure.site_index.tolist(), structure.atomic_number.tolist(), structure.occupancy.tolist(), strict=True
-    ):
-        contents[site][number] = contents[site].get(number, 0.0) + amount
-    numbers: dict[tuple[tuple[int, float], ...], int] = {}
-    kinds = [
-        numbers.setdefault(tuple(sorted((z, round(amount, 3)) for z, amount in content.items())), len(numbers) + 1)
-        for content in contents
-    ]
-    return np.array(kinds, dtype=np.intc)
-
-
 @njit(cache=True)
 def _nearest(  # noqa: PLR0917  compiled code takes plain positional arrays
     lattice: FloatArray,
@@ -223,26 +85,26 @@ def _nearest(  # noqa: PLR0917  compiled code takes plain positional arrays
     n_sites = frac_coords.shape[0]
     neighbor = np.full((n_sites, max_neighbors), -1, dtype=np.int32)
     edge_vector = np.zeros((n_sites, max_neighbors, 3), dtype=np.float32)
-    found = np.empty((max_neighbors, 5), dtype=np.int64)
+    nearest = np.empty((max_neighbors, 5), dtype=np.int64)
     for i in range(n_sites):
         shift = frac_coords - frac_coords[i]
         radius = min(first_radius, cutoff)
         while True:
             count = 0
             for j in range(n_sites):
-                count = _collect(triangular, shift[j], i == j, j, radius, found, count)
+                count = _collect(triangular, shift[j], i == j, j, radius, nearest, count)
             # A rounding step is kept free at the rim, where a tie of the last neighbour could lie outside.
-            full = count == max_neighbors and (found[count - 1, 0] + 1) * TIE_STEP_ANGSTROM <= radius
+            full = count == max_neighbors and (nearest[count - 1, 0] + 1) * TIE_STEP_ANGSTROM <= radius
             if full or radius >= cutoff:
                 break
             radius = min(radius * RADIUS_GROWTH, cutoff)
         for slot in range(count):
-            j = found[slot, 1]
+            j = nearest[slot, 1]
             neighbor[i, slot] = j
             for axis in range(3):
                 component = 0.0
                 for row in range(3):
-                    component += (shift[j, row] + found[slot, 2 + row]) * lattice[row, axis]
+                    component += (shift[j, row] + nearest[slot, 2 + row]) * lattice[row, axis]
                 edge_vector[i, slot, axis] = component
     return neighbor, edge_vector
 
@@ -254,10 +116,10 @@ def _collect(  # noqa: PLR0917
     same_site: bool,  # noqa: FBT001
     site: int,
     radius: float,
-    found: IntArray,
+    nearest: IntArray,
     count: int,
 ) -> int:
-    """Insert every image of one site inside the sphere into the sorted list `found`, and return its new length."""
+    """Insert every image of one site inside the sphere into the sorted list `nearest`, and return its new length."""
     t00, t10, t11 = triangular[0, 0], triangular[1, 0], triangular[1, 1]
     t20, t21, t22 = triangular[2, 0], triangular[2, 1], triangular[2, 2]
     reach_c = radius / t22
@@ -277,27 +139,27 @@ def _collect(  # noqa: PLR0917
                     continue
                 x = (na + center_a) * t00
                 distance = np.sqrt(x * x + radius * radius - rest_y)
-                count = _insert((int(np.rint(distance / TIE_STEP_ANGSTROM)), site, na, nb, nc), found, count)
+                count = _insert((int(np.rint(distance / TIE_STEP_ANGSTROM)), site, na, nb, nc), nearest, count)
     return count
 
 
 @njit(cache=True)
-def _insert(key: tuple[int, int, int, int, int], found: IntArray, count: int) -> int:
+def _insert(key: tuple[int, int, int, int, int], nearest: IntArray, count: int) -> int:
     """Insert (distance in tie steps, site, image) in ascending order, dropping what no longer fits at the end."""
     slot = count
     while slot > 0:
         above = slot - 1
         before = False
         for position in range(5):
-            if key[position] != found[above, position]:
-                before = key[position] < found[above, position]
+            if key[position] != nearest[above, position]:
+                before = key[position] < nearest[above, position]
                 break
         if not before:
             break
-        if slot < found.shape[0]:
-            found[slot] = found[above]
+        if slot < nearest.shape[0]:
+            nearest[slot] = nearest[above]
         slot = above
-    if slot < found.shape[0]:
+    if slot < nearest.shape[0]:
         for position in range(5):
-            found[slot, position] = key[position]
-    return min(count + 1, len(found))
+            nearest[slot, position] = key[position]
+    return min(count + 1, len(nearest))

@@ -1,4 +1,4 @@
-"""Space group and prototype of crystals: the labels that probes learn and that near misses are told by.
+"""Symmetry of crystals: space group and prototype, rotations of the point group, reduced primitive cell.
 
 A prototype is the anonymous formula, the space group, and for every element the orbits it fills, each written as its
 multiplicity in the conventional cell and the signs of its site symmetry, sorted (``3_/4mmm``). Wyckoff letters
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from matbind.base.parallel import SerialPool, Workers
-from matbind.materials.structure import Structure
+from matbind.materials.structure import FloatArray, Structure
 
 CHUNK_SIZE = 128  # structures a task: half a second of work, so that no worker waits long for the last one
 SYMPREC_ANGSTROM = 0.01  # the tolerance of the Materials Project's own symmetry labels is 0.1, pymatgen's default 0.01
@@ -59,7 +59,7 @@ class Symmetry:
 
 
 def crystal_system(space_group: int) -> str:
-    """The crystal system of a space group.
+    """Return the crystal system of a space group.
 
     Args:
         space_group: international number.
@@ -75,7 +75,7 @@ def crystal_system(space_group: int) -> str:
 
 
 def find_symmetry(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> Symmetry | None:
-    """Space group and prototype of one crystal.
+    """Find the space group and prototype of one crystal.
 
     Args:
         structure: mixed sites are equivalent only when they hold the same species and occupancies.
@@ -84,21 +84,12 @@ def find_symmetry(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) ->
     Returns:
         None where the symmetry could not be determined.
     """
-    import spglib
-
     contents = _contents(structure)
-    numbers: dict[_Content, int] = {}
-    kinds = [numbers.setdefault(content, len(numbers) + 1) for content in contents]
-    cell: Any = (structure.lattice, structure.frac_coords, kinds)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
-        try:
-            dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-        except (RuntimeError, ValueError):
-            dataset = None
+    kinds = _site_kinds(contents)
+    dataset = _dataset((structure.lattice, structure.frac_coords, kinds), symprec=symprec)
     if dataset is None:
         return None
-    orbits: dict[int, list[str]] = {kind: [] for kind in numbers.values()}
+    orbits: dict[int, list[str]] = {kind: [] for kind in kinds}
     first = np.unique(dataset.crystallographic_orbits)
     per_conventional_cell = len(dataset.std_types) / structure.n_sites
     for site in first:
@@ -109,7 +100,8 @@ def find_symmetry(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) ->
     amounts = Counter(kinds)
     unit = gcd(*amounts.values())
     filled = {kind: f"{amounts[kind] // unit}:{','.join(sorted(orbits[kind]))}" for kind in orbits}
-    sites = tuple(sorted((max(content)[0], filled[kind]) for content, kind in numbers.items()))
+    heaviest = {kind: max(content)[0] for kind, content in zip(kinds, contents, strict=True)}
+    sites = tuple(sorted((heaviest[kind], filled[kind]) for kind in orbits))
     return Symmetry(int(dataset.number), f"{dataset.number} {'|'.join(sorted(filled.values()))}", sites)
 
 
@@ -120,7 +112,7 @@ def find_symmetries(
     symprec: float = SYMPREC_ANGSTROM,
     chunk_size: int = CHUNK_SIZE,
 ) -> list[Symmetry | None]:
-    """Space groups and prototypes of many crystals.
+    """Find the space groups and prototypes of many crystals.
 
     Args:
         structures: in any number; they are drawn in chunks.
@@ -132,7 +124,62 @@ def find_symmetries(
         One entry a structure, in order, None where the symmetry could not be determined.
     """
     chunks = ((chunk, symprec) for chunk in _chunks(structures, chunk_size))
-    return [found for chunk in (workers or SerialPool()).map(_of_chunk, chunks) for found in chunk]
+    return [symmetry for chunk in (workers or SerialPool()).map(_of_chunk, chunks) for symmetry in chunk]
+
+
+def symmetry_rotations(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> FloatArray:
+    """Find the rotations of the crystal's point group, improper ones included.
+
+    The cell is symmetrised within `symprec` first, so that the matrices are orthogonal and form a group.
+
+    Args:
+        structure: the crystal; mixed sites are equivalent only when they hold the same species and occupancies.
+        symprec: tolerance on positions in angstrom.
+
+    Returns:
+        (n_rotations, 3, 3) distinct matrices acting on Cartesian column vectors; none at all, not even the identity,
+        when the symmetry could not be determined.
+    """
+    cell = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
+    dataset = _dataset(cell, symprec=symprec)
+    if dataset is None:
+        return np.empty((0, 3, 3))
+    fractional = np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0).astype(np.float64)
+    metric = structure.lattice @ structure.lattice.T
+    metric = (fractional.transpose(0, 2, 1) @ metric @ fractional).mean(axis=0)
+    # The symmetric stretch that turns the given cell into one with the averaged metric.
+    inverse = np.linalg.inv(structure.lattice)
+    eigenvalues, eigenvectors = np.linalg.eigh(inverse @ metric @ inverse.T)
+    lattice = structure.lattice @ (eigenvectors * np.sqrt(eigenvalues)) @ eigenvectors.T
+    rotations: FloatArray = lattice.T @ fractional @ np.linalg.inv(lattice.T)
+    return rotations
+
+
+def reduced_primitive_cell(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> tuple[FloatArray, int]:
+    """Find the Niggli-reduced primitive cell, which is the same whatever cell the crystal was given in.
+
+    Args:
+        structure: the crystal.
+        symprec: tolerance on positions in angstrom.
+
+    Returns:
+        (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of
+        sites. The given cell itself where no primitive one could be determined.
+    """
+    import spglib
+
+    cell: Any = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
+        try:
+            primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=symprec)
+            lattice = None if primitive is None else spglib.niggli_reduce(primitive[0])
+        except (RuntimeError, ValueError):
+            primitive = lattice = None
+    if primitive is None or lattice is None:
+        return structure.lattice, structure.n_sites
+    lattice = np.asarray(lattice, dtype=np.float64)
+    return lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")], len(primitive[2])
 
 
 def _of_chunk(task: tuple[Sequence[Structure], float]) -> list[Symmetry | None]:
@@ -147,7 +194,28 @@ def _chunks(structures: Iterable[Structure], size: int) -> Iterator[list[Structu
 
 
 def _contents(structure: Structure) -> list[_Content]:
-    found: list[dict[int, float]] = [{} for _ in range(structure.n_sites)]
-    for site, number, amount in zip(structure.site_index, structure.atomic_number, structure.occupancy, strict=True):
-        found[site][int(number)] = found[site].get(int(number), 0.0) + float(amount)
-    return [tuple(sorted((number, round(amount, 3)) for number, amount in site.items())) for site in found]
+    """Return what every site holds, ascending by atomic number, occupancies to three digits."""
+    contents: list[dict[int, float]] = [{} for _ in range(structure.n_sites)]
+    for site, number, amount in zip(
+        structure.site_index.tolist(), structure.atomic_number.tolist(), structure.occupancy.tolist(), strict=True
+    ):
+        contents[site][number] = contents[site].get(number, 0.0) + amount
+    return [tuple(sorted((number, round(amount, 3)) for number, amount in site.items())) for site in contents]
+
+
+def _site_kinds(contents: Sequence[_Content]) -> list[int]:
+    """Number the sites so that two share a number exactly when they hold the same species at the same occupancies."""
+    numbers: dict[_Content, int] = {}
+    return [numbers.setdefault(content, len(numbers) + 1) for content in contents]
+
+
+def _dataset(cell: Any, *, symprec: float) -> Any:
+    """Return what spglib says of a cell (lattice, fractional coordinates, kinds of the sites), None where it fails."""
+    import spglib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
+        try:
+            return spglib.get_symmetry_dataset(cell, symprec=symprec)
+        except (RuntimeError, ValueError):
+            return None

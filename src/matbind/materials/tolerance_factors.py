@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from matbind.materials.ions import Abx3, UnknownIonError, anion_of, electronegativity, ions_of
 
-Criterion = Literal["t_star", "goldschmidt"]
 Family = Literal["sulfide", "selenide", "oxide", "halide"]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -38,7 +37,7 @@ class Judgement:
         t: Goldschmidt's tolerance factor; None without ions, likewise below.
         t_star: the electronegativity-weighted one.
         tau: Bartel's; None also where A is not larger than B, where it is not defined.
-        perovskite: by t* (or t) for sulfides and selenides, by tau for oxides and halides; None if not judged.
+        perovskite: by t* for sulfides and selenides, by tau for oxides and halides; None if not judged.
         reason: why it is not judged; None if it is.
     """
 
@@ -52,12 +51,11 @@ class Judgement:
     reason: str | None
 
 
-def judge(formula: str, *, criterion: Criterion = "t_star", nearest_coordination: bool = False) -> Judgement:
+def judge(formula: str, *, nearest_coordination: bool = False) -> Judgement:
     """Judge whether a compound is expected to be a perovskite.
 
     Args:
         formula: of any ABX3 compound; others are answered with a reason.
-        criterion: which factor the windows for sulfides and selenides are laid on.
         nearest_coordination: as `matbind.materials.ions.ions_of`: more compounds are judged, with A too small.
 
     Returns:
@@ -76,21 +74,20 @@ def judge(formula: str, *, criterion: Criterion = "t_star", nearest_coordination
     tau = bartel(ions) if ions.radius_a_angstrom > ions.radius_b_angstrom else None
     if anion in T_STAR_WINDOW:
         low, high = T_STAR_WINDOW[anion]
-        chosen = t_star if criterion == "t_star" else t
-        return Judgement(formula, family, ions, t, t_star, tau, low <= chosen <= high, None)
+        return Judgement(formula, family, ions, t, t_star, tau, low <= t_star <= high, None)
     if tau is None:
         return Judgement(formula, family, ions, t, t_star, None, None, "A is not larger than B")
     return Judgement(formula, family, ions, t, t_star, tau, tau < TAU_LIMIT, None)
 
 
 def goldschmidt(ions: Abx3) -> float:
-    """Goldschmidt's tolerance factor t = (rA + rX) / (sqrt 2 (rB + rX)); 1 for an ideal cubic perovskite."""
+    """Return Goldschmidt's tolerance factor t = (rA + rX) / (sqrt 2 (rB + rX)); 1 for an ideal cubic perovskite."""
     r_a, r_b, r_x = ions.radius_a_angstrom, ions.radius_b_angstrom, ions.radius_x_angstrom
     return (r_a + r_x) / (sqrt(2) * (r_b + r_x))
 
 
 def weighted_tolerance(ions: Abx3) -> float:
-    """The tolerance factor t*: each bond weighed by its difference of electronegativity relative to that with oxygen.
+    """Return the factor t*: every bond weighed by its difference of electronegativity relative to that with oxygen.
 
     Source: Jess et al. 2022; Pauling's electronegativities.
     """
@@ -100,7 +97,7 @@ def weighted_tolerance(ions: Abx3) -> float:
 
 
 def bartel(ions: Abx3) -> float:
-    """Bartel's tau = rX/rB - nA (nA - (rA/rB) / ln(rA/rB)); perovskites are below 4.18.
+    """Return Bartel's tau = rX/rB - nA (nA - (rA/rB) / ln(rA/rB)); perovskites are below 4.18.
 
     Raises:
         ValueError: if A is not larger than B, where tau is not defined.
@@ -114,22 +111,15 @@ def bartel(ions: Abx3) -> float:
     return ions.radius_x_angstrom / ions.radius_b_angstrom - n_a * (n_a - ratio / log(ratio))
 
 
-def count_judgements(judgements: Iterable[Judgement]) -> dict[str, dict[str, Any]]:
-    """Count by family of anion.
+def count_judgements(judgements: Iterable[Judgement]) -> dict[str, Any]:
+    """Count how compounds are judged.
 
     Returns:
-        For each family found: ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason.
+        ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for judgement in judgements:
-        if judgement.family is None:
-            continue
-        row = found.setdefault(
-            judgement.family, {"perovskite": 0, "other": 0, "not_judged": 0, "reasons": Counter[str]()}
-        )
-        if judgement.reason is None:
-            row["perovskite" if judgement.perovskite else "other"] += 1
-        else:
-            row["not_judged"] += 1
-            row["reasons"][judgement.reason] += 1
-    return {family: {**row, "reasons": dict(row["reasons"])} for family, row in sorted(found.items())}
+    listed = list(judgements)
+    reasons = Counter(judgement.reason for judgement in listed if judgement.reason is not None)
+    perovskite = sum(bool(judgement.perovskite) for judgement in listed if judgement.reason is None)
+    not_judged = reasons.total()
+    other = len(listed) - perovskite - not_judged
+    return {"perovskite": perovskite, "other": other, "not_judged": not_judged, "reasons": dict(reasons)}

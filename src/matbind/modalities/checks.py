@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,29 +21,30 @@ class Check:
     Attributes:
         name: what is expected, in a word or two joined by underscores.
         column: of the summary frame; numbers.
+        reason: what is wrong with a row that fails, a sentence with `{value}` for the number in the column.
         minimum: smallest allowed value, None for no bound.
         maximum: largest allowed value, None for no bound.
-        reason: what is wrong with a row that fails, a sentence with `{value}` for what was found.
         optional: whether a missing value passes, because not every material has what is compared.
     """
 
     name: str
     column: str
-    minimum: float | None
-    maximum: float | None
     reason: str
+    _: KW_ONLY
+    minimum: float | None = None
+    maximum: float | None = None
     optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
         check: the check.
         n_checked: rows that hold a value.
         rows: the `row` of each failing one, ascending.
-        values: what was found there.
+        values: of the failing rows.
     """
 
     check: Check
@@ -52,7 +53,7 @@ class Outcome:
     values: tuple[float, ...]
 
     def reasons(self) -> list[str]:
-        """The sentence of each failing row."""
+        """Return the sentence of each failing row."""
         return [self.check.reason.format(value=f"{value:.6g}") for value in self.values]
 
 
@@ -71,7 +72,7 @@ def run_checks(summary: pl.DataFrame, checks: Sequence[Check], *, suite: str) ->
         One outcome a check in their order, then `measured`.
     """
     needed = sorted({check.column for check in checks if not check.optional})
-    unmeasured = Check(UNMEASURED, "n_unmeasured", None, 0, "measures that could not be computed: {value}")
+    unmeasured = Check(UNMEASURED, "n_unmeasured", "measures that could not be computed: {value}", maximum=0)
     columns = sorted({check.column for check in checks})
     frame = summary.select(
         "row",
@@ -104,7 +105,7 @@ def _validate(frame: pl.DataFrame, checks: Sequence[Check], suite: str) -> list[
         )
         for position, check in enumerate(checks)
     ]
-    found = batch.validate(
+    validated = batch.validate(
         gx.ExpectationSuite(name=suite, expectations=expectations),
         result_format={
             "result_format": "COMPLETE",
@@ -112,8 +113,7 @@ def _validate(frame: pl.DataFrame, checks: Sequence[Check], suite: str) -> list[
             "return_unexpected_index_query": False,
         },
     )
-    results: list[Any] = list(found.results)
-    ordered = sorted(results, key=lambda result: int(result.expectation_config.meta["position"]))
+    ordered: list[Any] = sorted(validated.results, key=lambda result: int(result.expectation_config.meta["position"]))
     for result in ordered:
         if result.exception_info.get("raised_exception"):
             raise RuntimeError(f"{suite}: {result.exception_info.get('exception_message')}")
@@ -129,7 +129,7 @@ def _outcome(check: Check, result: dict[str, Any]) -> Outcome:
 
 
 def worst_first(outcome: Outcome) -> list[int]:
-    """Positions of the failing rows, those farthest outside the bounds first."""
+    """Return the positions of the failing rows, those farthest outside the bounds first."""
     values = np.asarray(outcome.values, dtype=float)
     below = outcome.check.minimum - values if outcome.check.minimum is not None else np.full(len(values), -np.inf)
     above = values - outcome.check.maximum if outcome.check.maximum is not None else np.full(len(values), -np.inf)

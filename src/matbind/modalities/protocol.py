@@ -41,7 +41,7 @@ class RecordsPart(Protocol):
 
     @staticmethod
     def value(row: Mapping[str, Any]) -> Any:
-        """Make the value of one row; lists of numbers come as arrays."""
+        """Make the value of one row, None where it has none; lists of numbers come as arrays."""
 
     @staticmethod
     def prepared(
@@ -116,8 +116,9 @@ class ValidationPart(Protocol):
     Settings: type[StrictModel]
     """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
-    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `checks` and `summarize(batch)`; see
-    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`."""
+    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `checks()` and `summarize(batch)`; see
+    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`. That of the
+    structure itself takes None for both and has `compare(summary, structures)` besides."""
 
 
 class QueryPart(Protocol):

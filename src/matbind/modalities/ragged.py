@@ -24,12 +24,12 @@ class Ragged:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Shape (n_rows,)."""
+        """Number of values of every row, shape (n_rows,)."""
         return np.diff(self.offsets)
 
 
 def ragged(column: pl.Series) -> Ragged:
-    """The lists of a column end to end; a missing list is an empty one."""
+    """Lay the lists of a column end to end; a missing list is an empty one."""
     inner = column.dtype.inner  # type: ignore[attr-defined]
     whole: Any = column.rechunk().to_arrow()
     if not whole.null_count and not whole.values.null_count:  # almost always: no list is taken apart

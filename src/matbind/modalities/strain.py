@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.materials.neighbors import from_mandel
+from matbind.materials.strains import from_mandel
 
 
 @dataclass(frozen=True, slots=True)

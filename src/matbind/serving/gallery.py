@@ -12,10 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.base.files import written_whole
-from matbind.modalities.text.features import ELEMENTS, element_counts
+from matbind.materials.formula import ELEMENTS, terms
 
 MATERIALS, VECTORS = "gallery.parquet", "gallery.safetensors"
-_LETTERS = "0123456789."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Gallery:
             keys: embeddings by modality.
         """
         self.materials, self.keys = materials, dict(keys)
-        self._elements = [frozenset(map(_bare, element_counts(f))) for f in materials["formula"]]
+        self._elements = [frozenset(element for element, _ in terms(formula)) for formula in materials["formula"]]
 
     def allowed(
         self, *, contains: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
@@ -93,7 +92,3 @@ class Gallery:
             for name in names
         }
         return cls(pl.read_parquet(directory / MATERIALS), keys)
-
-
-def _bare(element_with_count: str) -> str:
-    return element_with_count.rstrip(_LETTERS)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from matbind.data.validation.faults import FAULTS
-from matbind.data.validation.injection import inject, measure
+from benchmarks.faults import FAULTS
+from benchmarks.injection import inject, measure
 from matbind.data.validation.stage import validate
 from matbind.modalities.table import modality_names
 

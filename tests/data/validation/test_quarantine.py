@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from matbind.data.validation.quarantine import kept, lost_with_structure, quarantined, with_identity
+from matbind.data.validation.quarantine import Checked, lost_with_structure, quarantined, with_identity
 from matbind.modalities.checks import UNMEASURED, Check, Outcome
 
 SUMMARY = pl.DataFrame(
@@ -11,27 +11,27 @@ SUMMARY = pl.DataFrame(
 
 
 def test_of_equal_rows_with_one_id_the_first_stays_and_of_unequal_ones_none():
-    found = with_identity(SUMMARY, pl.Series(["a", "b"]))
-    assert found["n_same_id"].to_list() == [0, 1, 1, 1, 0, 0]
+    summary = with_identity(SUMMARY, pl.Series(["a", "b"]))
+    assert summary["n_same_id"].to_list() == [0, 1, 1, 1, 0, 0]
 
 
 def test_ids_that_are_missing_blank_or_unknown_are_marked():
-    found = with_identity(SUMMARY, pl.Series(["a", None]))
-    assert found["has_id"].to_list() == [1, 1, 1, 1, 0, 0]
-    assert found["known_material"].to_list() == [1, 0, 1, 0, 0, 0]
+    summary = with_identity(SUMMARY, pl.Series(["a", None]))
+    assert summary["has_id"].to_list() == [1, 1, 1, 1, 0, 0]
+    assert summary["known_material"].to_list() == [1, 0, 1, 0, 0, 0]
 
 
 def outcome(name: str, rows: tuple[int, ...]) -> Outcome:
-    return Outcome(Check(name, "m", 0, 1, "found {value}"), 6, rows, tuple(float(row) for row in rows))
+    return Outcome(Check(name, "m", "it is {value}", minimum=0, maximum=1), 6, rows, tuple(float(row) for row in rows))
 
 
 def test_one_line_a_row_and_expectation_in_the_order_of_the_rows():
     lines = quarantined([outcome("x", (1, 3)), outcome("y", (0, 1))], SUMMARY, modality="dos")
     assert lines.select("material_id", "expectation", "reason", "observed", "row").rows() == [
-        ("a", "y", "found 0", 0.0, 0),
-        ("b", "x", "found 1", 1.0, 1),
-        ("b", "y", "found 1", 1.0, 1),
-        ("b", "x", "found 3", 3.0, 3),
+        ("a", "y", "it is 0", 0.0, 0),
+        ("b", "x", "it is 1", 1.0, 1),
+        ("b", "y", "it is 1", 1.0, 1),
+        ("b", "x", "it is 3", 3.0, 3),
     ]
     assert lines["modality"].unique().to_list() == ["dos"]
 
@@ -42,7 +42,15 @@ def test_what_could_not_be_measured_is_listed_only_where_nothing_else_says_why()
 
 
 def test_values_leave_with_their_structure_unless_they_have_a_fault_of_their_own():
-    own = quarantined([outcome("x", (1,))], SUMMARY, modality="dos")
-    lost = lost_with_structure(SUMMARY, own, pl.Series(["a"]), modality="dos")
+    faulty = quarantined([outcome("x", (1,))], SUMMARY, modality="dos")
+    lost = lost_with_structure(SUMMARY, faulty, pl.Series(["a"]), modality="dos")
     assert lost.select("row", "expectation").rows() == [(3, "structure_valid"), (5, "structure_valid")]
-    assert kept(6, own, lost).tolist() == [True, False, True, False, True, False]
+
+
+def test_a_row_stays_unless_it_or_its_structure_has_a_fault():
+    checks = [Check("low", "m", "it is {value}", maximum=1.5)]
+    alone = Checked.of("dos", SUMMARY.head(4), checks, sound_ids=None)
+    assert (alone.n_quarantined, alone.keep.tolist()) == (2, [True, False, True, False])
+    with_structures = Checked.of("dos", SUMMARY.head(4), checks, sound_ids=pl.Series(["b"]))
+    assert (with_structures.n_quarantined, with_structures.keep.tolist()) == (2, [False] * 4)
+    assert with_structures.with_structure["row"].to_list() == [0, 2]

@@ -175,7 +175,29 @@ def test_the_page_needs_no_network_and_escapes_what_it_shows(run, few_records, t
     assert links.found == ["#crystal", "#dos", "#pxrd", "#text"]
     assert "url(" not in page
     assert "&lt;b&gt;&amp;" in page
-    assert "prefers-color-scheme:dark" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_page_shows_every_expectation_and_histogram_and_the_worst_offenders(run, few_records, tmp_path):
+    records = edited(few_records, tmp_path / "records", "text", blank_texts(1))
+    document = run(records, text={"max_quarantined_share": 0.1})
+    page = (tmp_path / "reports" / "index.html").read_text()
+    blocks = document["modalities"].values()
+    assert all(f"<code>{e['name']}</code>" in page for block in blocks for e in block["expectations"])
+    histograms = [histogram for block in blocks for histogram in block["histograms"]]
+    assert page.count("<svg") == len(histograms) > 0
+    assert page.count("<rect") == sum(count > 0 for histogram in histograms for count in histogram["counts"])
+    assert "number of letters: 0" in page
+
+
+def test_the_page_lists_equal_structures(run, few_records, tmp_path):
+    def doubled(frame):
+        return pl.concat([frame, frame.head(1).with_columns(material_id=pl.lit("copy"))])
+
+    document = run(edited(few_records, tmp_path / "records", "structures", doubled))
+    page = (tmp_path / "reports" / "index.html").read_text()
+    assert (document["duplicates"]["groups"], document["duplicates"]["materials"]) == (1, 2)
+    assert ", ".join(document["duplicates"]["largest"][0]["material_ids"]) in page
 
 
 def test_the_report_counts_and_lists(run, few_records, tmp_path):

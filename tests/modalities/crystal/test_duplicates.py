@@ -3,12 +3,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from matbind.modalities.crystal import validation as crystal
 from matbind.modalities.crystal.duplicates import duplicate_groups
+from matbind.modalities.crystal.validation import Validator
 
 FCC = np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
-
-
 FACES = np.array([[0.0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
@@ -42,7 +40,7 @@ def rows() -> pl.DataFrame:
 
 def groups(settings, **duplicates) -> list[int]:
     structures = rows()
-    summary = crystal.summarize(structures, settings().crystal)
+    summary = Validator(settings().crystal).summarize(structures)
     return duplicate_groups(structures, summary, settings().crystal.duplicates.model_copy(update=duplicates)).to_list()
 
 

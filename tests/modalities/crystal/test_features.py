@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matbind.materials.neighbors import from_mandel, to_mandel
+from matbind.materials.strains import from_mandel, to_mandel
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal import features as crystal
 from tests.factories import copper, material, mixed, rocksalt, triclinic

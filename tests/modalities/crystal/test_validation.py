@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from matbind.modalities.checks import UNMEASURED, run_checks
-from matbind.modalities.crystal import validation as crystal
+from matbind.modalities.crystal.validation import Validator, split_conflicts
 
 SALT = {
     "material_id": "salt",
@@ -30,12 +30,17 @@ SCHEMA = {
 
 
 def summary(settings, *changes) -> pl.DataFrame:
-    frame = pl.DataFrame([SALT | change for change in changes], schema=SCHEMA, orient="row").with_row_index("row")
-    return crystal.summarize(frame, settings().crystal)
+    return Validator(settings().crystal).summarize(rows(*changes))
+
+
+def rows(*changes) -> pl.DataFrame:
+    return pl.DataFrame([SALT | change for change in changes], schema=SCHEMA, orient="row").with_row_index("row")
 
 
 def failing(settings, change, **options) -> set[str]:
-    outcomes = run_checks(summary(settings, change), crystal.checks(settings(crystal=options).crystal), suite="test")
+    validator, structures = Validator(settings(crystal=options).crystal), rows(change)
+    compared = validator.compare(validator.summarize(structures), structures)
+    outcomes = run_checks(compared, validator.checks(), suite="test")
     return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
 
 
@@ -124,7 +129,7 @@ def test_a_crystal_of_a_noble_gas_may_have_no_contacts(settings):
 
 def conflicts(*sides: tuple[str, str]) -> list[float]:
     frame = pl.DataFrame(sides, schema=["formula_key", "split"], orient="row")
-    return crystal.split_conflicts(frame).to_list()
+    return split_conflicts(frame).to_list()
 
 
 def test_the_smaller_side_of_a_formula_is_in_conflict():
@@ -137,3 +142,19 @@ def test_in_a_tie_train_keeps_the_formula():
 
 def test_rows_without_a_formula_do_not_conflict():
     assert conflicts(("", "test"), ("", "train")) == [0, 0]
+
+
+def test_copies_on_another_side_are_counted_where_their_formula_is_in_conflict(settings):
+    larger = {"lattice": [1.1 * x for x in SALT["lattice"]]}
+    copies = ({}, {"split": "test"}, {"split": "train"}, larger | {"split": "test"})
+    validator, structures = Validator(settings().crystal), rows(*copies)
+    compared = validator.compare(validator.summarize(structures), structures)
+    assert compared["duplicate_of"].to_list() == [0, 0, 0, 3]
+    assert compared["n_formula_elsewhere"].to_list() == [0, 2, 0, 2]
+    assert compared["n_duplicates_elsewhere"].to_list() == [0, 2, 0, 0]
+
+
+def test_no_duplicates_are_looked_for_where_the_settings_say_so(settings):
+    validator, structures = Validator(settings(crystal={"duplicates": None}).crystal), rows({}, {})
+    compared = validator.compare(validator.summarize(structures), structures)
+    assert compared["duplicate_of"].to_list() == [0, 1]

@@ -7,7 +7,7 @@ from importlib.resources import files
 import numpy as np
 import yaml
 
-from matbind.materials.formula import atomic_numbers
+from matbind.materials.formula import ATOMIC_NUMBERS
 from matbind.modalities.dos.valence import electrons_by_element
 
 CHANGED = {"W", "Yb"}  # the Materials Project calculated them with other potentials later
@@ -24,8 +24,7 @@ def test_electrons_of_the_materials_project_are_those_of_its_potentials():
 
     ours = electrons_by_element("materials-project", {})
 
-    numbers = atomic_numbers()
-    found = {symbol: {ours[number]} for symbol, number in numbers.items() if number < len(ours)}
+    found = {symbol: {ours[number]} for symbol, number in ATOMIC_NUMBERS.items() if number < len(ours)}
     expected = {element: valence[symbol] for element, symbol in symbols.items() if element not in CHANGED}
     assert {symbol: values for symbol, values in found.items() if not np.isnan(list(values)).any()} == expected
     assert len(expected) == 87

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from matbind.modalities.checks import UNMEASURED, run_checks
-from matbind.modalities.dos import validation as dos
 from matbind.modalities.dos.valence import electrons_by_element
+from matbind.modalities.dos.validation import Validator
 
 CRYSTALS = pl.DataFrame(
     {"material_id": ["salt"], "atomic_numbers": pl.Series([[11, 17]], dtype=pl.List(pl.Int16))},
@@ -29,11 +29,15 @@ def summary(settings, *, crystals=CRYSTALS, **change) -> pl.DataFrame:
         "efermi": pl.Float64,
     }
     frame = pl.DataFrame([row], schema=schema, orient="row").with_row_index("row")
-    return dos.summarize(frame, dos.expected_electrons(crystals, settings().dos), settings().dos)
+    return validator(settings, crystals).summarize(frame)
+
+
+def validator(settings, crystals=CRYSTALS) -> Validator:
+    return Validator(settings().dos, crystals=crystals, records=None)
 
 
 def failing(settings, **change) -> set[str]:
-    outcomes = run_checks(summary(settings, **change), dos.checks(settings().dos), suite="test")
+    outcomes = run_checks(summary(settings, **change), validator(settings).checks(), suite="test")
     return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
 
 
@@ -130,3 +134,15 @@ def test_electrons_of_single_elements_are_laid_over_the_table():
 def test_settings_refuse_electrons_of_what_is_no_element(settings):
     with pytest.raises(ValidationError, match="electrons_of names 'Xx', which is no element"):
         settings(dos={"electrons_of": {"Xx": 3}})
+
+
+def test_a_density_is_measured_alike_alone_and_among_others(settings):
+    def row(**change) -> dict:
+        return {"material_id": "salt", "energies": ENERGIES, "densities": bands(), "efermi": -2.0} | change
+
+    schema = {"energies": pl.List(pl.Float32), "densities": pl.List(pl.Float32)}
+    several = [row(), row(densities=[]), row(efermi=-5.0), row(energies=ENERGIES[::-1])]
+    frame = pl.DataFrame(several, schema_overrides=schema).with_row_index("row")
+    among = validator(settings).summarize(frame).drop("row")
+    for i, change in enumerate(several):
+        assert among[i].equals(summary(settings, **change).drop("row"))

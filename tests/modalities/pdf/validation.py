@@ -30,9 +30,9 @@ class Validator:
         """Return what is expected of the columns of :meth:`summarize`."""
         n_points = self.records.n_points
         return (
-            Check("length", "n_points", n_points, n_points, "number of points: {value}"),
-            Check("finite", "n_not_finite", None, 0, "numbers that are missing, NaN or infinite: {value}"),
-            Check("not_empty", "highest", 1e-3, None, "its highest density is {value} atoms / angstrom"),
+            Check("length", "n_points", "number of points: {value}", minimum=n_points, maximum=n_points),
+            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
+            Check("not_empty", "highest", "its highest density is {value} atoms / angstrom", minimum=1e-3),
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:

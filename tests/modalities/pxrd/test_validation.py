@@ -7,8 +7,7 @@ import pytest
 from matbind.materials.diffraction import pattern_grid, simulate_pattern
 from matbind.materials.structure import structure_of
 from matbind.modalities.checks import UNMEASURED, run_checks
-from matbind.modalities.pxrd import validation as pxrd
-from matbind.modalities.pxrd.agreement import Cells
+from matbind.modalities.pxrd.validation import Validator
 from matbind.modalities.records import columns_of
 
 FCC = np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
@@ -29,12 +28,15 @@ def salt(size_nm: float = 40.0, **change) -> np.ndarray:
 def summary(settings, grid, pattern, *, simulated=True, structures=None) -> pl.DataFrame:
     row = {"material_id": "salt", "pattern": pattern, "simulated": simulated}
     frame = pl.DataFrame([row], schema=columns_of("pxrd"), orient="row").with_row_index("row")
-    structures = crystals() if structures is None else structures
-    return pxrd.summarize(frame, Cells.of(structures), settings().pxrd, grid)
+    return validator(settings, grid, structures).summarize(frame)
+
+
+def validator(settings, grid, structures=None) -> Validator:
+    return Validator(settings().pxrd, crystals=crystals() if structures is None else structures, records=grid)
 
 
 def failing(settings, grid, pattern, **options) -> set[str]:
-    outcomes = run_checks(summary(settings, grid, pattern, **options), pxrd.checks(settings().pxrd, grid), suite="test")
+    outcomes = run_checks(summary(settings, grid, pattern, **options), validator(settings, grid).checks(), suite="test")
     return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
 
 

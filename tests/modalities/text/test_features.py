@@ -7,7 +7,7 @@ from matbind.base.errors import UserError
 from matbind.modalities.text import features as text
 from matbind.modalities.text.features import (
     FrozenModel,
-    element_counts,
+    amount_words,
     fit,
     opening_composition,
     sentences,
@@ -40,7 +40,7 @@ def values(sentence: str) -> list[tuple[str, float]]:
     ],
 )
 def test_formulas_become_elements_and_counts(formula, expected):
-    assert element_counts(formula) == expected
+    assert amount_words(formula) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from matbind.modalities.checks import UNMEASURED, run_checks
-from matbind.modalities.text import validation as text
+from matbind.modalities.text.validation import Validator
 
 GOOD = (
     "TiO2 is Rutile structured and crystallizes in the tetragonal P4_2/mnm space group. Ti(1)4+ is bonded to six "
@@ -12,14 +12,19 @@ GOOD = (
 )
 
 
-def summary(words, formula="TiO2") -> pl.DataFrame:
-    crystals = pl.DataFrame({"material_id": ["m"], "formula": [formula]})
-    frame = pl.DataFrame({"material_id": ["m"], "text": [words]}, schema={"material_id": pl.String, "text": pl.String})
-    return text.summarize(frame.with_row_index("row"), crystals)
+def validator(settings, formula="TiO2", material_id="m", **options) -> Validator:
+    crystals = pl.DataFrame({"material_id": [material_id], "formula": [formula]})
+    return Validator(settings(text=options).text, crystals=crystals, records=None)
+
+
+def rows(words) -> pl.DataFrame:
+    schema = {"material_id": pl.String, "text": pl.String}
+    return pl.DataFrame({"material_id": ["m"], "text": [words]}, schema=schema).with_row_index("row")
 
 
 def failing(settings, words, formula="TiO2", **options) -> set[str]:
-    outcomes = run_checks(summary(words, formula), text.checks(settings(text=options).text), suite="test")
+    checker = validator(settings, formula, **options)
+    outcomes = run_checks(checker.summarize(rows(words)), checker.checks(), suite="test")
     return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
 
 
@@ -70,8 +75,8 @@ def test_a_prototype_named_after_other_elements_is_no_foreign_element(settings):
 
 def test_joined_site_labels_count_as_sites(settings):
     words = "GaSe is black P-derived structured and crystallizes in P-6m2. Ga(1,2)2+ is bonded to Se(1,2)2-."
-    assert summary(words, "GaSe")["n_elements_foreign"].to_list() == [0]
-    assert summary(words, "GaS")["n_elements_foreign"].to_list() == [1]
+    for formula, n_foreign in (("GaSe", 0), ("GaS", 1)):
+        assert validator(settings, formula).summarize(rows(words))["n_elements_foreign"].to_list() == [n_foreign]
 
 
 def test_elements_may_be_missing_where_the_settings_say_so(settings):
@@ -84,8 +89,6 @@ def test_a_text_need_not_end_a_sentence_where_the_settings_say_so(settings):
     assert failing(settings, GOOD.rstrip("."), ends_a_sentence=False) == set()
 
 
-def test_text_of_an_unknown_material_is_not_compared():
-    crystals = pl.DataFrame({"material_id": ["other"], "formula": ["TiO2"]})
-    frame = pl.DataFrame({"material_id": ["m"], "text": [GOOD]}).with_row_index("row")
-    row = text.summarize(frame, crystals).row(0, named=True)
+def test_text_of_an_unknown_material_is_not_compared(settings):
+    row = validator(settings, material_id="other").summarize(rows(GOOD)).row(0, named=True)
     assert (row["n_elements_missing"], row["n_elements_foreign"], row["other_formula"]) == (None, None, None)

@@ -15,7 +15,7 @@ SHOWN_SHARE = 0.002  # at each end; values beyond are counted in the first and l
 
 
 def histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Histograms of the measures that take more than a handful of values.
+    """Count into bins the measures that take more than a handful of values.
 
     Args:
         summary: one row a value.
@@ -30,7 +30,7 @@ def histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[
         low, high = bounds.setdefault(check.column, ([], []))
         low.extend([] if check.minimum is None else [check.minimum])
         high.extend([] if check.maximum is None else [check.maximum])
-    found = []
+    counted = []
     for column, (low, high) in bounds.items():
         if column not in summary.columns:
             continue
@@ -43,7 +43,7 @@ def histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[
             first, last = values.min(), values.max()
         first, last = _with_bounds(first, last, [*low, *high])
         counts, edges = np.histogram(np.clip(values, first, last), bins=N_BINS, range=(first, last))
-        found.append(
+        counted.append(
             {
                 "measure": column,
                 "first": float(edges[0]),
@@ -54,7 +54,7 @@ def histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[
                 "maximum": min(high, default=None),
             }
         )
-    return found
+    return counted
 
 
 def _with_bounds(first: float, last: float, bounds: Sequence[float]) -> tuple[float, float]:

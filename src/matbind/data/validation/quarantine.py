@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.modalities.checks import UNMEASURED, Check, Outcome
+from matbind.modalities.checks import UNMEASURED, Check, Outcome, run_checks
 
 SCHEMA = {
     "material_id": pl.String,
@@ -21,15 +23,62 @@ SCHEMA = {
 """Columns of `quarantine.parquet`: one line a failed expectation, `row` counts from 0 in the table of the modality."""
 
 WITH_STRUCTURE = "structure_valid"
-"""The expectation a value fails whose own material lost its structure."""
+"""The expectation that a value fails whose material lost its structure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One table after its checks.
+
+    Attributes:
+        summary: one row a value.
+        outcomes: of every check.
+        quarantine: lines of the quarantine table for values that have a fault themselves.
+        with_structure: lines for values that leave because their structure does.
+    """
+
+    summary: pl.DataFrame
+    outcomes: list[Outcome]
+    quarantine: pl.DataFrame
+    with_structure: pl.DataFrame
+
+    @classmethod
+    def of(cls, modality: str, summary: pl.DataFrame, checks: Sequence[Check], *, sound_ids: pl.Series | None) -> Self:
+        """Run the checks of a table.
+
+        Args:
+            modality: of the table.
+            summary: one row a value.
+            checks: what is expected of its columns.
+            sound_ids: ids of the structures that stay; None for the structures themselves.
+        """
+        outcomes = run_checks(summary, checks, suite=modality)
+        quarantine = quarantined(outcomes, summary, modality=modality)
+        with_structure = quarantine.clear()
+        if sound_ids is not None:
+            with_structure = lost_with_structure(summary, quarantine, sound_ids, modality=modality)
+        return cls(summary, outcomes, quarantine, with_structure)
+
+    @property
+    def n_quarantined(self) -> int:
+        """Number of rows that have a fault themselves."""
+        return self.quarantine["row"].n_unique()
+
+    @property
+    def keep(self) -> npt.NDArray[np.bool_]:
+        """Which rows stay, shape (n_rows,)."""
+        keep = np.ones(len(self.summary), dtype=np.bool_)
+        for lines in (self.quarantine, self.with_structure):
+            keep[lines["row"].to_numpy()] = False
+        return keep
 
 
 def identity_checks(*, of_structures: bool) -> tuple[Check, ...]:
-    """What is expected of the columns that :func:`with_identity` adds."""
-    known = Check("known_material", "known_material", 1, None, "no structure has this material_id")
+    """Return what is expected of the columns that :func:`with_identity` adds."""
+    known = Check("known_material", "known_material", "no structure has this material_id", minimum=1)
     return (
-        Check("has_id", "has_id", 1, None, "it has no material_id"),
-        Check("id_once", "n_same_id", None, 0, "other rows that have this material_id: {value}"),
+        Check("has_id", "has_id", "it has no material_id", minimum=1),
+        Check("id_once", "n_same_id", "other rows that have this material_id: {value}", maximum=0),
         *(() if of_structures else (known,)),
     )
 
@@ -69,7 +118,7 @@ def with_identity(summary: pl.DataFrame, structure_ids: pl.Series) -> pl.DataFra
 
 
 def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality: str) -> pl.DataFrame:
-    """One line a row and failed expectation, in the order of the rows.
+    """List the failed expectations, one line a row and expectation, in the order of the rows.
 
     A row whose measures could not be computed is listed for that only if nothing else says why.
     """
@@ -86,11 +135,21 @@ def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality:
 
 
 def lost_with_structure(
-    summary: pl.DataFrame, own: pl.DataFrame, sound_ids: pl.Series, *, modality: str
+    summary: pl.DataFrame, faulty: pl.DataFrame, sound_ids: pl.Series, *, modality: str
 ) -> pl.DataFrame:
-    """Values without a fault of their own whose structure is in quarantine."""
+    """List the values whose structure is in quarantine and that are without a fault themselves.
+
+    Args:
+        summary: one row a value.
+        faulty: lines of the quarantine table for values that have a fault.
+        sound_ids: ids of the structures that stay.
+        modality: of the values.
+
+    Returns:
+        Lines of the quarantine table.
+    """
     lost = summary.filter(
-        ~pl.col("material_id").is_in(sound_ids.implode()) & ~pl.col("row").is_in(own["row"].implode())
+        ~pl.col("material_id").is_in(sound_ids.implode()) & ~pl.col("row").is_in(faulty["row"].implode())
     )
     return lost.select(
         "material_id",
@@ -100,11 +159,3 @@ def lost_with_structure(
         pl.lit(None, dtype=pl.Float64).alias("observed"),
         pl.col("row").cast(pl.Int64),
     )
-
-
-def kept(n_rows: int, *removed: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Which rows of a table stay, shape (n_rows,)."""
-    keep = np.ones(n_rows, dtype=np.bool_)
-    for frame in removed:
-        keep[frame["row"].to_numpy()] = False
-    return keep

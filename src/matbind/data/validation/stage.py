@@ -14,13 +14,11 @@ import polars as pl
 from matbind.base.errors import UserError
 from matbind.base.files import write_json, written_whole, written_whole_directory
 from matbind.base.parallel import threads
-from matbind.data.validation.document import Checked, describe, refusal
+from matbind.data.validation.document import describe, refusal
 from matbind.data.validation.page import page
-from matbind.data.validation.quarantine import identity_checks, lost_with_structure, quarantined, with_identity
-from matbind.data.validation.tables import arrow_batches, batches, check_table
-from matbind.modalities.checks import run_checks
-from matbind.modalities.records import columns_of, table_path
-from matbind.modalities.table import modality_names, part, structure_name
+from matbind.data.validation.quarantine import Checked, identity_checks, with_identity
+from matbind.modalities.records import arrow_batches, batches, checked_columns, columns_of, table_path
+from matbind.modalities.table import modality_names, part, structure_name, value_names
 from matbind.settings.params import Settings
 
 Log = Callable[[str], None]
@@ -40,7 +38,7 @@ def validate(settings: Settings, records: Path, out: Path, reports: Path, *, log
         records: directory to check.
         out: directory to write.
         reports: directory of the report.
-        log: is told the progress in sentences.
+        log: takes the progress in sentences.
 
     Returns:
         The content of `validation.json`.
@@ -52,24 +50,23 @@ def validate(settings: Settings, records: Path, out: Path, reports: Path, *, log
     paths = {name: table_path(records, name) for name in modality_names()}
     present = {name: path for name, path in paths.items() if name == structure or path.exists()}
     for name, path in present.items():
-        columns = check_table(path, name)
-        if name == structure and "split" not in columns:
+        if "split" not in checked_columns(path, name) and name == structure:
             raise UserError(f"{path}: column split is missing, expected the side of every material")
-    structures, checked, duplicates = _check_structures(settings.validation[structure], present[structure])
+    structures, checked = _check_structures(settings, present[structure])
     results = {structure: checked}
-    _tell(log, structure, checked)
+    _log_counts(log, structure, checked)
     sound = structures.filter(pl.Series(checked.keep))
-    for name in present:
-        if name != structure:
+    for name in value_names():
+        if name in present:
             results[name] = _check_values(name, settings, present[name], ids=structures["material_id"], sound=sound)
-            _tell(log, name, results[name])
+            _log_counts(log, name, results[name])
 
     shares = {name: settings.validation[name].max_quarantined_share for name in results}
-    document = describe(shares, results, structures, duplicates)
+    document = describe(shares, results)
     reports.mkdir(parents=True, exist_ok=True)
     write_json(reports / "validation.json", document)
     with written_whole(reports / "index.html") as path:
-        path.write_text(page(document))
+        path.write_text(page(document), encoding="utf-8")
     if not document["passed"]:
         shutil.rmtree(out, ignore_errors=True)  # what stands there is of other data
         raise UserError(refusal(document, present, reports / "index.html"))
@@ -77,32 +74,19 @@ def validate(settings: Settings, records: Path, out: Path, reports: Path, *, log
     return document
 
 
-def _check_structures(settings: Any, path: Path) -> tuple[pl.DataFrame, Checked, pl.DataFrame]:
+def _check_structures(settings: Settings, path: Path) -> tuple[pl.DataFrame, Checked]:
+    """Return the rows of the table of structures and what the checks say of them."""
     name = structure_name()
-    crystal: Any = part(name, "validation")
+    validator = part(name, "validation").Validator(settings.validation[name], crystals=None, records=None)
     with threads() as pool:
-        read = batches(path, name, rows=crystal.BATCH_ROWS)
-        parts = list(pool.map(lambda batch: (batch, crystal.summarize(batch, settings)), read))
+        read = batches(path, name, rows=validator.batch_rows)
+        parts = list(pool.map(lambda batch: (batch, validator.summarize(batch)), read))
     if not parts:
         raise UserError(f"{path}: the table has no rows, expected one a material")
     structures, summary = (pl.concat(part) for part in zip(*parts, strict=True))
-    summary = with_identity(summary, structures["material_id"]).with_columns(crystal.split_conflicts(summary))
-    group = pl.Series("duplicate_of", range(len(summary)))
-    if settings.duplicates is not None:
-        group = crystal.duplicate_groups(structures, summary, settings.duplicates)
-    in_group = pl.len().over("duplicate_of") - pl.len().over("duplicate_of", "split")
-    summary = summary.with_columns(group).with_columns(
-        pl.when(pl.col("n_formula_elsewhere") > 0)
-        .then(in_group)
-        .otherwise(0)
-        .cast(pl.Float64)
-        .alias("n_duplicates_elsewhere")
-    )
-    expected = (*identity_checks(of_structures=True), *crystal.checks(settings), *crystal.SPLIT_CHECKS)
-    outcomes = run_checks(summary, expected, suite=name)
-    bad = quarantined(outcomes, summary, modality=name)
-    copies = summary.filter(pl.len().over("duplicate_of") > 1).select("material_id", "formula", "split", "duplicate_of")
-    return structures, Checked(summary, outcomes, bad, bad.clear()), copies
+    summary = validator.compare(with_identity(summary, structures["material_id"]), structures)
+    checks = (*identity_checks(of_structures=True), *validator.checks())
+    return structures, Checked.of(name, summary, checks, sound_ids=None)
 
 
 def _check_values(name: str, settings: Settings, path: Path, *, ids: pl.Series, sound: pl.DataFrame) -> Checked:
@@ -114,15 +98,14 @@ def _check_values(name: str, settings: Settings, path: Path, *, ids: pl.Series, 
         parts = list(pool.map(validator.summarize, batches(path, name, rows=validator.batch_rows)))
     nothing = pl.DataFrame(schema=columns_of(name)).with_row_index("row")
     summary = with_identity(pl.concat(parts) if parts else validator.summarize(nothing), ids)
-    outcomes = run_checks(summary, (*identity_checks(of_structures=False), *validator.checks()), suite=name)
-    bad = quarantined(outcomes, summary, modality=name)
-    return Checked(summary, outcomes, bad, lost_with_structure(summary, bad, sound["material_id"], modality=name))
+    checks = (*identity_checks(of_structures=False), *validator.checks())
+    return Checked.of(name, summary, checks, sound_ids=sound["material_id"])
 
 
-def _tell(log: Log, name: str, checked: Checked) -> None:
+def _log_counts(log: Log, name: str, checked: Checked) -> None:
     lost = f", {len(checked.with_structure)} leave with their structure" if len(checked.with_structure) else ""
     noun = part(name, "records").NOUN
-    log(f"{name}: {len(checked.summary)} {noun} checked, {checked.n_bad} to quarantine{lost}")
+    log(f"{name}: {len(checked.summary)} {noun} checked, {checked.n_quarantined} to quarantine{lost}")
 
 
 def _write(records: Path, out: Path, present: dict[str, Path], results: dict[str, Checked]) -> None:
@@ -141,7 +124,7 @@ def _write(records: Path, out: Path, present: dict[str, Path], results: dict[str
 
 
 def _write_kept(source: Path, target: Path, keep: npt.NDArray[np.bool_]) -> None:
-    """A table without the rows that do not stay, batch by batch."""
+    """Write a table without the rows that do not stay, batch by batch."""
     import pyarrow.parquet as pq
 
     if keep.all():
@@ -156,7 +139,7 @@ def _write_kept(source: Path, target: Path, keep: npt.NDArray[np.bool_]) -> None
 
 
 def _staying(source: Path, keep: npt.NDArray[np.bool_]) -> Iterator[Any]:
-    """Tables of what stays of each batch: the stretches between the removed rows, of which nothing is copied."""
+    """Yield what stays of every batch as tables: the stretches between the removed rows, of which nothing is copied."""
     import pyarrow as pa
 
     start = 0

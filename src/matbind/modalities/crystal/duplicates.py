@@ -30,7 +30,7 @@ class DuplicateSettings(StrictModel):
 def duplicate_groups(structures: pl.DataFrame, summary: pl.DataFrame, settings: DuplicateSettings) -> pl.Series:
     """Number the groups of equal structures.
 
-    A structure is compared with the first one of every group of its formula whose volume per atom is near its own, so a
+    A structure is compared with the first one of every group of its formula whose volume per atom is near its, so a
     formula with many copies of few crystals costs few comparisons.
 
     Args:

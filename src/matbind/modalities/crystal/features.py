@@ -10,8 +10,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from matbind.base.config import StrictModel
-from matbind.materials.neighbors import neighbor_graph, reduced_primitive_cell, strain_projector, symmetry_rotations
+from matbind.materials.neighbors import neighbor_graph
+from matbind.materials.strains import strain_projector
 from matbind.materials.structure_factors import partial_structure_factors
+from matbind.materials.symmetry import reduced_primitive_cell, symmetry_rotations
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from matbind.materials.neighbors import neighbor_graph
+from matbind.materials.contacts import overlap
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.files import read_structure
 from matbind.modalities.reading import read_as_file
@@ -18,7 +16,6 @@ COLUMNS = {
 }
 EXAMPLE = {"poscar": "NaCl\n5.64\n0 0.5 0.5\n0.5 0 0.5\n0.5 0.5 0\nNa Cl\n1 1\ndirect\n0 0 0 Na\n0.5 0.5 0.5 Cl\n"}
 _FILE_NAMES = {"cif": "query.cif", "poscar": "POSCAR"}
-SHORTEST_DISTANCE_ANGSTROM = 0.5
 
 
 def read(column: str, text: str, **_: Any) -> Structure:
@@ -32,10 +29,9 @@ def read(column: str, text: str, **_: Any) -> Structure:
         ValueError: if it is no crystal structure, or atoms overlap.
     """
     structure = read_as_file(text, _FILE_NAMES[column], read_structure).structure
-    graph = neighbor_graph(structure, max_neighbors=1)
-    near = float(graph.distance[graph.neighbor >= 0].min(initial=np.inf))
-    if near < SHORTEST_DISTANCE_ANGSTROM:
-        raise ValueError(f"two atoms are {near:.3f} angstrom apart, expected at least {SHORTEST_DISTANCE_ANGSTROM}")
+    fault = overlap(structure)
+    if fault is not None:
+        raise ValueError(fault)
     return structure
 
 

@@ -17,7 +17,7 @@ SMALLEST_RADIUS_ANGSTROM = 0.7  # hydrogen in a molecular crystal takes the room
 def species(
     numbers: Ragged, coords: Ragged, lattice: Ragged, site_index: Ragged | None, occupancy: Ragged | None
 ) -> tuple[Ragged, Ragged, npt.NDArray[np.float64]]:
-    """Site and occupancy of every species entry, and how many arrays of each row do not fit.
+    """Return site and occupancy of every species entry, and how many arrays of each row do not fit, shape (n_rows,).
 
     Where neither is stated, every site holds one species fully.
     """
@@ -48,7 +48,7 @@ def species(
 def geometry(
     sound: npt.NDArray[np.int64], *, lattice: Ragged, numbers: Ragged, coords: Ragged, site: Ragged, occupancy: Ragged
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Measures of the rows whose arrays are sound; NaN for the rest."""
+    """Measure the rows whose arrays are sound, each measure of shape (n_rows,); NaN for the rest."""
     names = (
         "flatness",
         "largest_coordinate",
@@ -106,7 +106,7 @@ def geometry(
 
 
 def _positions(array: Ragged, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Positions of all values of some rows."""
+    """Return the positions of all values of some rows."""
     lengths = array.lengths[rows]
     begins = np.repeat(array.offsets[rows] - (np.cumsum(lengths) - lengths), lengths)
     positions: npt.NDArray[np.int64] = begins + np.arange(lengths.sum())
@@ -114,6 +114,6 @@ def _positions(array: Ragged, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int
 
 
 def _begins(array: Ragged, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where each row begins among the values of some rows, all of them not empty."""
+    """Return where each row begins among the values of some rows, all of them not empty."""
     lengths = array.lengths[rows]
     return np.asarray(np.cumsum(lengths) - lengths, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Structures: whole, of known elements and plausible distances, with their own formula, on one side of the split."""
+"""Structures: whole, of known elements and plausible distances, true to their formula, on one side of the split."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from matbind.materials.contacts import HEAVIEST_WITH_RADIUS, group_sums
 from matbind.materials.formula import amounts, reduced_key
 from matbind.materials.structure import FLATTEST_CELL, HEAVIEST_ATOMIC_NUMBER, OCCUPANCY_TOLERANCE
 from matbind.modalities.checks import Check
-from matbind.modalities.crystal.duplicates import DuplicateSettings as DuplicateSettings
-from matbind.modalities.crystal.duplicates import duplicate_groups as duplicate_groups
+from matbind.modalities.crystal.duplicates import DuplicateSettings, duplicate_groups
 from matbind.modalities.crystal.sites import geometry, species
 from matbind.modalities.material import SPLITS
 from matbind.modalities.ragged import Ragged, ragged
 
 FORMULA_TOLERANCE = 0.01  # of the share of an element: formulas of disordered crystals are rounded
 SMALLEST_AMOUNT = 1e-12  # stands for none where amounts are divided by their sum
-BATCH_ROWS = 8192
 
 
 class Settings(StrictModel):
@@ -54,140 +52,120 @@ class Settings(StrictModel):
     duplicates: DuplicateSettings | None
 
 
-SPLIT_CHECKS = (
-    Check(
-        "formula_on_one_side",
-        "n_formula_elsewhere",
-        None,
-        0,
-        "materials of its formula on another side of the split: {value}",
-    ),
-    Check(
-        "duplicate_on_one_side",
-        "n_duplicates_elsewhere",
-        None,
-        0,
-        "copies of it on another side of the split: {value}",
-    ),
-)
-"""What is expected of the table as a whole, by columns that compare each structure with the others."""
+class Validator:
+    """Checks of structures, each alone and then against the others."""
 
+    batch_rows = 8192
 
-def checks(settings: Settings) -> tuple[Check, ...]:
-    """What is expected of the columns of :func:`summarize`."""
-    low, high = settings.volume_per_atom_angstrom3
-    low_share, high_share = settings.volume_per_covalent_volume
-    least = settings.min_site_occupancy if settings.partial_occupancy else 1 - OCCUPANCY_TOLERANCE
-    most_species = None if settings.partial_occupancy else 1
-    return (
-        Check(
-            "arrays_fit",
-            "n_shape_faults",
-            None,
-            0,
-            "lattice, coordinates, species and occupancies do not fit together in {value} ways",
-        ),
-        Check("finite", "n_not_finite", None, 0, "numbers that are missing, NaN or infinite: {value}"),
-        Check("elements_supported", "n_unsupported", None, 0, "sites with an element that is not supported: {value}"),
-        Check(
-            "cell_spans_volume",
-            "flatness",
-            FLATTEST_CELL,
-            None,
-            "the cell is flat: its volume is {value} of the product of its edges",
-        ),
-        Check(
-            "coordinates_fractional",
-            "largest_coordinate",
-            None,
-            settings.max_fractional,
-            "a coordinate is {value}: it is not fractional",
-        ),
-        Check("occupancy_stated", "smallest_occupancy", least, None, "a site is occupied to {value} only"),
-        Check(
-            "occupancy_at_most_one", "largest_occupancy", None, 1 + OCCUPANCY_TOLERANCE, "a site is occupied to {value}"
-        ),
-        Check("species_per_site", "most_species", 1, most_species, "species on one site: {value}"),
-        Check(
-            "min_distance",
-            "min_distance_angstrom",
-            settings.min_distance_angstrom,
-            None,
-            "two atoms are {value} angstrom apart",
-        ),
-        Check(
-            "no_overlap",
-            "shortest_contact",
-            settings.contact[0],
-            None,
-            "two atoms are {value} times their covalent radii apart",
-        ),
-        Check(
-            "atoms_in_contact",
-            "bonded_contact",
-            None,
-            settings.contact[1],
-            "its closest atoms are {value} times their covalent radii apart",
-            optional=True,
-        ),
-        Check(
-            "volume_per_atom", "volume_per_atom_angstrom3", low, high, "the volume is {value} cubic angstrom an atom"
-        ),
-        Check(
-            "volume_fits_elements",
-            "volume_per_covalent_volume",
-            low_share,
-            high_share,
-            "the volume is {value} times that of the atoms",
-        ),
-        Check(
-            "formula_of_atoms",
-            "formula_distance",
-            None,
-            FORMULA_TOLERANCE,
-            "the formula's share of an element differs from the atoms' by {value}",
-        ),
-        Check("split_known", "split_known", 1, None, "the split is none of " + ", ".join(SPLITS)),
-    )
+    def __init__(self, settings: Settings, *, crystals: None = None, records: None = None) -> None:  # noqa: ARG002
+        self.settings = settings
 
+    def checks(self) -> tuple[Check, ...]:
+        """Return what is expected of the columns of :meth:`summarize` and :meth:`compare`."""
+        settings = self.settings
+        least = settings.min_site_occupancy if settings.partial_occupancy else 1 - OCCUPANCY_TOLERANCE
+        most = 1 + OCCUPANCY_TOLERANCE
+        most_species = None if settings.partial_occupancy else 1
+        closest, farthest = settings.contact
+        low, high = settings.volume_per_atom_angstrom3
+        low_share, high_share = settings.volume_per_covalent_volume
+        unfit = "lattice, coordinates, species and occupancies do not fit together in {value} ways"
+        flat = "the cell is flat: its volume is {value} of the product of its edges"
+        cartesian = "a coordinate is {value}: it is not fractional"
+        near = "two atoms are {value} angstrom apart"
+        overlap = "two atoms are {value} times their covalent radii apart"
+        far = "its closest atoms are {value} times their covalent radii apart"
+        volume = "the volume is {value} cubic angstrom an atom"
+        of_atoms = "the volume is {value} times that of the atoms"
+        other = "the formula's share of an element differs from the atoms' by {value}"
+        side = "the split is none of " + ", ".join(SPLITS)
+        formula_elsewhere = "materials of its formula on another side of the split: {value}"
+        copy_elsewhere = "copies of it on another side of the split: {value}"
+        return (
+            Check("arrays_fit", "n_shape_faults", unfit, maximum=0),
+            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
+            Check(
+                "elements_supported", "n_unsupported", "sites with an element that is not supported: {value}", maximum=0
+            ),
+            Check("cell_spans_volume", "flatness", flat, minimum=FLATTEST_CELL),
+            Check("coordinates_fractional", "largest_coordinate", cartesian, maximum=settings.max_fractional),
+            Check("occupancy_stated", "smallest_occupancy", "a site is occupied to {value} only", minimum=least),
+            Check("occupancy_at_most_one", "largest_occupancy", "a site is occupied to {value}", maximum=most),
+            Check("species_per_site", "most_species", "species on one site: {value}", minimum=1, maximum=most_species),
+            Check("min_distance", "min_distance_angstrom", near, minimum=settings.min_distance_angstrom),
+            Check("no_overlap", "shortest_contact", overlap, minimum=closest),
+            Check("atoms_in_contact", "bonded_contact", far, maximum=farthest, optional=True),
+            Check("volume_per_atom", "volume_per_atom_angstrom3", volume, minimum=low, maximum=high),
+            Check(
+                "volume_fits_elements", "volume_per_covalent_volume", of_atoms, minimum=low_share, maximum=high_share
+            ),
+            Check("formula_of_atoms", "formula_distance", other, maximum=FORMULA_TOLERANCE),
+            Check("split_known", "split_known", side, minimum=1),
+            Check("formula_on_one_side", "n_formula_elsewhere", formula_elsewhere, maximum=0),
+            Check("duplicate_on_one_side", "n_duplicates_elsewhere", copy_elsewhere, maximum=0),
+        )
 
-def summarize(batch: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """One summary row a structure.
+    def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Measure every structure by itself.
 
-    Args:
-        batch: rows of `structures.parquet` with `row`.
-        settings: which elements are supported.
+        Args:
+            batch: rows of `structures.parquet` with `row`.
 
-    Returns:
-        Columns row, material_id, formula, split, formula_key and the measures that :func:`checks` name; a measure that
-        the arrays do not allow is null.
-    """
-    lattice, numbers, coords = (ragged(batch[name]) for name in ("lattice", "atomic_numbers", "frac_coords"))
-    stated = {name: ragged(batch[name]) if name in batch.columns else None for name in ("site_index", "occupancy")}
-    site, occupancy, shape_faults = species(numbers, coords, lattice, stated["site_index"], stated["occupancy"])
-    not_finite = sum(group_sums(~np.isfinite(array.values), array.offsets) for array in (lattice, coords, occupancy))
-    unsupported = group_sums((numbers.values < 1) | (numbers.values > settings.heaviest_element), numbers.offsets)
-    measures: dict[str, Any] = {
-        "n_shape_faults": shape_faults,
-        "n_not_finite": not_finite,
-        "n_unsupported": unsupported,
-        "n_sites": coords.lengths // 3,
-    }
-    sound = np.flatnonzero((shape_faults == 0) & (np.asarray(not_finite) == 0) & (unsupported == 0))
-    measures |= geometry(sound, lattice=lattice, numbers=numbers, coords=coords, site=site, occupancy=occupancy)
-    keys, distance = _formulas(batch["formula"], numbers, occupancy, sound)
-    measures["formula_distance"] = distance
-    split = batch["split"] if "split" in batch.columns else pl.Series([None] * len(batch), dtype=pl.String)
-    return batch.select("row", "material_id", "formula").with_columns(
-        split.alias("split"),
-        pl.Series("formula_key", keys),
-        split.is_in(SPLITS).fill_null(value=False).cast(pl.Float64).alias("split_known"),
-        *(pl.Series(name, np.asarray(values, dtype=np.float64), nan_to_null=True) for name, values in measures.items()),
-    )
+        Returns:
+            Columns row, material_id, formula, split, formula_key and measures of :meth:`checks`; a measure that the
+            arrays do not allow is null.
+        """
+        lattice, numbers, coords = (ragged(batch[name]) for name in ("lattice", "atomic_numbers", "frac_coords"))
+        stated = {name: ragged(batch[name]) if name in batch.columns else None for name in ("site_index", "occupancy")}
+        site, occupancy, shape_faults = species(numbers, coords, lattice, stated["site_index"], stated["occupancy"])
+        not_finite = sum(
+            group_sums(~np.isfinite(array.values), array.offsets) for array in (lattice, coords, occupancy)
+        )
+        heaviest = self.settings.heaviest_element
+        unsupported = group_sums((numbers.values < 1) | (numbers.values > heaviest), numbers.offsets)
+        measures: dict[str, Any] = {
+            "n_shape_faults": shape_faults,
+            "n_not_finite": not_finite,
+            "n_unsupported": unsupported,
+            "n_sites": coords.lengths // 3,
+        }
+        sound = np.flatnonzero((shape_faults == 0) & (np.asarray(not_finite) == 0) & (unsupported == 0))
+        measures |= geometry(sound, lattice=lattice, numbers=numbers, coords=coords, site=site, occupancy=occupancy)
+        keys, measures["formula_distance"] = _formulas(batch["formula"], numbers, occupancy, sound)
+        split = batch["split"] if "split" in batch.columns else pl.Series([None] * len(batch), dtype=pl.String)
+        return batch.select("row", "material_id", "formula").with_columns(
+            split.alias("split"),
+            pl.Series("formula_key", keys),
+            split.is_in(SPLITS).fill_null(value=False).cast(pl.Float64).alias("split_known"),
+            *(
+                pl.Series(name, np.asarray(values, dtype=np.float64), nan_to_null=True)
+                for name, values in measures.items()
+            ),
+        )
+
+    def compare(self, summary: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
+        """Compare every structure with the others of its formula.
+
+        Args:
+            summary: of all structures.
+            structures: rows of `structures.parquet` in the same order.
+
+        Returns:
+            The summary with n_formula_elsewhere, duplicate_of (the row of the first structure of the group of equal
+            ones, that of the row itself where it stands alone) and n_duplicates_elsewhere.
+        """
+        group = pl.Series("duplicate_of", range(len(summary)))
+        if self.settings.duplicates is not None:
+            group = duplicate_groups(structures, summary, self.settings.duplicates)
+        elsewhere = pl.len().over("duplicate_of") - pl.len().over("duplicate_of", "split")
+        conflicting = pl.when(pl.col("n_formula_elsewhere") > 0).then(elsewhere).otherwise(0)
+        return summary.with_columns(split_conflicts(summary), group).with_columns(
+            conflicting.cast(pl.Float64).alias("n_duplicates_elsewhere")
+        )
 
 
 def split_conflicts(summary: pl.DataFrame) -> pl.Series:
-    """For every structure, how many of its formula are on another side; only those to be removed count.
+    """Count for every structure how many of its formula are on another side; only those to be removed count.
 
     The side that holds most materials of the formula keeps them; in a tie the first of train, validation, test does.
     """
@@ -201,20 +179,19 @@ def split_conflicts(summary: pl.DataFrame) -> pl.Series:
         .with_columns(order.alias("order"))
         .sort("n", "order", descending=[True, False])
     )
-    home = sides.group_by("formula_key", maintain_order=True).agg(
-        pl.col("split").first().alias("home"), pl.col("n").first().alias("n_home")
+    main = sides.group_by("formula_key", maintain_order=True).agg(
+        pl.col("split").first().alias("main_side"), pl.col("n").first().alias("n_main_side")
     )
-    joined = summary.join(home, on="formula_key", how="left", maintain_order="left")
-    elsewhere = (
-        pl.when(pl.col("split").ne_missing(pl.col("home")) & pl.col("home").is_not_null()).then("n_home").otherwise(0)
-    )
-    return joined.select(elsewhere.cast(pl.Float64).alias("n_formula_elsewhere")).to_series()
+    joined = summary.join(main, on="formula_key", how="left", maintain_order="left")
+    conflicting = pl.col("split").ne_missing(pl.col("main_side")) & pl.col("main_side").is_not_null()
+    n_elsewhere = pl.when(conflicting).then("n_main_side").otherwise(0)
+    return joined.select(n_elsewhere.cast(pl.Float64).alias("n_formula_elsewhere")).to_series()
 
 
 def _formulas(
     formulas: pl.Series, numbers: Ragged, occupancy: Ragged, sound: npt.NDArray[np.int64]
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """A key of every formula ("" where it is none), and how far an element's share is from the atoms' at most."""
+    """Return a key of every formula, "" where it is none, and how far an element's share is from the atoms' at most."""
     n_elements = HEAVIEST_ATOMIC_NUMBER + 1
     unique = formulas.unique(maintain_order=True)
     parts = [amounts(formula) for formula in unique]
@@ -246,7 +223,7 @@ def _shares(
     *,
     shape: tuple[int, int],
 ) -> npt.NDArray[np.float64]:
-    """Share of every element, by atomic number, in each row of amounts."""
+    """Return the share of every element, by atomic number, in each row of amounts."""
     total = np.bincount(rows, amounts_of, shape[0])
     share = amounts_of / np.maximum(total, SMALLEST_AMOUNT)[rows]
     return np.bincount(rows * shape[1] + numbers, share, shape[0] * shape[1]).astype(np.float64).reshape(shape)

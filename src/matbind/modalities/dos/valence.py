@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from matbind.materials.formula import atomic_numbers
+from matbind.materials.formula import ATOMIC_NUMBERS
 from matbind.materials.structure import HEAVIEST_ATOMIC_NUMBER
 
 GFN1 = (
@@ -36,7 +36,7 @@ TABLES: dict[str, str] = {"gfn1": GFN1, "materials-project": MATERIALS_PROJECT}
 
 
 def electrons_by_element(method: str, overrides: Mapping[str, float]) -> npt.NDArray[np.float64]:
-    """Electrons that each element brings.
+    """Return the electrons that every element brings.
 
     Args:
         method: key of `TABLES`.
@@ -45,11 +45,10 @@ def electrons_by_element(method: str, overrides: Mapping[str, float]) -> npt.NDA
     Returns:
         Shape (119,), by atomic number; NaN where the method has no such element.
     """
-    numbers = atomic_numbers()
     electrons = np.full(HEAVIEST_ATOMIC_NUMBER + 1, np.nan)
     for entry in TABLES[method].split():
         symbol = entry.rstrip("0123456789")
-        electrons[numbers[symbol]] = float(entry[len(symbol) :])
+        electrons[ATOMIC_NUMBERS[symbol]] = float(entry[len(symbol) :])
     for symbol, count in overrides.items():
-        electrons[numbers[symbol]] = count
+        electrons[ATOMIC_NUMBERS[symbol]] = count
     return electrons

@@ -1,4 +1,4 @@
-"""Densities of states: finite, ordered, covering the window, holding the valence electrons of their own material."""
+"""Densities of states: finite, ordered, covering the window, holding the valence electrons of their material."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 
 from matbind.base.config import Range, StrictModel
 from matbind.materials.contacts import group_sums
+from matbind.materials.formula import ATOMIC_NUMBERS
 from matbind.modalities.checks import Check
+from matbind.modalities.dos.valence import electrons_by_element
 from matbind.modalities.ragged import ragged
 
-BATCH_ROWS = 8192
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -53,34 +54,35 @@ class Settings(StrictModel):
 
     @model_validator(mode="after")
     def _known_elements(self) -> Self:
-        from matbind.materials.formula import atomic_numbers
-
-        unknown = [symbol for symbol in self.electrons_of if symbol not in atomic_numbers()]
+        unknown = [symbol for symbol in self.electrons_of if symbol not in ATOMIC_NUMBERS]
         if unknown:
             raise ValueError(f"electrons_of names {unknown[0]!r}, which is no element")
         return self
 
 
-MEASURES = (
-    "n_not_finite",
-    "n_not_ascending",
-    "largest_step_ev",
-    "lowest_density",
-    "highest_density",
-    "below_first_ev",
-    "above_last_ev",
-    "last_from_efermi_ev",
-    "cut_share",
-    "electron_ratio",
-    "neutrality_offset_ev",
-    "flatness",
+MEASURES = np.dtype(
+    [
+        ("n_not_finite", float),
+        ("n_not_ascending", float),
+        ("largest_step_ev", float),
+        ("lowest_density", float),
+        ("highest_density", float),
+        ("below_first_ev", float),
+        ("above_last_ev", float),
+        ("last_from_efermi_ev", float),
+        ("cut_share", float),
+        ("electron_ratio", float),
+        ("neutrality_offset_ev", float),
+        ("flatness", float),
+    ]
 )
+"""What a compiled loop measures of every density of states."""
 
 
 class Validator:
     """Checks of densities of states against the crystals they belong to."""
 
-    batch_rows = BATCH_ROWS
+    batch_rows = 8192
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
@@ -88,103 +90,74 @@ class Validator:
 
     def checks(self) -> tuple[Check, ...]:
         """Return what is expected of the columns of :meth:`summarize`."""
-        return checks(self.settings)
+        settings = self.settings
+        offset = settings.max_neutrality_offset_ev
+        low, high = settings.electron_ratio
+        descent = "energies that are not above the one before: {value}"
+        step = "two energies in a row are {value} eV apart"
+        lowest = "the lowest density is {value} states / eV"
+        constant = "its lowest density is {value} of its highest"
+        below = "the Fermi energy is {value} eV below the first energy"
+        above = "the Fermi energy is {value} eV above the last energy"
+        end = "it ends {value} eV from the Fermi energy"
+        cut = "it begins amid the bands, at {value} of its highest density"
+        count = "it holds {value} times the electrons of the material"
+        neutral = "it holds the electrons of the material at {value} eV from the Fermi energy"
+        return (
+            Check("enough_points", "n_points", "number of energies: {value}", minimum=settings.min_points),
+            Check(
+                "lengths_equal", "length_difference", "more densities than energies by {value}", minimum=0, maximum=0
+            ),
+            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
+            Check("energies_ascend", "n_not_ascending", descent, maximum=0),
+            Check("energy_step", "largest_step_ev", step, maximum=settings.max_step_ev),
+            Check("not_negative", "lowest_density", lowest, minimum=settings.min_density),
+            Check("not_zero", "highest_density", "the highest density is {value} states / eV", minimum=1e-6),
+            Check("not_constant", "flatness", constant, maximum=settings.max_flatness),
+            Check("efermi_not_below", "below_first_ev", below, maximum=0),
+            Check("efermi_not_above", "above_last_ev", above, maximum=0),
+            Check("window_covered_above", "last_from_efermi_ev", end, minimum=settings.window_ev[1]),
+            Check("window_covered_below", "cut_share", cut, maximum=settings.edge_share),
+            Check("electron_count", "electron_ratio", count, minimum=low, maximum=high, optional=True),
+            Check("neutral_at_efermi", "neutrality_offset_ev", neutral, minimum=-offset, maximum=offset, optional=True),
+        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure a batch; see :func:`summarize`."""
-        return summarize(batch, electrons=self._electrons, settings=self.settings)
+        """Measure every density of states.
 
+        Args:
+            batch: rows of `dos.parquet` with `row`.
 
-def checks(settings: Settings) -> tuple[Check, ...]:
-    """What is expected of the columns of :func:`summarize`."""
-    low, high = settings.electron_ratio
-    offset = settings.max_neutrality_offset_ev
-    return (
-        Check("enough_points", "n_points", settings.min_points, None, "number of energies: {value}"),
-        Check("lengths_equal", "length_difference", 0, 0, "more densities than energies by {value}"),
-        Check("finite", "n_not_finite", None, 0, "numbers that are missing, NaN or infinite: {value}"),
-        Check("energies_ascend", "n_not_ascending", None, 0, "energies that are not above the one before: {value}"),
-        Check(
-            "energy_step", "largest_step_ev", None, settings.max_step_ev, "two energies in a row are {value} eV apart"
-        ),
-        Check(
-            "not_negative", "lowest_density", settings.min_density, None, "the lowest density is {value} states / eV"
-        ),
-        Check("not_zero", "highest_density", 1e-6, None, "the highest density is {value} states / eV"),
-        Check("not_constant", "flatness", None, settings.max_flatness, "its lowest density is {value} of its highest"),
-        Check("efermi_not_below", "below_first_ev", None, 0, "the Fermi energy is {value} eV below the first energy"),
-        Check("efermi_not_above", "above_last_ev", None, 0, "the Fermi energy is {value} eV above the last energy"),
-        Check(
-            "window_covered_above",
-            "last_from_efermi_ev",
-            settings.window_ev[1],
-            None,
-            "it ends {value} eV from the Fermi energy",
-        ),
-        Check(
-            "window_covered_below",
-            "cut_share",
-            None,
-            settings.edge_share,
-            "it begins amid the bands, at {value} of its highest density",
-        ),
-        Check(
-            "electron_count",
-            "electron_ratio",
-            low,
-            high,
-            "it holds {value} times the electrons of the material",
-            optional=True,
-        ),
-        Check(
-            "neutral_at_efermi",
-            "neutrality_offset_ev",
-            -offset,
-            offset,
-            "it holds the electrons of the material at {value} eV from the Fermi energy",
-            optional=True,
-        ),
-    )
-
-
-def summarize(batch: pl.DataFrame, electrons: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """One summary row a density of states.
-
-    Args:
-        batch: rows of `dos.parquet` with `row`.
-        electrons: of the sound structures, as :func:`expected_electrons` gives them.
-        settings: the window.
-
-    Returns:
-        Columns row, material_id and the measures that :func:`checks` name; null where a measure has no meaning.
-    """
-    energies, densities = ragged(batch["energies"]), ragged(batch["densities"])
-    efermi = batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64)
-    known = batch.select("material_id").join(electrons, on="material_id", how="left", maintain_order="left")
-    expected = known["electrons"].fill_null(float("nan")).to_numpy(writable=True)
-    measures: dict[str, Any] = {
-        "n_points": energies.lengths.astype(float),
-        "length_difference": (densities.lengths - energies.lengths).astype(float),
-        "electrons_expected": expected,
-    }
-    table = _measure(
-        energies.values,
-        energies.offsets,
-        densities.values,
-        densities.offsets,
-        efermi,
-        expected,
-        settings.window_ev[0],
-        settings.electron_tolerance,
-    )
-    measures |= {name: table[:, i] for i, name in enumerate(MEASURES)}
-    return batch.select(
-        "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in measures.items())
-    )
+        Returns:
+            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
+        """
+        energies, densities = ragged(batch["energies"]), ragged(batch["densities"])
+        known = batch.select("material_id").join(self._electrons, on="material_id", how="left", maintain_order="left")
+        expected = known["electrons"].fill_null(float("nan")).to_numpy(writable=True)
+        measures = np.full(len(batch), np.nan, dtype=MEASURES)
+        _measure(
+            energies.values,
+            energies.offsets,
+            densities.values,
+            densities.offsets,
+            batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64),
+            expected,
+            self.settings.window_ev[0],
+            self.settings.electron_tolerance,
+            measures,
+        )
+        columns = {
+            "n_points": energies.lengths.astype(float),
+            "length_difference": (densities.lengths - energies.lengths).astype(float),
+            "electrons_expected": expected,
+        } | {name: measures[name] for name in MEASURES.fields or ()}
+        return batch.select(
+            "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
+        )
 
 
 def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Valence electrons in the cell of every crystal.
+    """Count the valence electrons in the cell of every crystal.
 
     Args:
         crystals: rows of `structures.parquet`.
@@ -195,16 +168,14 @@ def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFra
     """
     if settings.electrons is None:
         return crystals.select("material_id", electrons=pl.lit(float("nan")))
-    from matbind.modalities.dos.valence import electrons_by_element
-
     numbers = ragged(crystals["atomic_numbers"])
     weight = np.ones(len(numbers.values))
     if "occupancy" in crystals.columns:
         occupancy = ragged(crystals["occupancy"])
         weight[np.repeat(occupancy.lengths == numbers.lengths, numbers.lengths)] = occupancy.values
-    each = weight * electrons_by_element(settings.electrons, settings.electrons_of)[numbers.values]
-    unknown = group_sums(np.isnan(each), numbers.offsets) + (numbers.lengths == 0)
-    total = np.where(unknown > 0, np.nan, group_sums(np.nan_to_num(each), numbers.offsets))
+    electrons = weight * electrons_by_element(settings.electrons, settings.electrons_of)[numbers.values]
+    unknown = group_sums(np.isnan(electrons), numbers.offsets) + (numbers.lengths == 0)
+    total = np.where(unknown > 0, np.nan, group_sums(np.nan_to_num(electrons), numbers.offsets))
     return crystals.select("material_id", pl.Series("electrons", total))
 
 
@@ -218,11 +189,11 @@ def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
     expected: FloatArray,
     window_start: float,
     tolerance: float,
-) -> FloatArray:
-    """The measures of `MEASURES` of every row, shape (n, 12); NaN where one has no meaning."""
-    n = len(efermi)
-    table = np.full((n, 12), np.nan)
-    for row in range(n):
+    measures: npt.NDArray[Any],
+) -> None:
+    """Fill in the `MEASURES` of every row, shape (n,), which are NaN; those without a meaning stay so."""
+    for row in range(len(efermi)):
+        measure = measures[row]
         e = energies[energy_offsets[row] : energy_offsets[row + 1]]
         g = densities[density_offsets[row] : density_offsets[row + 1]]
         level = efermi[row]
@@ -231,7 +202,7 @@ def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
             bad += not np.isfinite(value)
         for value in g:
             bad += not np.isfinite(value)
-        table[row, 0] = bad
+        measure.n_not_finite = bad
         if bad or len(e) < 2 or len(e) != len(g):  # noqa: PLR2004
             continue
         descents, widest = 0, 0.0
@@ -242,15 +213,15 @@ def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
             descents += step <= 0
             widest = max(widest, step)
             lowest, highest = min(lowest, float(g[i])), max(highest, float(g[i]))
-        table[row, 1] = descents
-        table[row, 2] = widest
-        table[row, 3], table[row, 4] = lowest, highest
-        table[row, 5] = max(float(e[0]) - level, 0.0)
-        table[row, 6] = max(level - float(e[-1]), 0.0)
-        table[row, 7] = float(e[-1]) - level
+        measure.n_not_ascending = descents
+        measure.largest_step_ev = widest
+        measure.lowest_density, measure.highest_density = lowest, highest
+        measure.below_first_ev = max(float(e[0]) - level, 0.0)
+        measure.above_last_ev = max(level - float(e[-1]), 0.0)
+        measure.last_from_efermi_ev = float(e[-1]) - level
         cut = float(e[0]) - level > window_start and highest > 0
-        table[row, 8] = float(g[0]) / highest if cut else 0.0
-        table[row, 11] = lowest / highest if highest > 0 else 0.0
+        measure.cut_share = float(g[0]) / highest if cut else 0.0
+        measure.flatness = lowest / highest if highest > 0 else 0.0
         if descents:
             continue
         # The count is reached between the first energy with almost all electrons and the last with hardly more.
@@ -271,13 +242,12 @@ def _measure(  # noqa: PLR0917, C901, PLR0912, PLR0915
             at_level = total
         if not count > 0:
             continue
-        table[row, 9] = at_level / count
+        measure.electron_ratio = at_level / count
         if total < almost:
-            table[row, 10] = float(e[-1]) - level + 1.0  # reached above the last energy, if anywhere
+            measure.neutrality_offset_ev = float(e[-1]) - level + 1.0  # reached above the last energy, if anywhere
         elif first > level:
-            table[row, 10] = first - level
+            measure.neutrality_offset_ev = first - level
         elif last < level:
-            table[row, 10] = last - level
+            measure.neutrality_offset_ev = last - level
         else:
-            table[row, 10] = 0.0
-    return table
+            measure.neutrality_offset_ev = 0.0

@@ -1,4 +1,4 @@
-"""Whether powder patterns are those of their own structures: thousands of them in one compiled loop.
+"""Whether powder patterns are those of their structures: thousands of them in one compiled loop.
 
 A pattern is compared with the reflections of its structure on a coarse grid of angles, both smoothed, so that the width
 of the peaks matters little. Reflections are added to the bins where they fall; no pattern is computed.
@@ -78,12 +78,12 @@ class Cells:
             first=number.offsets,
         )
 
-    def find(self, material_ids: pl.Series) -> IntArray:
-        """Number of the crystal of each id, -1 where there is none."""
-        found = pl.DataFrame({"material_id": material_ids}).join(
+    def positions(self, material_ids: pl.Series) -> IntArray:
+        """Return the number of the crystal of every id, -1 where there is none."""
+        joined = pl.DataFrame({"material_id": material_ids}).join(
             self.position, on="material_id", how="left", maintain_order="left"
         )
-        return found["position"].fill_null(-1).to_numpy().astype(np.int64)
+        return joined["position"].fill_null(-1).to_numpy().astype(np.int64)
 
 
 def agreement(
@@ -95,7 +95,7 @@ def agreement(
     two_theta_deg: tuple[float, float],
     wavelength_angstrom: float,
 ) -> FloatArray:
-    """Cosine of patterns with the reflections of structures, up to about the first 1,000 reciprocal lattice points.
+    """Compare patterns with the reflections of structures, up to about the first 1,000 reciprocal lattice points.
 
     Args:
         values: the patterns end to end, finite where they are compared.
@@ -106,7 +106,8 @@ def agreement(
         wavelength_angstrom: of the X-rays.
 
     Returns:
-        Shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at these angles.
+        Cosine of every pattern, shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at
+        these angles.
     """
     start, stop = two_theta_deg
     table: Any = form_factor_table().copy()
@@ -128,7 +129,7 @@ def agreement(
     )
 
 
-# The cache does not see changes of the functions called here from matbind.features.scattering: touch this file as well.
+# The cache does not see changes of the functions that come from materials/scattering.py: touch this file as well.
 @njit(cache=True, nogil=True)
 def _agreement(  # noqa: PLR0917
     values: npt.NDArray[np.float32],
@@ -173,11 +174,11 @@ def _agreement(  # noqa: PLR0917
                 n_bins,
             )
             if computed.any():
-                found = np.zeros(n_bins)
+                measured = np.zeros(n_bins)
                 fine = (stop - start) / (len(pattern) - 1)
                 for i in range(min(len(pattern), int(n_bins * step / fine) + 1)):
-                    _drop(found, i * fine / step, pattern[i])
-                cosine[row] = _cosine(found, computed)
+                    _drop(measured, i * fine / step, pattern[i])
+                cosine[row] = _cosine(measured, computed)
                 break
     return cosine
 
@@ -195,7 +196,7 @@ def _peaks(  # noqa: PLR0917
     step: float,
     n_bins: int,
 ) -> FloatArray:
-    """Intensities of all reflections between two angles, in bins from the first."""
+    """Add up the intensities of all reflections between two angles, in bins from the first."""
     computed = np.zeros(n_bins)
     lines = reflection_lines(cell, 2.0 * np.sin(np.radians(stop) / 2.0) / wavelength)
     if not len(lines):
@@ -224,14 +225,14 @@ def _drop(line: FloatArray, at: float, amount: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _cosine(found: FloatArray, computed: FloatArray) -> float:
-    """Cosine of two lines, each smoothed."""
+def _cosine(measured: FloatArray, computed: FloatArray) -> float:
+    """Return the cosine of two lines, both smoothed here in place."""
     for _ in range(SMOOTHINGS):
-        for line in (found, computed):
+        for line in (measured, computed):
             before = line[0]
             for i in range(len(line) - 1):
                 here = line[i]
                 line[i] = 0.25 * before + 0.5 * here + 0.25 * line[i + 1]
                 before = here
-    norm = np.sqrt((found * found).sum() * (computed * computed).sum())
-    return (found * computed).sum() / norm if norm > 0 else 0.0
+    norm = np.sqrt((measured * measured).sum() * (computed * computed).sum())
+    return (measured * computed).sum() / norm if norm > 0 else 0.0

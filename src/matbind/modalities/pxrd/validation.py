@@ -1,4 +1,4 @@
-"""Powder patterns: whole, scaled, with peaks, and where they were simulated those of their own structure."""
+"""Powder patterns: whole, scaled, with peaks, and where they were simulated those of their structure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from matbind.modalities.ragged import ragged
 
 BATCH_VALUES = 1 << 23  # intensities of one batch
 MOST_ROWS = 8192
-FloatArray = npt.NDArray[np.float64]
 
 
 class Settings(StrictModel):
@@ -43,7 +42,18 @@ class Settings(StrictModel):
     min_agreement: float = Field(ge=0, le=1)
 
 
-MEASURES = ("n_not_finite", "unmeasured_share", "lowest", "highest", "n_peaks", "contrast", "share_above_half")
+MEASURES = np.dtype(
+    [
+        ("n_not_finite", float),
+        ("unmeasured_share", float),
+        ("lowest", float),
+        ("highest", float),
+        ("n_peaks", float),
+        ("contrast", float),
+        ("share_above_half", float),
+    ]
+)
+"""What a compiled loop measures of every pattern."""
 
 
 class Validator:
@@ -51,87 +61,59 @@ class Validator:
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: Grid) -> None:
         self.settings, self.grid = settings, records
-        self.batch_rows = batch_rows(records)
+        self.batch_rows = max(1, min(MOST_ROWS, BATCH_VALUES // records.n_points))
         self._cells = Cells.of(crystals)
 
     def checks(self) -> tuple[Check, ...]:
         """Return what is expected of the columns of :meth:`summarize`."""
-        return checks(self.settings, self.grid)
+        settings, n_points = self.settings, self.grid.n_points
+        least, most = 1 - settings.scale_tolerance, 1 + settings.scale_tolerance
+        unmeasured, most_unmeasured = "a share of {value} was not measured", settings.max_unmeasured_share
+        constant, contrast = "its maximum is only {value} above its median", settings.min_contrast
+        noise, most_above = "a share of {value} is above half the maximum", settings.max_share_above_half
+        foreign, least_cosine = "its cosine with the pattern of the structure is {value}", settings.min_agreement
+        return (
+            Check("length", "n_points", "number of points: {value}", minimum=n_points, maximum=n_points),
+            Check("finite", "n_not_finite", "intensities that are missing, NaN or infinite: {value}", maximum=0),
+            Check("measured_share", "unmeasured_share", unmeasured, maximum=most_unmeasured),
+            Check("not_negative", "lowest", "the lowest intensity is {value}", minimum=-settings.scale_tolerance),
+            Check("maximum_one", "highest", "the highest intensity is {value}", minimum=least, maximum=most),
+            Check("has_peaks", "n_peaks", "number of peaks: {value}", minimum=1),
+            Check("not_constant", "contrast", constant, minimum=contrast),
+            Check("peaks_stand_out", "share_above_half", noise, maximum=most_above),
+            Check("of_its_structure", "agreement", foreign, minimum=least_cosine, optional=True),
+        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure a batch; see :func:`summarize`."""
-        return summarize(batch, cells=self._cells, settings=self.settings, grid=self.grid)
+        """Measure every pattern.
 
+        Args:
+            batch: rows of `pxrd.parquet` with `row`.
 
-def checks(settings: Settings, grid: Grid) -> tuple[Check, ...]:
-    """What is expected of the columns of :func:`summarize`."""
-    slack = settings.scale_tolerance
-    return (
-        Check("length", "n_points", grid.n_points, grid.n_points, "number of points: {value}"),
-        Check("finite", "n_not_finite", None, 0, "intensities that are missing, NaN or infinite: {value}"),
-        Check(
-            "measured_share",
-            "unmeasured_share",
-            None,
-            settings.max_unmeasured_share,
-            "a share of {value} was not measured",
-        ),
-        Check("not_negative", "lowest", -slack, None, "the lowest intensity is {value}"),
-        Check("maximum_one", "highest", 1 - slack, 1 + slack, "the highest intensity is {value}"),
-        Check("has_peaks", "n_peaks", 1, None, "number of peaks: {value}"),
-        Check("not_constant", "contrast", settings.min_contrast, None, "its maximum is only {value} above its median"),
-        Check(
-            "peaks_stand_out",
-            "share_above_half",
-            None,
-            settings.max_share_above_half,
-            "a share of {value} is above half the maximum",
-        ),
-        Check(
-            "of_its_structure",
-            "agreement",
-            settings.min_agreement,
-            None,
-            "its cosine with the pattern of the structure is {value}",
-            optional=True,
-        ),
-    )
-
-
-def batch_rows(grid: Grid) -> int:
-    """Rows that are read at a time."""
-    return max(1, min(MOST_ROWS, BATCH_VALUES // grid.n_points))
-
-
-def summarize(batch: pl.DataFrame, cells: Cells, settings: Settings, grid: Grid) -> pl.DataFrame:
-    """One summary row a pattern.
-
-    Args:
-        batch: rows of `pxrd.parquet` with `row`.
-        cells: the sound structures.
-        settings: what counts as a peak.
-        grid: angles of the patterns.
-
-    Returns:
-        Columns row, material_id and the measures that :func:`checks` name; null where a measure has no meaning.
-    """
-    patterns = ragged(batch["pattern"])
-    simulated = batch["simulated"].fill_null(value=True).to_numpy()
-    table = _measure(patterns.values, patterns.offsets, simulated, settings.peak_height)
-    measures: dict[str, Any] = {"n_points": patterns.lengths.astype(float)}
-    measures |= {name: table[:, i] for i, name in enumerate(MEASURES)}
-    comparable = simulated & (patterns.lengths == grid.n_points) & (table[:, 0] == 0) & (table[:, 3] > 0)
-    measures["agreement"] = agreement(
-        patterns.values,
-        patterns.offsets,
-        np.where(comparable, cells.find(batch["material_id"]), -1),
-        cells,
-        two_theta_deg=grid.two_theta_deg,
-        wavelength_angstrom=grid.wavelength_angstrom,
-    )
-    return batch.select(
-        "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in measures.items())
-    )
+        Returns:
+            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
+        """
+        patterns = ragged(batch["pattern"])
+        simulated = batch["simulated"].fill_null(value=True).to_numpy()
+        measures = np.full(len(batch), np.nan, dtype=MEASURES)
+        _measure(patterns.values, patterns.offsets, simulated, self.settings.peak_height, measures)
+        whole = (patterns.lengths == self.grid.n_points) & (measures["n_not_finite"] == 0) & (measures["highest"] > 0)
+        cosine = agreement(
+            patterns.values,
+            patterns.offsets,
+            np.where(simulated & whole, self._cells.positions(batch["material_id"]), -1),
+            self._cells,
+            two_theta_deg=self.grid.two_theta_deg,
+            wavelength_angstrom=self.grid.wavelength_angstrom,
+        )
+        columns = {"n_points": patterns.lengths.astype(float)} | {
+            name: measures[name] for name in MEASURES.fields or ()
+        }
+        return batch.select(
+            "row",
+            "material_id",
+            *(pl.Series(name, values, nan_to_null=True) for name, values in (columns | {"agreement": cosine}).items()),
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -140,18 +122,18 @@ def _measure(
     offsets: npt.NDArray[np.int64],
     simulated: npt.NDArray[np.bool_],
     peak_height: float,
-) -> FloatArray:
-    """The measures of `MEASURES` of every row, shape (n, 7); NaN where one has no meaning."""
-    n = len(offsets) - 1
-    table = np.full((n, 7), np.nan)
-    for row in range(n):
+    measures: npt.NDArray[Any],
+) -> None:
+    """Fill in the `MEASURES` of every row, shape (n,), which are NaN; those without a meaning stay so."""
+    for row in range(len(offsets) - 1):
+        measure = measures[row]
         pattern = values[offsets[row] : offsets[row + 1]]
         nans, infinite = 0, 0
         for value in pattern:
             nans += np.isnan(value)
             infinite += np.isinf(value)
-        table[row, 0] = infinite + (nans if simulated[row] else 0)
-        table[row, 1] = nans / max(len(pattern), 1)
+        measure.n_not_finite = infinite + (nans if simulated[row] else 0)
+        measure.unmeasured_share = nans / max(len(pattern), 1)
         if infinite or nans == len(pattern):
             continue
         known = pattern[~np.isnan(pattern)] if nans else pattern
@@ -165,8 +147,8 @@ def _measure(
                 rising = False
             elif known[i] > known[i - 1]:
                 rising = True
-        table[row, 2], table[row, 3] = lowest, highest
-        table[row, 4] = peaks
+        measure.lowest, measure.highest = lowest, highest
+        measure.n_peaks = peaks
         below = 0  # a histogram finds the median well enough and much sooner than sorting
         counts = np.zeros(256, dtype=np.int64)
         if highest > lowest:
@@ -177,6 +159,5 @@ def _measure(
         while below + counts[middle] < len(known) // 2 and middle < 255:  # noqa: PLR2004
             below += counts[middle]
             middle += 1
-        table[row, 5] = (highest - lowest) * (1.0 - middle / 255.0)
-        table[row, 6] = above / len(known)
-    return table
+        measure.contrast = (highest - lowest) * (1.0 - middle / 255.0)
+        measure.share_above_half = above / len(known)

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matbind.materials.formula import ELEMENTS
 from matbind.modalities.layers import TransformerSettings, masked_mean
-from matbind.modalities.text.features import ANGLE, ELEMENTS, FROZEN_DIM, LENGTH
+from matbind.modalities.text.features import ANGLE, FROZEN_DIM, LENGTH
 from matbind.modalities.text.transform import EmbeddingBatch, TokenBatch
 
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower

@@ -25,6 +25,7 @@ from pydantic import Field
 
 from matbind.base.config import StrictModel
 from matbind.base.errors import UserError
+from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS, FORMULA, terms
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 from matbind.modalities.text.records import NAME
@@ -33,30 +34,20 @@ PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
 SPECIAL_TOKENS = ("[pad]", "[unknown]", "[length]", "[angle]")
 FROZEN_DIM = 384  # all-MiniLM-L6-v2
 BERT_VOCABULARY_SIZE = 30_522  # of BERT-base and of MatBERT
-ELEMENTS = tuple(
-    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "  # noqa: SIM905
-    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
-    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl "
-    "Mc Lv Ts Og".split()
-)
 
 # Words of grammar: they tell no two crystals apart, and without them a description is half as long.
 _GRAMMAR = frozenset(
     "a all an and are atom atoms bond bonded both crystallizes equivalent first form from group in inequivalent is "  # noqa: SIM905
     "length lengths mixture of oriented second site sites space that the there third to with".split()
 )
-_GROUP_IN_GROUP = r"\((?:[A-Z][a-z]?\d*)+\)\d*"
-_FORMULA = rf"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\((?:[A-Z][a-z]?\d*|{_GROUP_IN_GROUP})+\)\d*)+"
 _TOKEN = re.compile(
     r"(?P<space_group>\S+) space group|(?P<coordination>\d+-coordinate)"
     r"|(?P<length>\d+\.\d+)(?:-(?P<length_to>\d+\.\d+))? Å|(?P<angle>\d+(?:\.\d+)?)(?:-(?P<angle_to>\d+(?:\.\d+)?))?°"
     r"|np\.int64\((?P<direction>-?\d+)\)"  # how NumPy 2 made the generator write a direction
     r"|(?P<label>[A-Z][a-z]?)\(\d+\)(?P<charge>\d+(?:\.\d+)?[+-])?"
-    rf"|(?P<ion>[A-Z][a-z]?)(?P<ion_charge>\d+(?:\.\d+)?[+-])|(?!In the\b)(?P<formula>{_FORMULA})(?![a-z])"
+    rf"|(?P<ion>[A-Z][a-z]?)(?P<ion_charge>\d+(?:\.\d+)?[+-])|(?!In the\b)(?P<formula>{FORMULA})(?![a-z])"
     r"|(?P<word>[A-Za-z][a-z]+|\d+(?:\.\d+)?[+-]?|[A-Z][\w/-]+)"
 )
-_GROUP = re.compile(r"\(([^()]*)\)(\d*)")
-_ELEMENT_COUNT = re.compile(r"([A-Z][a-z]?)(\d*(?:\.\d+)?)")
 _SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
@@ -117,7 +108,7 @@ def words(sentence: str) -> list[Token]:
             charge = groups["charge"] or groups["ion_charge"]
             tokens += [Token(charge)] if charge else []
         elif groups["formula"]:
-            tokens += [Token(word) for word in element_counts(groups["formula"])]
+            tokens += [Token(word) for word in amount_words(groups["formula"])]
         elif groups["word"].lower() not in _GRAMMAR:
             tokens.append(Token(groups["word"]))
     return tokens
@@ -134,26 +125,16 @@ def opening_composition(text: str) -> npt.NDArray[np.float32]:
     How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
     """
     fractions = np.zeros(len(ELEMENTS), dtype=np.float32)
-    opening = re.match(rf"({_FORMULA})\s", text)
-    for word in element_counts(opening[1]) if opening else ():
-        element, count = _ELEMENT_COUNT.findall(word)[0]
-        if element in ELEMENTS:
-            fractions[ELEMENTS.index(element)] += float(count or 1)
+    opening = re.match(rf"({FORMULA})\s", text)
+    for element, amount in terms(opening[1]) if opening else ():
+        if element in ATOMIC_NUMBERS:
+            fractions[ATOMIC_NUMBERS[element] - 1] += amount
     return fractions / max(float(fractions.sum()), 1e-9)
 
 
-def element_counts(formula: str) -> list[str]:
-    """Expand a formula into one token an element: ``Ca(NiO2)4`` -> Ca, Ni4, O8."""
-
-    def expand(match: re.Match[str]) -> str:
-        times = float(match[2] or 1)
-        return "".join(f"{e}{float(n or 1) * times:g}" for e, n in _ELEMENT_COUNT.findall(match[1]))
-
-    flat, groups = _GROUP.subn(expand, formula)
-    while groups:
-        flat, groups = _GROUP.subn(expand, flat)
-    counts = ((element, float(count or 1)) for element, count in _ELEMENT_COUNT.findall(flat))
-    return [element if count == 1 else f"{element}{count:g}" for element, count in counts]
+def amount_words(formula: str) -> list[str]:
+    """Write a formula as one word an element: ``Ca(NiO2)4`` -> Ca, Ni4, O8."""
+    return [element if amount == 1 else f"{element}{amount:g}" for element, amount in terms(formula)]
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:

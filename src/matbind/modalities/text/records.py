@@ -14,9 +14,10 @@ NOUN = "texts"
 COLUMNS: dict[str, Any] = {"material_id": pl.String, "text": pl.String}
 
 
-def value(row: Mapping[str, Any]) -> str:
-    """Return the description of one row."""
-    return str(row["text"])
+def value(row: Mapping[str, Any]) -> str | None:
+    """Return the description of one row, None where it has none."""
+    text: str | None = row["text"]
+    return text
 
 
 def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:  # noqa: ARG001

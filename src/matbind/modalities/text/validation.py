@@ -1,19 +1,17 @@
-"""Texts: there, whole, readable, and about their own material."""
+"""Texts: there, whole, readable, and about their material."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
 
 import polars as pl
 from pydantic import Field
 
 from matbind.base.config import StrictModel
-from matbind.materials.formula import amounts, atomic_numbers, element_names
+from matbind.materials.formula import ATOMIC_NUMBERS, FORMULA, amounts, element_names
 from matbind.modalities.checks import Check
 
-BATCH_ROWS = 16384
 GARBLED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{fffd}]|Ã|â€|Â[^ a-z]"
 """Control characters, the replacement character, and UTF-8 that was read as Latin-1."""
 
@@ -23,7 +21,6 @@ HEAD = r"^\s*(\S+) (?:is .{1,100}? structured and )?crystallizes"
 SITE = r"\b([A-Z][a-z]?)\(\d+(?:,\d+)*\)"
 """A site of a generated description, such as Na(1) or S(1,2)."""
 
-FORMULA_WORD = r"\b(?:[A-Z][a-z]?\d*(?:\.\d+)?|\((?:[A-Z][a-z]?\d*)+\)\d*)+"
 ALSO_CALLED = {13: "aluminium", 16: "sulphur", 55: "caesium"}
 
 
@@ -48,109 +45,93 @@ class Settings(StrictModel):
 class Validator:
     """Checks of descriptions against the crystals they belong to."""
 
-    batch_rows = BATCH_ROWS
+    batch_rows = 16384
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
-        self._crystals = crystals
+        self._formulas = crystals.select("material_id", "formula")
 
     def checks(self) -> tuple[Check, ...]:
         """Return what is expected of the columns of :meth:`summarize`."""
-        return checks(self.settings)
+        settings = self.settings
+        cut_off = Check(
+            "ends_a_sentence", "ends_a_sentence", "it does not end with a full stop: it was cut off", minimum=1
+        )
+        garbled = "control characters, or characters read in a wrong encoding: {value}"
+        missing = "elements of the formula that it does not name: {value}"
+        foreign = "elements with sites that the formula lacks: {value}"
+        other = "it begins with the formula of another material"
+        most_missing = settings.max_elements_missing
+        return (
+            Check("not_empty", "n_letters", "number of letters: {value}", minimum=1),
+            Check("min_length", "n_characters", "number of characters: {value}", minimum=settings.min_characters),
+            Check("max_length", "n_characters", "number of characters: {value}", maximum=settings.max_characters),
+            Check("readable", "n_garbled", garbled, maximum=0),
+            *((cut_off,) if settings.ends_a_sentence else ()),
+            Check("names_its_elements", "n_elements_missing", missing, maximum=most_missing, optional=True),
+            Check("names_no_others", "n_elements_foreign", foreign, maximum=0, optional=True),
+            Check("its_formula", "other_formula", other, maximum=0, optional=True),
+        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure a batch; see :func:`summarize`."""
-        return summarize(batch, crystals=self._crystals)
+        """Measure every text.
+
+        Args:
+            batch: rows of `text.parquet` with `row`.
+
+        Returns:
+            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
+        """
+        text = pl.col("text").fill_null("")
+        joined = batch.select("row", "material_id", text).join(
+            self._formulas, on="material_id", how="left", maintain_order="left"
+        )
+        measured = joined.select(
+            "row",
+            "material_id",
+            "formula",
+            "text",
+            text.hash().alias("text_hash"),
+            text.str.len_chars().cast(pl.Float64).alias("n_characters"),
+            text.str.count_matches(r"\p{L}").cast(pl.Float64).alias("n_letters"),
+            text.str.count_matches(GARBLED).cast(pl.Float64).alias("n_garbled"),
+            text.str.contains(r"[.!?][\s)\x22']*$").cast(pl.Float64).alias("ends_a_sentence"),
+            text.str.extract(HEAD).alias("head"),
+            text.str.extract_all(SITE).list.unique().alias("sites"),
+        )
+        rows = [_compared(*row) for row in measured.select("formula", "head", "sites", "text").iter_rows()]
+        names = ("n_elements_missing", "n_elements_foreign", "other_formula")
+        compared = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Float64), orient="row")
+        return measured.drop("formula", "text", "head", "sites").hstack(compared)
 
 
-def checks(settings: Settings) -> tuple[Check, ...]:
-    """What is expected of the columns of :func:`summarize`."""
-    ends = (Check("ends_a_sentence", "ends_a_sentence", 1, None, "it does not end with a full stop: it was cut off"),)
-    return (
-        Check("not_empty", "n_letters", 1, None, "number of letters: {value}"),
-        Check("min_length", "n_characters", settings.min_characters, None, "number of characters: {value}"),
-        Check("max_length", "n_characters", None, settings.max_characters, "number of characters: {value}"),
-        Check(
-            "readable",
-            "n_garbled",
-            None,
-            0,
-            "control characters, or characters read in a wrong encoding: {value}",
-        ),
-        *(ends if settings.ends_a_sentence else ()),
-        Check(
-            "names_its_elements",
-            "n_elements_missing",
-            None,
-            settings.max_elements_missing,
-            "elements of the formula that it does not name: {value}",
-            optional=True,
-        ),
-        Check(
-            "names_no_others",
-            "n_elements_foreign",
-            None,
-            0,
-            "elements with sites that the formula lacks: {value}",
-            optional=True,
-        ),
-        Check("its_formula", "other_formula", None, 0, "it begins with the formula of another material", optional=True),
-    )
-
-
-def summarize(batch: pl.DataFrame, crystals: pl.DataFrame) -> pl.DataFrame:
-    """One summary row a text.
-
-    Args:
-        batch: rows of `text.parquet` with `row`.
-        crystals: rows of `structures.parquet` whose structure is sound.
-
-    Returns:
-        Columns row, material_id and the measures that :func:`checks` name; null where a measure has no meaning.
-    """
-    text = pl.col("text").fill_null("")
-    joined = batch.select("row", "material_id", text).join(
-        crystals.select("material_id", "formula"), on="material_id", how="left", maintain_order="left"
-    )
-    measured = joined.select(
-        "row",
-        "material_id",
-        "formula",
-        "text",
-        text.hash().alias("text_hash"),
-        text.str.len_chars().cast(pl.Float64).alias("n_characters"),
-        text.str.count_matches(r"\p{L}").cast(pl.Float64).alias("n_letters"),
-        text.str.count_matches(GARBLED).cast(pl.Float64).alias("n_garbled"),
-        text.str.contains(r"[.!?][\s)\x22']*$").cast(pl.Float64).alias("ends_a_sentence"),
-        text.str.extract(HEAD).alias("head"),
-        text.str.extract_all(SITE).list.unique().alias("sites"),
-    )
-    rows = [
-        _about(formula, head, sites, words)
-        for formula, head, sites, words in measured.select("formula", "head", "sites", "text").iter_rows()
-    ]
-    names = ("n_elements_missing", "n_elements_foreign", "other_formula")
-    about = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.Float64), orient="row")
-    return measured.drop("formula", "text", "head", "sites").hstack(about)
-
-
-def _about(
+def _compared(
     formula: str | None, head: str | None, sites: list[str], text: str
 ) -> tuple[float | None, float | None, float | None]:
-    """Elements of the formula that the text lacks, sites of other elements, whether it begins with another formula."""
-    own = _amounts(formula)
-    if not own:
+    """Compare a text with the formula of its material.
+
+    Args:
+        formula: of the material.
+        head: the formula that the text begins with.
+        sites: that the text names, such as Na(1).
+        text: the whole.
+
+    Returns:
+        Elements that the text lacks, elements with sites that the formula lacks, and whether it begins with another
+        formula; None where there is nothing to compare.
+    """
+    elements = _amounts(formula)
+    if not elements:
         return None, None, None
-    numbers = atomic_numbers()
-    labels = {numbers[symbol] for site in sites if (symbol := site.split("(")[0]) in numbers}
-    begins = _amounts(head)
-    missing = set(own) - labels - set(begins)
+    labels = {ATOMIC_NUMBERS[symbol] for site in sites if (symbol := site.split("(")[0]) in ATOMIC_NUMBERS}
+    opening = _amounts(head)
+    missing = set(elements) - labels - set(opening)
     if missing:
-        missing -= {number for word in re.findall(FORMULA_WORD, text) for number in _amounts(word)}
+        missing -= {number for word in re.findall(rf"\b{FORMULA}", text) for number in _amounts(word)}
         lower = text.lower()
         missing = {number for number in missing if not _named(number, lower)}
-    other = float(begins != own and _shares(begins) != _shares(own)) if begins else None
-    return float(len(missing)), float(len(labels - set(own))), other
+    other = float(opening != elements and _shares(opening) != _shares(elements)) if opening else None
+    return float(len(missing)), float(len(labels - set(elements))), other
 
 
 @cache
@@ -164,5 +145,4 @@ def _shares(parts: dict[int, float]) -> dict[int, float]:
 
 
 def _named(number: int, lower: str) -> bool:
-    names: tuple[Any, ...] = (element_names()[number], ALSO_CALLED.get(number))
-    return any(name is not None and name in lower for name in names)
+    return any(name is not None and name in lower for name in (element_names()[number], ALSO_CALLED.get(number)))

@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from matbind.data.validation.faults import FAULTS, Fault, Row
+from benchmarks.faults import FAULTS, Fault, Row
 from matbind.data.validation.quarantine import WITH_STRUCTURE
-from matbind.modalities.records import read_table
+from matbind.modalities.records import read_table, table_path
 from matbind.modalities.table import modality_names
-
-TABLES = {"crystal": "structures", "dos": "dos", "pxrd": "pxrd", "text": "text"}
 
 
 @dataclass(slots=True)
@@ -62,10 +60,10 @@ def measure(injected: list[Injected], quarantine: pl.DataFrame) -> tuple[list[Ca
     Returns:
         One entry a kind, and the lines of materials into which nothing was put.
     """
-    own = quarantine.filter(pl.col("expectation") != WITH_STRUCTURE)
+    faulty = quarantine.filter(pl.col("expectation") != WITH_STRUCTURE)
     touched = pl.Series(sorted(set().union(*(kind.material_ids for kind in injected))), dtype=pl.String)
-    clean = own.filter(~pl.col("material_id").is_in(touched.implode()))
-    rows = {m: own.filter(pl.col("modality") == m) for m in modality_names()}
+    clean = faulty.filter(~pl.col("material_id").is_in(touched.implode()))
+    rows = {m: faulty.filter(pl.col("modality") == m) for m in modality_names()}
     bad = {m: set(frame["row"]) for m, frame in rows.items()}
     table = []
     for kind in injected:
@@ -90,9 +88,7 @@ def inject(records: Path, out: Path, *, share: float = 0.01, seed: int = 0) -> l
         Where each kind was put; kinds for which no eligible material is left have no places.
     """
     rng = np.random.default_rng(seed)
-    tables = {
-        m: read_table(records / f"{TABLES[m]}.parquet", TABLES[m]).with_row_index("row") for m in modality_names()
-    }
+    tables = {m: read_table(table_path(records, m), m).with_row_index("row") for m in modality_names()}
     sizes = dict(tables["crystal"].select("material_id", pl.col("atomic_numbers").list.len()).iter_rows())
     rows_of = tables["crystal"].group_by("formula").agg("row")
     of_formula: dict[str, list[int]] = dict(rows_of.iter_rows())
@@ -111,20 +107,20 @@ def inject(records: Path, out: Path, *, share: float = 0.01, seed: int = 0) -> l
     used: set[str] = set()
     injected = []
     for fault in FAULTS:
-        found = Injected(fault)
+        kind = Injected(fault)
         table, at = tables[fault.modality], where[fault.modality]
         # materials that share a formula are kept for that fault of the split, so that no other kind is drawn into it
         candidates = [i for i in order if i in at and i not in used and (i in alone) != (fault.of_shared_formula)]
         partners = [i for i in order[::-1] if i in at and i not in used and i in alone]
         for material_id in candidates:
-            if len(found.places) >= wanted:
+            if len(kind.places) >= wanted:
                 break
             row = table.row(at[material_id], named=True) | {"n_sites": sizes[material_id]}
             partner = next((i for i in partners if i != material_id and i not in used), None)
             if material_id in used or partner is None or not fault.eligible(row):
                 continue
             same = of_formula[formula_of[material_id]]
-            found.material_ids |= {str(tables["crystal"]["material_id"][i]) for i in same}
+            kind.material_ids |= {str(tables["crystal"]["material_id"][i]) for i in same}
             _put(
                 fault,
                 row=row,
@@ -133,15 +129,15 @@ def inject(records: Path, out: Path, *, share: float = 0.01, seed: int = 0) -> l
                 changed=changed[fault.modality],
                 n_rows=len(table),
                 rng=rng,
-                found=found,
+                kind=kind,
             )
             if fault.mode == "exchange":
-                found.material_ids.add(partner)
-                found.places.append({at[partner]})
+                kind.material_ids.add(partner)
+                kind.places.append({at[partner]})
             if fault.of_formula:
-                found.places[-1] |= set(same)
-            used |= found.material_ids
-        injected.append(found)
+                kind.places[-1] |= set(same)
+            used |= kind.material_ids
+        injected.append(kind)
     _write(records, out, tables, changed)
     return injected
 
@@ -155,23 +151,23 @@ def _put(
     changed: dict[int, Row],
     n_rows: int,
     rng: np.random.Generator,
-    found: Injected,
+    kind: Injected,
 ) -> None:
     if fault.mode == "exchange":
         changed[int(other["row"])] = other | {"material_id": row["material_id"]}
         changed[at] = row | {"material_id": other["material_id"]}
-        found.places.append({at})
+        kind.places.append({at})
         return
     row = dict(row)
     fault.change(row, other, rng)
     if fault.mode == "copy":
         new = n_rows + sum(i >= n_rows for i in changed)
         changed[new] = row | {"row": new}
-        found.places.append({new, at})
+        kind.places.append({new, at})
     else:
         changed[at] = row
-        found.places.append({at})
-    found.material_ids |= {row["material_id"]} - {None}
+        kind.places.append({at})
+    kind.material_ids |= {row["material_id"]} - {None}
 
 
 def _write(records: Path, out: Path, tables: dict[str, pl.DataFrame], changed: dict[str, dict[int, Row]]) -> None:
@@ -182,7 +178,7 @@ def _write(records: Path, out: Path, tables: dict[str, pl.DataFrame], changed: d
             [changed[name][i] | {"row": i} for i in sorted(changed[name])], schema=table.schema, strict=False
         )
         whole = pl.concat([table.filter(~pl.col("row").is_in(new["row"].implode())), new]).sort("row")
-        whole.drop("row").write_parquet(out / f"{TABLES[name]}.parquet")
+        whole.drop("row").write_parquet(table_path(out, name))
     for path in records.iterdir():
-        if path.is_file() and path.stem not in TABLES.values():
+        if path.is_file() and not (out / path.name).exists():
             shutil.copyfile(path, out / path.name)
