@@ -32,6 +32,7 @@ FIELDS = ("material_id", "structure", "band_gap", "formation_energy_per_atom", "
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 DOS_TABLE = "s3a://materialsproject-parsed/core/electronic-structure/total-dos/"
 IDENTIFIER_LENGTH = 8  # of a calculation in that table: letters, filled up with a's
+KEPT = "what has come so far is kept, and the same call goes on from there"
 LENGTH_OF_REASON = 300
 TIMEOUT_S = (20.0, 120.0)  # to connect, and between two packets: a large page takes the server a while
 LONGEST_RETRY_AFTER_S = 900.0
@@ -72,11 +73,8 @@ class Patience(Retry):
 def patience(*, attempts: int = 7, backoff_factor: float = 2.0, backoff_jitter: float = 2.0) -> Patience:
     """Make the rules by which a request is tried again: after 429, 5xx and errors of the connection, later and later.
 
-    Args:
-        attempts: of one request before it counts as failed.
-        backoff_factor: seconds before the third attempt, doubled with every further one up to two minutes. A pause that
-            the server asks for by Retry-After takes the place of this one.
-        backoff_jitter: up to so many seconds more.
+    The first pause is none, the second `2 * backoff_factor` seconds, and each further one twice as long up to two minutes,
+    with a random jitter; one that the server asks for by Retry-After takes its place.
     """
     return Patience(
         total=attempts - 1,
@@ -92,13 +90,7 @@ class Client:
     """Both servers, with the key, the addresses and the patience of one download."""
 
     def __init__(self, key: str, *, endpoint: str | None, dos_endpoint: str | None, retries: Patience) -> None:
-        """Prepare; nothing is asked yet.
-
-        Args:
-            key: of the user.
-            endpoint: address of the REST interface; None for `MP_API_ENDPOINT` of the environment or the public one.
-            dos_endpoint: address of the object store with the densities of states; None for the public one.
-            retries: how to try again.
+        """Prepare; nothing is asked yet. An address that is None is the public one.
 
         Raises:
             UserError: if a library is not installed, or the key would travel unencrypted.
@@ -133,20 +125,16 @@ class Client:
             version = self._get("heartbeat", {}).get("db_version")
         except UnavailableError as error:
             raise UserError(
-                f"{self.endpoint}: the Materials Project does not answer ({error}), expected it to; what has come so "
-                "far is kept, and the same call goes on from there"
+                f"{self.endpoint}: the Materials Project does not answer ({error}), expected it to; {KEPT}"
             ) from None
         if not isinstance(version, str) or not version:
             raise UserError(f"{self.endpoint}heartbeat: found no db_version, expected a Materials Project interface")
         return version
 
     def page(self, query: Query, number: int, *, size: int) -> tuple[list[str], int]:
-        """Return the ids of the query's materials on one page, in the order of ids, and how many all pages hold.
+        """Return the ids on one page of a query, from 1, in their order, and how many all pages hold.
 
-        Args:
-            query: what to look for; the pages of one with `material_ids` are slices of these.
-            number: of the page, from 1.
-            size: materials a page.
+        The pages of a query with `material_ids` are slices of these.
         """
         slice_of_ids = query.material_ids[(number - 1) * size : number * size]
         if slice_of_ids:
@@ -182,18 +170,14 @@ class Client:
         return {row["identifier"]: row for row in self._query_table(condition)}
 
     def check_dos_table(self) -> None:
-        """Make sure that the table of densities of states as a whole is there.
-
-        Raises:
-            UserError: if it is not.
-        """
+        """Make sure that the table of densities of states as a whole is there; raise UserError if it is not."""
         self._tables = None
         try:
             self._query_table("FALSE")
         except UnavailableError as error:
             raise UserError(
                 f"{self._dos_endpoint or 'the public object store'}: the densities of states cannot be read ({error}), "
-                "expected their table; what has come so far is kept, and the same call goes on from there"
+                f"expected their table; {KEPT}"
             ) from None
 
     @contextmanager
@@ -301,11 +285,7 @@ class Client:
 
 
 def identifier(calculation: str) -> str:
-    """Write the id of a calculation as the table of densities of states does: eight letters.
-
-    Raises:
-        ValueError: if it is no such id.
-    """
+    """Write the id of a calculation as the table of densities of states does: eight letters; ValueError if it is none."""
     from emmet.core.mpid import AlphaID
 
     letters = str(AlphaID(calculation.rsplit("-", maxsplit=1)[-1], padlen=IDENTIFIER_LENGTH))
@@ -320,11 +300,7 @@ def redacted(text: str, key: str) -> str:
 
 
 def _numeric(material_id: str) -> str:
-    """Return an id in its numeric form, such as mp-149.
-
-    Raises:
-        ValueError: if it is none.
-    """
+    """Return an id in its numeric form, such as mp-149; raise ValueError if it is none."""
     from emmet.core.mpid import validate_identifier
 
     parsed = validate_identifier(material_id)

@@ -78,11 +78,11 @@ def download(
 
     Args:
         out: the directory to write; `<out>.parts` holds what has come until everything is there.
-        query: which materials; None for the whole database.
+        query: which materials; by default the whole database.
         key: of the user, by default of :func:`key_from_environment`; sent to the endpoint, never written or shown.
-        endpoint: address of the REST interface; None for that of the Materials Project.
-        dos_endpoint: address of the S3 object store with the densities of states; None for the public one.
-        batch_size: materials a request.
+        endpoint: address of the REST interface, by default the public one.
+        dos_endpoint: address of the S3 object store with the densities of states, by default the public one.
+        batch_size: materials a request, at most 1000.
         page_size: ids a page of the listing, at most 1000.
         retry_failed: ask again for what failed, and for nothing that has come.
         with_dos: whether to download densities of states.

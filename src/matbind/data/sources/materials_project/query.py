@@ -81,12 +81,14 @@ class Query:
         for name in ("elements", "exclude_elements", "chemsys", "formula"):
             if getattr(self, name):
                 parameters[name] = ",".join(getattr(self, name))
-        if self.max_sites is not None:
-            parameters |= {"nsites_min": 1, "nsites_max": self.max_sites}
-        if self.energy_above_hull is not None:
-            parameters |= {"energy_above_hull_min": 0.0, "energy_above_hull_max": self.energy_above_hull}
-        if self.band_gap_ev is not None:
-            parameters |= {"band_gap_min": self.band_gap_ev[0], "band_gap_max": self.band_gap_ev[1]}
+        bounds = {
+            "nsites": self.max_sites and (1, self.max_sites),
+            "energy_above_hull": None if self.energy_above_hull is None else (0.0, self.energy_above_hull),
+            "band_gap": self.band_gap_ev,
+        }
+        for name, pair in bounds.items():
+            if pair:
+                parameters |= {f"{name}_min": pair[0], f"{name}_max": pair[1]}
         if self.theoretical is not None:
             parameters["theoretical"] = self.theoretical
         if self.only_with_dos:
