@@ -73,8 +73,8 @@ class Patience(Retry):
 def patience(*, attempts: int = 7, backoff_factor: float = 2.0, backoff_jitter: float = 2.0) -> Patience:
     """Make the rules by which a request is tried again: after 429, 5xx and errors of the connection, later and later.
 
-    The first pause is none, the second `2 * backoff_factor` seconds, and each further one twice as long up to two minutes,
-    with a random jitter; one that the server asks for by Retry-After takes its place.
+    The first pause is none, the second `2 * backoff_factor` seconds, and each further one twice as long up to two
+    minutes, with a random jitter; one that the server asks for by Retry-After takes its place.
     """
     return Patience(
         total=attempts - 1,
@@ -145,7 +145,7 @@ class Client:
         ids = [str(document["material_id"]) for document in answer["data"] if document.get("material_id")]
         if slice_of_ids:
             return ids, len(query.material_ids)
-        total = int((answer.get("meta") or {}).get("total_doc") or 0)
+        total = int((answer.get("meta") or {}).get("total_doc", len(ids)))
         expected = min(size, total - (number - 1) * size)
         if len(ids) < expected:
             raise UnavailableError(f"the page holds {len(ids)} ids, expected {expected}")
@@ -285,7 +285,7 @@ class Client:
 
 
 def identifier(calculation: str) -> str:
-    """Write the id of a calculation as the table of densities of states does: eight letters; ValueError if it is none."""
+    """Write the id of a calculation in the eight letters of the table; raise ValueError if it is none."""
     from emmet.core.mpid import AlphaID
 
     letters = str(AlphaID(calculation.rsplit("-", maxsplit=1)[-1], padlen=IDENTIFIER_LENGTH))

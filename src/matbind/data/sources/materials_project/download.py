@@ -20,7 +20,7 @@ import polars as pl
 from matbind.base.errors import UserError
 from matbind.base.files import locked, read_json, write_json, written_whole_directory
 from matbind.data.sources.materials_project.client import Client, Patience, patience, redacted
-from matbind.data.sources.materials_project.fetch import Fetch
+from matbind.data.sources.materials_project.fetch import MOST_DOCUMENTS, Fetch
 from matbind.data.sources.materials_project.query import Query
 from matbind.data.sources.raw import EXCLUDED
 from matbind.modalities.table import structure_name
@@ -29,7 +29,6 @@ __all__ = ["Query", "download", "key_from_environment"]
 
 KEY_LENGTH = 32
 ROW_GROUP = 1000
-MOST_DOCUMENTS = 1000  # that the server returns at a time
 LICENCE = "CC BY 4.0"
 CITATION = (
     "A. Jain et al., Commentary: The Materials Project: A materials genome approach to accelerating materials "
@@ -102,7 +101,7 @@ def download(
             raise UserError(f"{name} is {value}, expected 1 to {MOST_DOCUMENTS}")
     identity = {"query": query.as_json(), "with_dos": with_dos}
     parts = out.with_name(out.name + ".parts")
-    earlier = _earlier(out, identity)
+    earlier = _read_same(out / "source.json", identity) if out.exists() else None
     if earlier and (earlier["complete"] or not retry_failed):
         if earlier["complete"]:
             shutil.rmtree(parts, ignore_errors=True)
@@ -120,12 +119,10 @@ def download(
         client = Client(key, endpoint=endpoint, dos_endpoint=dos_endpoint, retries=retries)
         identity |= {"page_size": page_size, "database_version": client.database_version()}
         if (parts / "query.json").exists():
-            _check_same(parts / "query.json", read_json(parts / "query.json"), identity)
+            _read_same(parts / "query.json", identity)
         else:
             write_json(parts / "query.json", identity)
-        fetch = Fetch(
-            client, query, identity, parts, batch_size=batch_size, retry_failed=retry_failed, log=log_redacted
-        )
+        fetch = Fetch(client, query, identity, parts, batch_size, retry_failed, log_redacted)
         fetch.run()
         log("writing the tables")
         source = _write(out, fetch, query, identity)
@@ -176,32 +173,25 @@ def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> d
     return source
 
 
-def _earlier(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what a finished download says of itself, None where there is none."""
-    if not out.exists():
-        return None
-    path = out / "source.json"
-    if not path.exists():
-        raise UserError(f"{out}: it is there but holds no source.json, expected a new or a downloaded directory")
-    source: dict[str, Any] = read_json(path)
-    _check_same(path, source, identity)
-    return source
-
-
-def _check_same(path: Path, earlier: Any, identity: dict[str, Any]) -> None:
-    """Make sure that an earlier call was about the same materials.
+def _read_same(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what an earlier call said of itself, which has to be about the same materials.
 
     Raises:
-        UserError: if it was not; the sentence says in which point.
+        UserError: if it is not, the sentence says in which point; or if the directory is of something else.
     """
+    if not path.exists():
+        raise UserError(
+            f"{path.parent}: it is there but holds no {path.name}, expected a new or a downloaded directory"
+        )
+    earlier: dict[str, Any] = read_json(path)
     for name, expected in identity.items():
-        value = earlier.get(name) if isinstance(earlier, dict) else earlier
-        if not isinstance(earlier, dict) or value != expected:
+        if earlier.get(name) != expected:
             is_now = "now" if name == "database_version" else "in this call"
             raise UserError(
-                f"{path}: it belongs to a download with {name} {json.dumps(value)}, {is_now} it is "
+                f"{path}: it belongs to a download with {name} {json.dumps(earlier.get(name))}, {is_now} it is "
                 f"{json.dumps(expected)}; expected the same, or remove {path.parent} to begin anew"
             )
+    return earlier
 
 
 def _checked_key(key: str) -> str:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,40 +29,32 @@ LEDGERS: dict[str, tuple[dict[str, Any], str]] = {
     "dos": (DOS_COLUMNS, DOS),
 }
 """Columns of each ledger, and the modality under which its failures are listed."""
+MOST_DOCUMENTS = 1000  # that the server returns at a time
 IDS_OF_A_PAGE = 100  # of a query by ids: more make too long an address
 ROWS_AT_ONCE = 10_000  # of a final table in memory: some 200 MB of densities
 
 
+@dataclass
 class Fetch:
-    """What has come of a download, kept in ledgers, and the way to what is missing."""
+    """What has come of a download, kept in ledgers of a directory, and the way to what is missing.
 
-    def __init__(
-        self,
-        client: Client,
-        query: Query,
-        identity: dict[str, Any],
-        directory: Path,
-        *,
-        batch_size: int,
-        retry_failed: bool,
-        log: Callable[[str], None],
-    ) -> None:
-        """Open the ledgers of an earlier call in a directory, or begin.
+    `identity` is all that makes a download the same as an earlier one, `page_size` and `with_dos` among it; the rest is
+    as for :func:`matbind.data.sources.materials_project.download.download`.
+    """
 
-        `identity` is all that makes a download the same as an earlier one, `page_size` and `with_dos` among it; the
-        rest is as for :func:`matbind.data.sources.materials_project.download.download`.
-        """
-        self._client = client
-        self._query = query
-        self._page_size: int = identity["page_size"]
-        if query.material_ids:
-            self._page_size = min(self._page_size, IDS_OF_A_PAGE)
-        self._digest = digest(json.dumps(identity, sort_keys=True))
-        self._batch_size = batch_size
-        self._retry_failed = retry_failed
-        self._log = log
-        names = [name for name, (_, modality) in LEDGERS.items() if identity["with_dos"] or modality != DOS]
-        self._ledgers = {name: Ledger(directory / name, LEDGERS[name][0]) for name in names}
+    client: Client
+    query: Query
+    identity: dict[str, Any]
+    directory: Path
+    batch_size: int
+    retry_failed: bool
+    log: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._page_size = min(self.identity["page_size"], IDS_OF_A_PAGE if self.query.material_ids else MOST_DOCUMENTS)
+        self._digest = digest(json.dumps(self.identity, sort_keys=True))
+        names = [name for name, (_, modality) in LEDGERS.items() if self.identity["with_dos"] or modality != DOS]
+        self._ledgers = {name: Ledger(self.directory / name, LEDGERS[name][0]) for name in names}
 
     def run(self) -> None:
         """Fetch the listing and everything that is missing.
@@ -73,10 +66,10 @@ class Fetch:
             self._fetch_page(1)
         for i in self._open("listing", self._names("listing")):
             self._fetch_page(i + 1)
-        self._settle("structures", self._fetch_structures, self._client.database_version)
+        self._settle("structures", self._fetch_structures, self.client.database_version)
         if "dos" in self._ledgers:
-            self._settle("calculations", self._fetch_calculations, self._client.database_version)
-            self._settle("dos", self._densities_fetcher(), self._client.check_dos_table)
+            self._settle("calculations", self._fetch_calculations, self.client.database_version)
+            self._settle("dos", self._densities_fetcher(), self.client.check_dos_table)
 
     def listed(self) -> list[str]:
         """Return the ids of all pages that have come, sorted as text."""
@@ -115,7 +108,7 @@ class Fetch:
         return [(name, self._digest) for name in names]
 
     def _open(self, ledger: str, names: list[str]) -> list[int]:
-        return self._ledgers[ledger].open_items(self._items(names), retry_failed=self._retry_failed)
+        return self._ledgers[ledger].open_items(self._items(names), retry_failed=self.retry_failed)
 
     def _add(self, ledger: str, rows: Rows) -> None:
         self._ledgers[ledger].add([{"material_id": name, "digest": self._digest, **row} for name, row in rows.items()])
@@ -123,7 +116,7 @@ class Fetch:
     def _total(self) -> int | None:
         """Return the number of materials on all pages, once the first page is there."""
         first = self._ledgers["listing"].results(self._items([_page(1)]))
-        return None if first.is_empty() else min(int(first["total"][0]), self._query.limit or int(first["total"][0]))
+        return None if first.is_empty() else min(int(first["total"][0]), self.query.limit or int(first["total"][0]))
 
     def _formulas(self) -> dict[str, str]:
         """Return the formula of every structure that has come."""
@@ -137,32 +130,32 @@ class Fetch:
     def _fetch_page(self, number: int) -> None:
         row: dict[str, Any]
         try:
-            ids, total = self._client.page(self._query, number, size=self._page_size)
+            ids, total = self.client.page(self.query, number, size=self._page_size)
             row = {"ids": ids, "total": total}
         except UnavailableError as error:
-            self._client.database_version()
+            self.client.database_version()
             if self._total() is None:
                 raise UserError(
                     f"the materials cannot be listed ({error}), expected the first page of their ids"
                 ) from None
             row = {"reason": str(error)}
         self._add("listing", {_page(number): row})
-        self._log(f"listing: page {number} of {len(self._names('listing'))}")
+        self.log(f"listing: page {number} of {len(self._names('listing'))}")
 
     def _fetch_structures(self, batch: Sequence[str]) -> Rows:
-        documents = self._client.documents(batch)
+        documents = self.client.documents(batch)
         missing = {"reason": "the server returned no document for this id"}
         return {name: _row(structure_row, documents[name]) if name in documents else missing for name in batch}
 
     def _fetch_calculations(self, batch: Sequence[str]) -> Rows:
-        tasks = self._client.dos_tasks(batch)
+        tasks = self.client.dos_tasks(batch)
         return {name: _row(_identified, tasks[name]) if name in tasks else {"identifier": None} for name in batch}
 
     def _densities_fetcher(self) -> Callable[[Sequence[str]], Rows]:
         formulas, identifiers = self._formulas(), self._identifiers()
 
         def fetch(batch: Sequence[str]) -> Rows:
-            densities = self._client.dos_rows([identifiers[name] for name in batch])
+            densities = self.client.dos_rows([identifiers[name] for name in batch])
             rows: Rows = {}
             for name in batch:
                 row = densities.get(identifiers[name])
@@ -177,13 +170,13 @@ class Fetch:
         began_s = time.monotonic()
         names = self._names(ledger)
         missing = [names[i] for i in self._open(ledger, names)]
-        for start in range(0, len(missing), self._batch_size):
-            batch = missing[start : start + self._batch_size]
+        for start in range(0, len(missing), self.batch_size):
+            batch = missing[start : start + self.batch_size]
             self._add(ledger, self._rows(batch, fetch, check))
             n_now = start + len(batch)
             rate = n_now / max(time.monotonic() - began_s, 1e-9)
             left_min = int((len(missing) - n_now) / rate / 60)
-            self._log(
+            self.log(
                 f"{ledger}: {len(names) - len(missing) + n_now} of {len(names)}, {rate:.1f} a second, "
                 f"{left_min // 60} h {left_min % 60:02d} min left"
             )
@@ -197,7 +190,7 @@ class Fetch:
             UserError: if it is not this batch: the server is not there, or asks to slow down.
         """
         try:
-            with self._client.hurried() if depth else nullcontext():
+            with self.client.hurried() if depth else nullcontext():
                 return fetch(batch)
         except UnavailableError as error:
             check()
