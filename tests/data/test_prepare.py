@@ -24,7 +24,7 @@ from matbind.data import prepare as stage
 from matbind.base.parallel import processes
 from matbind.settings.load import load
 
-def report(sentence):
+def log(sentence):
     print(sentence, flush=True)
     if sentence.startswith("powder patterns"):
         sys.stdin.readline()
@@ -68,12 +68,12 @@ def run(tmp_path):
     """Write tables, prepare them, and give the counts, the records and the exclusions."""
 
     def inner(overrides=None, **tables):
-        home = tmp_path / "data"
-        home.mkdir()
+        data = tmp_path / "data"
+        data.mkdir()
         for name, frame in ({"structures": structures()} | tables).items():
-            frame.write_parquet(home / f"{name}.parquet")
-        own = {"prepare.data": str(home), "prepare.limit": None, "prepare.split": {"validation": 0.1, "test": 0.2}}
-        counts = prepare(make_settings(own | (overrides or {})), out=tmp_path / "records", log=silent)
+            frame.write_parquet(data / f"{name}.parquet")
+        settings = {"prepare.data": str(data), "prepare.limit": None, "prepare.split": {"validation": 0.1, "test": 0.2}}
+        counts = prepare(make_settings(settings | (overrides or {})), out=tmp_path / "records", log=silent)
         return counts, Records(tmp_path / "records"), pl.read_parquet(tmp_path / "records" / "excluded.parquet").rows()
 
     return inner
@@ -97,10 +97,11 @@ def test_a_sound_data_set_is_kept_whole(run):
 
 def test_patterns_are_simulated_with_a_size_drawn_from_the_id(run):
     _, records, _ = run()
-    found = next(records.materials())
-    assert found.pxrd.simulated
+    material = next(records.materials())
+    pattern = material.values["pxrd"]
+    assert pattern.simulated
     size = np.exp(np.random.default_rng([0, *b"m-0"]).uniform(*np.log([20.0, 100.0])))
-    np.testing.assert_array_equal(found.pxrd.intensity, simulate_pattern(found.structure, crystallite_size_nm=size))
+    np.testing.assert_array_equal(pattern.intensity, simulate_pattern(material.structure, crystallite_size_nm=size))
 
 
 def test_atoms_that_overlap_are_excluded_with_their_distance(run):
@@ -178,9 +179,9 @@ def test_a_row_that_lacks_a_value_is_counted(run):
 def test_a_measured_pattern_is_kept_as_it_is(run):
     measured = np.linspace(0, 1, 8501, dtype=np.float32)
     _, records, _ = run(pxrd=pl.DataFrame({"material_id": ["m-3"], "pattern": [measured], "simulated": [False]}))
-    found = list(records.materials())[3].pxrd
-    assert not found.simulated
-    np.testing.assert_array_equal(found.intensity, measured)
+    pattern = list(records.materials())[3].values["pxrd"]
+    assert not pattern.simulated
+    np.testing.assert_array_equal(pattern.intensity, measured)
 
 
 def test_a_pattern_on_another_grid_is_left_out(run):
@@ -189,7 +190,7 @@ def test_a_pattern_on_another_grid_is_left_out(run):
     )
     assert excluded == [("m-3", "pxrd", "the pattern has 4000 points, expected 8501 (prepare.pxrd.n_points)")]
     assert counts["pxrd"] == 35
-    assert list(records.materials())[3].pxrd is None
+    assert "pxrd" not in list(records.materials())[3].values
 
 
 def test_a_limit_takes_materials_from_all_over_the_file(run):
@@ -226,12 +227,12 @@ def test_an_interrupted_run_leaves_no_records(tmp_path, run):
         if sentence.startswith("powder patterns"):
             raise KeyboardInterrupt
 
-    home = tmp_path / "data"
-    home.mkdir()
-    structures().write_parquet(home / "structures.parquet")
-    own = make_settings({"prepare.data": str(home), "prepare.limit": None})
+    data = tmp_path / "data"
+    data.mkdir()
+    structures().write_parquet(data / "structures.parquet")
+    settings = make_settings({"prepare.data": str(data), "prepare.limit": None})
     with pytest.raises(KeyboardInterrupt):
-        prepare(own, out=tmp_path / "records", log=interrupt)
+        prepare(settings, out=tmp_path / "records", log=interrupt)
     assert not (tmp_path / "records").exists()
 
 
@@ -247,15 +248,15 @@ def content(directory) -> dict[str, bytes]:
 
 def test_processes_write_the_same_files_as_one(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "CHUNK", 7)
-    home = tmp_path / "data"
-    home.mkdir()
-    with_faults().write_parquet(home / "structures.parquet")
+    data = tmp_path / "data"
+    data.mkdir()
+    with_faults().write_parquet(data / "structures.parquet")
     measured = pl.DataFrame({"material_id": ["m-3", "m-30"], "pattern": [[0.5] * 8501] * 2, "simulated": [False] * 2})
-    measured.write_parquet(home / "pxrd.parquet")
-    own = make_settings({"prepare.data": str(home), "prepare.limit": None})
-    counts = [prepare(own, out=tmp_path / "one", log=silent)]
+    measured.write_parquet(data / "pxrd.parquet")
+    settings = make_settings({"prepare.data": str(data), "prepare.limit": None})
+    counts = [prepare(settings, out=tmp_path / "one", log=silent)]
     with processes(2) as workers:
-        counts.append(prepare(own, out=tmp_path / "two", log=silent, workers=workers))
+        counts.append(prepare(settings, out=tmp_path / "two", log=silent, workers=workers))
 
     assert content(tmp_path / "one") == content(tmp_path / "two")
     assert counts[0] == counts[1]
@@ -263,10 +264,10 @@ def test_processes_write_the_same_files_as_one(tmp_path, monkeypatch):
 
 
 def test_a_killed_run_leaves_no_records_and_the_next_one_writes_them(tmp_path, monkeypatch):
-    home = tmp_path / "data"
-    home.mkdir()
-    with_faults().write_parquet(home / "structures.parquet")
-    raw = raw_settings({"prepare.data": str(home), "prepare.limit": None})
+    data = tmp_path / "data"
+    data.mkdir()
+    with_faults().write_parquet(data / "structures.parquet")
+    raw = raw_settings({"prepare.data": str(data), "prepare.limit": None})
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     (tmp_path / "program.py").write_text(PROGRAM)
     out = tmp_path / "records"
@@ -280,7 +281,7 @@ def test_a_killed_run_leaves_no_records_and_the_next_one_writes_them(tmp_path, m
 
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     monkeypatch.setattr(stage, "CHUNK", 8)
-    prepare(make_settings({"prepare.data": str(home), "prepare.limit": None}), out=tmp_path / "alone", log=silent)
+    prepare(make_settings({"prepare.data": str(data), "prepare.limit": None}), out=tmp_path / "alone", log=silent)
     assert content(out) == content(tmp_path / "alone")
     assert not (tmp_path / "records.partial").exists()
 

@@ -37,12 +37,12 @@ def refusals_of(path: Path) -> Iterator[None]:
 
 
 def bare_name(path: Path) -> str:
-    """The file's name in small letters, without the ending of a gzip."""
+    """Return the file's name in small letters, without the ending of a gzip."""
     return path.name.lower().removesuffix(".gz")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unpacked if its name ends in `.gz`.
+    """Read the content of a file, unpacked if its name ends in `.gz`.
 
     Raises:
         OSError: if it cannot be read.
@@ -62,18 +62,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file; see :func:`read_bytes` and :func:`decode`."""
+    """Read the text of a file; see :func:`read_bytes` and :func:`decode`."""
     return decode(read_bytes(path))
 
 
 def decode(content: bytes) -> str:
-    """Text by its byte order mark, else UTF-8, else Latin-1, which older instruments write.
+    """Decode by the byte order mark, else UTF-8, else Latin-1, which older instruments write.
 
     Raises:
         ValueError: if it is no text.
     """
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if content.startswith(mark):
+    for order_mark, encoding in BYTE_ORDER_MARKS:
+        if content.startswith(order_mark):
             try:
                 return content.decode(encoding)
             except UnicodeDecodeError as error:
@@ -87,12 +87,12 @@ def decode(content: bytes) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends, of whatever system they were written on."""
+    """Return the lines without their ends, of whatever system they were written on."""
     return LINE_END.split(text)
 
 
 def parse_xml(content: bytes) -> ET.Element:
-    """The root of an XML document that declares no entities: they can unfold to any size or read other files.
+    """Parse an XML document that declares no entities, which could unfold to any size or read other files.
 
     Raises:
         ValueError: if it declares a document type or an entity, or is no whole XML.
@@ -107,18 +107,18 @@ def parse_xml(content: bytes) -> ET.Element:
 
 
 def local_name(element: ET.Element) -> str:
-    """Tag without its namespace, which differs from version to version of a format."""
+    """Return the tag without its namespace, which differs from version to version of a format."""
     return element.tag.rpartition("}")[2]
 
 
 def descendants(element: ET.Element, name: str) -> list[ET.Element]:
-    """Elements of this name, whatever their namespace, in the order of the document."""
-    return [each for each in element.iter() if local_name(each) == name]
+    """Return the elements of this name, whatever their namespace, in the order of the document."""
+    return [child for child in element.iter() if local_name(child) == name]
 
 
 def first(element: ET.Element, name: str) -> ET.Element | None:
-    """The first of :func:`descendants`."""
-    return next((each for each in element.iter() if local_name(each) == name), None)
+    """Return the first of :func:`descendants`, None if there is none."""
+    return next((child for child in element.iter() if local_name(child) == name), None)
 
 
 class Archive:
@@ -137,7 +137,7 @@ class Archive:
         self.names = sorted(self._zip.namelist())
 
     def read(self, name: str) -> bytes:
-        """One member.
+        """Read one member.
 
         Raises:
             ValueError: if it is missing, damaged, or larger than a gibibyte.

@@ -4,6 +4,6 @@
 class UserError(Exception):
     """A mistake in what the user gave: settings, data or arguments.
 
-    The message is one sentence that names the file, row, column or key, says what was found and what is expected.
+    The message is one sentence that names the file, row, column or key, says what is there and what is expected.
     The command line prints it without a traceback and ends with exit code 2.
     """

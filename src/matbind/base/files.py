@@ -65,6 +65,29 @@ def written_whole_directory(path: Path) -> Iterator[Path]:
     partial.rename(path)
 
 
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Let one process at a time into the block; another one is refused at once, it does not wait.
+
+    Args:
+        path: of the file that is locked; it stays.
+        what: is done in the block, such as "tuning".
+
+    Raises:
+        UserError: if another process is in it.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, blocking=False):
+            yield
+    except Timeout as error:
+        raise UserError(
+            f"{path.parent}: another {what} is running in this directory, wait for its end or stop it"
+        ) from error
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     with written_whole(path) as partial:

@@ -33,7 +33,7 @@ class Failure:
     reason: str
 
 
-class Killable(Generic[Item, Result]):
+class Isolated(Generic[Item, Result]):
     """Calls a function on one item after another in another process, which begins with the first item."""
 
     def __init__(self, function: Callable[[Item], Result], *, time_limit_s: float) -> None:
@@ -46,7 +46,7 @@ class Killable(Generic[Item, Result]):
         self._function = function
         self._time_limit_s = time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._line: Connection[Any, Any] | None = None
+        self._connection: Connection[Any, Any] | None = None
 
     def __call__(self, item: Item) -> Result | Failure:
         """Call the function.
@@ -58,13 +58,13 @@ class Killable(Generic[Item, Result]):
             UserError: what the function raised for a mistake of the user's, such as a library that is not installed.
             RuntimeError: if the process does not even start.
         """
-        line = self._line or self._start()
+        connection = self._connection or self._start()
         try:
-            line.send(item)
-            if not line.poll(self._time_limit_s):
+            connection.send(item)
+            if not connection.poll(self._time_limit_s):
                 self.close()
                 return Failure(f"It took longer than {self._time_limit_s:g} s.")
-            answer = line.recv()
+            answer = connection.recv()
         except (EOFError, OSError):
             return Failure(f"The process that worked on it died ({self._cause_of_death()}).")
         if isinstance(answer, UserError):
@@ -74,31 +74,31 @@ class Killable(Generic[Item, Result]):
 
     def close(self) -> None:
         """End the process, whatever it does; the next item would begin another one."""
-        if self._line is not None:
-            self._line.close()
+        if self._connection is not None:
+            self._connection.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._line = self._process = None
+        self._connection = self._process = None
 
     def _start(self) -> Connection[Any, Any]:
-        ours, theirs = Pipe()
+        connection, remote = Pipe()
         environment = os.environ | dict.fromkeys(THREADS, "1")
         environment |= {"PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        program = f"from {__name__} import serve; serve({theirs.fileno()})"
+        program = f"from {__name__} import serve; serve({remote.fileno()})"
         command = [sys.executable, "-W", "ignore", "-c", program]
-        with theirs:
+        with remote:
             self._process = subprocess.Popen(  # noqa: S603 - the function below
-                command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                command, env=environment, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL
             )
-        self._line = ours
+        self._connection = connection
         try:
-            ours.send(self._function)
-            started = ours.recv()
+            connection.send(self._function)
+            started = connection.recv()
         except (EOFError, OSError) as error:
             raise RuntimeError(f"A process for {self._function} did not start ({self._cause_of_death()}).") from error
         assert started == READY
-        return ours
+        return connection
 
     def _cause_of_death(self) -> str:
         process = self._process
@@ -110,7 +110,7 @@ class Killable(Generic[Item, Result]):
 
 
 def serve(descriptor: int) -> None:
-    """What the other process does: answer items until nobody sends any.
+    """Answer items until nobody sends any: what the other process does.
 
     All output goes nowhere, that of compiled libraries too.
 
@@ -120,18 +120,18 @@ def serve(descriptor: int) -> None:
     from matbind.base.processes import end_with_caller
 
     end_with_caller()
-    line = Connection(descriptor)
-    function = line.recv()
-    line.send(READY)
+    connection = Connection(descriptor)
+    function = connection.recv()
+    connection.send(READY)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         os.dup2(nowhere, output)
     while True:
         try:
-            item = line.recv()
+            item = connection.recv()
         except EOFError:
             return
-        line.send(_answer(function, item))
+        connection.send(_answer(function, item))
 
 
 def _answer(function: Callable[[Any], Any], item: Any) -> Any:

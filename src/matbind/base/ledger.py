@@ -16,7 +16,7 @@ FAILURES = {"material_id": pl.String, "reason": pl.String}
 
 
 def digest(*values: Any) -> str:
-    """What a result was computed from, in 32 hexadecimal digits: arrays by their bytes, all else by its text."""
+    """Name what a result was computed from, in 32 hexadecimal digits: arrays by their bytes, all else by its text."""
     state = blake2b(digest_size=16)
     for value in values:
         content = value.tobytes() if hasattr(value, "tobytes") else str(value).encode()
@@ -47,16 +47,16 @@ class Ledger:
         directory.mkdir(parents=True, exist_ok=True)
         self._known: dict[str, tuple[str, bool]] = {}  # id: digest, whether it failed
         for path in self._parts():
-            self._note(_read(path, ["material_id", "digest", "reason"]))
+            self._note(_read_state(path, list(self._schema)))
 
     def open_items(self, items: Iterable[tuple[str, str]], *, retry_failed: bool = False) -> list[int]:
-        """Positions of the (material_id, digest) without a row, or, if asked for, with one that tells of a failure."""
-        found = []
-        for i, (material_id, of) in enumerate(items):
+        """Return the positions of the (material_id, digest) without a row, and if asked for of those that failed."""
+        positions = []
+        for i, (material_id, wanted) in enumerate(items):
             known, failed = self._known.get(material_id, ("", False))
-            if known != of or (failed and retry_failed):
-                found.append(i)
-        return found
+            if known != wanted or (failed and retry_failed):
+                positions.append(i)
+        return positions
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Keep some rows for good: material_id, digest, and either the columns of a result or a reason."""
@@ -69,22 +69,32 @@ class Ledger:
             frame.write_parquet(path, compression="zstd")
         self._note(frame)
 
-    def results(self, items: Iterable[tuple[str, str]]) -> pl.DataFrame:
-        """Results of those (material_id, digest) that have one, in their order: material_id and the result's columns.
+    def results(self, items: Iterable[tuple[str, str]], columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the results of those (material_id, digest) that have one, in their order.
 
         The order and the rows depend on the items alone, not on when or in how many runs the results were made.
+
+        Args:
+            items: what is asked for.
+            columns: of the results; all by default.
+
+        Returns:
+            A table with material_id and the columns.
         """
-        rows = self._rows(items)
-        return rows.filter(pl.col("reason").is_null()).select("material_id", *self._columns)
+        names = self._columns if columns is None else list(columns)
+        return self._rows(items, names).filter(pl.col("reason").is_null()).select("material_id", *names)
 
     def failures(self, items: Iterable[tuple[str, str]]) -> pl.DataFrame:
-        """The (material_id, digest) that have none, with the reason."""
-        return self._rows(items).filter(pl.col("reason").is_not_null()).select(*FAILURES)
+        """Return the (material_id, digest) that have no result, with the reason."""
+        return self._rows(items, []).filter(pl.col("reason").is_not_null()).select(*FAILURES)
 
-    def _rows(self, items: Iterable[tuple[str, str]]) -> pl.DataFrame:
+    def _rows(self, items: Iterable[tuple[str, str]], columns: list[str]) -> pl.DataFrame:
         wanted = pl.DataFrame(list(items), schema={"material_id": pl.String, "digest": pl.String}, orient="row")
-        parts = [_read(path, list(self._schema)) for path in self._parts()]
-        rows = pl.concat(parts) if parts else pl.DataFrame(schema=self._schema)
+        names = ["material_id", "digest", "reason", *columns]
+        rows = pl.DataFrame(schema={name: self._schema[name] for name in names})
+        if parts := self._parts():
+            in_items = pl.col("material_id").is_in(wanted["material_id"].implode())
+            rows = pl.scan_parquet(parts).select(names).filter(in_items).collect()
         rows = rows.unique(["material_id", "digest"], keep="last", maintain_order=True)
         return wanted.join(rows, on=["material_id", "digest"], how="inner", maintain_order="left")
 
@@ -92,13 +102,16 @@ class Ledger:
         return sorted(self._directory.glob("part-*.parquet"))
 
     def _note(self, rows: pl.DataFrame) -> None:
-        for material_id, of, reason in rows.select("material_id", "digest", "reason").iter_rows():
-            self._known[material_id] = (of, reason is not None)
+        for material_id, made_from, reason in rows.select("material_id", "digest", "reason").iter_rows():
+            self._known[material_id] = (made_from, reason is not None)
 
 
-def _read(path: Path, columns: list[str]) -> pl.DataFrame:
+def _read_state(path: Path, columns: list[str]) -> pl.DataFrame:
+    """Return material_id, digest and reason of a part, which has to have all the columns."""
     try:
-        return pl.read_parquet(path, columns=columns)
+        rows = pl.scan_parquet(path).select(columns)
+        rows.collect_schema()
+        return rows.select("material_id", "digest", "reason").collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -23,7 +23,7 @@ class Workers(Protocol):
     """Something that calls a function on chunks of work, some at a time."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Results in the order of the items, which are drawn only a few ahead.
+        """Yield results in the order of the items, which are drawn only a few ahead.
 
         Args:
             function: a function of a module, so that another process can import it; it and its results are pickled.
@@ -59,7 +59,7 @@ class Pool:
 
 
 def called(call: Callable[[], Result]) -> Result:
-    """What a call returns: a function of this module, which any process with the package can import."""
+    """Return what a call returns: a function of this module, which any process with the package can import."""
     return call()
 
 
@@ -72,8 +72,8 @@ def in_order(submitted: Iterable[Pending], result: Callable[[Pending], Result], 
         ahead: chunks handed out before the first result is taken.
     """
     pending: deque[Pending] = deque()
-    for one in submitted:
-        pending.append(one)
+    for work in submitted:
+        pending.append(work)
         if len(pending) > ahead:
             yield result(pending.popleft())
     while pending:
@@ -82,7 +82,7 @@ def in_order(submitted: Iterable[Pending], result: Callable[[Pending], Result], 
 
 @contextmanager
 def threads(n: int = 0) -> Iterator[Workers]:
-    """A pool of threads, ended with the block: for functions that spend their time outside the interpreter lock.
+    """Make a pool of threads, ended with the block: for functions that spend their time outside the interpreter lock.
 
     The items are drawn in the caller's thread, so reading them goes on beside the work.
 
@@ -96,7 +96,7 @@ def threads(n: int = 0) -> Iterator[Workers]:
 
 @contextmanager
 def processes(workers: int = 0) -> Iterator[Workers]:
-    """A pool of processes, ended with the block.
+    """Make a pool of processes, ended with the block.
 
     Args:
         workers: how many; 0 for one a core, 1 for none but the caller's own.

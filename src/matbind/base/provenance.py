@@ -25,7 +25,7 @@ CONSTRAINTS = "constraints.txt"
 DATA_POINTER = "data.dvc"
 TRAINED_BY = "ablate"
 LARGEST_PATCH_CHARACTERS = 1_000_000
-CLOCK_TOLERANCE_SECONDS = 10.0  # the start of a process is told relative to a clock that may be set meanwhile
+CLOCK_TOLERANCE_SECONDS = 10.0  # the start of a process is relative to a clock that may be set meanwhile
 _NOT_CODE = (":!dvc.lock",)  # every stage rewrites it
 _CODE = ("src", "pipelines")
 
@@ -46,12 +46,12 @@ class Origin:
 
     @property
     def code(self) -> str | None:
-        """The commit, with ``-dirty`` behind it if the files differ from it."""
+        """Return the commit, with ``-dirty`` behind it if the files differ from it."""
         return f"{self.git_commit}-dirty" if self.git_commit and self.git_dirty else self.git_commit
 
 
 def read_origin(root: Path = Path()) -> Origin:
-    """The data and code of a project directory."""
+    """Read the data and code of a project directory."""
     pointer = root / DATA_POINTER
     content = yaml.safe_load(pointer.read_text()) if pointer.exists() else None
     outs = (content or {}).get("outs") or [{}]
@@ -60,12 +60,12 @@ def read_origin(root: Path = Path()) -> Origin:
 
 
 def experiment_name() -> str | None:
-    """The name of the DVC experiment this stage runs for: DVC tells it to the stages of `dvc exp run`."""
+    """Return the name of the DVC experiment this stage runs for: DVC sets it for the stages of `dvc exp run`."""
     return os.environ.get("DVC_EXP_NAME") or None
 
 
 def stage_locks(root: Path = Path()) -> dict[str, dict[str, Any]]:
-    """What `dvc.lock` tells of each stage: checksums of what it read and wrote, and a digest of its settings.
+    """Read what `dvc.lock` says of every stage: checksums of what it read and wrote, and a digest of its settings.
 
     Returns:
         By stage: ``deps`` and ``outs``, each a checksum by path, and ``params_digest``; empty without a lock file.
@@ -74,8 +74,8 @@ def stage_locks(root: Path = Path()) -> dict[str, dict[str, Any]]:
     content = yaml.safe_load(path.read_text()) if path.exists() else None
     return {
         name: {
-            "deps": {each["path"]: each.get("md5") for each in stage.get("deps", [])},
-            "outs": {each["path"]: each.get("md5") for each in stage.get("outs", [])},
+            "deps": {file["path"]: file.get("md5") for file in stage.get("deps", [])},
+            "outs": {file["path"]: file.get("md5") for file in stage.get("outs", [])},
             "params_digest": _digest(stage.get("params", {})),
         }
         for name, stage in ((content or {}).get("stages") or {}).items()
@@ -83,9 +83,9 @@ def stage_locks(root: Path = Path()) -> dict[str, dict[str, Any]]:
 
 
 def locks_before(locks: Mapping[str, dict[str, Any]], stage: str = TRAINED_BY) -> dict[str, dict[str, Any]]:
-    """The locks of all stages but this one and those that use what it makes, directly or not.
+    """Return the locks of all stages but this one and those that use what it makes, directly or not.
 
-    While a stage runs, the lock file tells of its last run; what came before it is as it was read.
+    While a stage runs, the lock file is of its last run; what came before it is as it was read.
     """
     tainted = {stage}
     outs = {str(MODELS), str(METRICS), str(SUMMARIES)} | set(locks.get(stage, {}).get("outs", ()))
@@ -96,16 +96,16 @@ def locks_before(locks: Mapping[str, dict[str, Any]], stage: str = TRAINED_BY) -
 
 
 def dvc_md5(path: Path) -> str:
-    """DVC's checksum of a file, or of a directory with all that is in it (which ends in ``.dir``)."""
+    """Compute DVC's checksum of a file, or of a directory with all that is in it (which ends in ``.dir``)."""
     if path.is_file():
         return _file_md5(path)
-    files = {each.relative_to(path).as_posix(): each for each in path.rglob("*") if each.is_file()}
-    rows = [{"md5": _file_md5(each), "relpath": relative} for relative, each in sorted(files.items())]
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    rows = [{"md5": _file_md5(file), "relpath": relative} for relative, file in sorted(files.items())]
     return hashlib.md5(json.dumps(rows, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def training_record(root: Path = Path()) -> dict[str, Any]:
-    """All that is needed, besides the settings, to train the same model again.
+    """Collect all that is needed, besides the settings, to train the same model again.
 
     It depends on data, code, settings and machine only, never on the time, so that equal trainings leave equal files.
 
@@ -129,10 +129,10 @@ def training_record(root: Path = Path()) -> dict[str, Any]:
 
 
 def environment(root: Path = Path()) -> dict[str, Any]:
-    """Interpreter, machine and the versions of the packages that `constraints.txt` names (all of them without it)."""
+    """Return interpreter, machine and versions of the packages that `constraints.txt` names; of all without it."""
     from importlib.metadata import distributions
 
-    installed = {_canonical(each.metadata["Name"]): each.version for each in distributions()}
+    installed = {_canonical(package.metadata["Name"]): package.version for package in distributions()}
     constraints = root / CONSTRAINTS
     lines = constraints.read_text().splitlines() if constraints.exists() else []
     named = {_canonical(line.split("==")[0]) for line in lines if "==" in line} or set(installed)
@@ -146,19 +146,19 @@ def environment(root: Path = Path()) -> dict[str, Any]:
 
 
 def workspace_mark(root: Path) -> str:
-    """Tells a project directory of one machine from all others, without naming either."""
+    """Tell a project directory of one machine from all others, without naming either."""
     return hashlib.sha256(f"{_machine()}:{root.resolve()}".encode()).hexdigest()[:32]
 
 
 def process_mark() -> str:
-    """Tells this process from all others: machine, number, start."""
+    """Tell this process from all others: machine, number, start."""
     import psutil
 
     return f"{_machine()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
 def is_gone(mark: str) -> bool:
-    """Whether a process of this machine has ended; False for processes of other machines and unknown marks."""
+    """Return whether a process of this machine has ended; False for processes of other machines and unknown marks."""
     import psutil
 
     machine, _, rest = mark.partition(":")
@@ -175,7 +175,7 @@ def is_gone(mark: str) -> bool:
 
 @cache
 def _machine() -> str:
-    """Tells this machine from others, of the same name too: many containers share one name or one machine id."""
+    """Tell this machine from others, of the same name too: many containers share one name or one machine id."""
     import uuid
 
     numbers = Path("/etc/machine-id")
@@ -185,8 +185,8 @@ def _machine() -> str:
 
 
 def _cpu() -> str:
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
@@ -204,16 +204,16 @@ def _file_md5(path: Path) -> str:
 
 
 def _patch(root: Path) -> str | None:
-    """From the commit to the tracked files and the new files of code; the repository's own index is left alone."""
+    """Return the patch from the commit to the files as they are, new ones of code too; the index is left alone."""
     index = _git(root, "rev-parse", "--git-path", "index")
     if index is None or not (root / index).exists():
         return ""
     with TemporaryDirectory() as place:
-        own = shutil.copy(root / index, place)
+        copied = shutil.copy(root / index, place)
         code = [name for name in _CODE if (root / name).is_dir()]
         if code:
-            _git(root, "add", "--intent-to-add", "--", *code, index=own)
-        return _git(root, "diff", "HEAD", "--binary", "--", ".", *_NOT_CODE, strip=False, index=own)
+            _git(root, "add", "--intent-to-add", "--", *code, index=copied)
+        return _git(root, "diff", "HEAD", "--binary", "--", ".", *_NOT_CODE, strip=False, index=copied)
 
 
 def _git(root: Path, *arguments: str, strip: bool = True, index: str | None = None) -> str | None:

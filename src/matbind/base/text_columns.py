@@ -44,7 +44,7 @@ class Interruption:
 
     @property
     def is_comment(self) -> bool:
-        """Whether it begins as comments do."""
+        """Return whether it begins as comments do."""
         return self.text[0] in COMMENT_MARKS
 
 
@@ -70,12 +70,12 @@ class Columns:
 
     @property
     def header_text(self) -> str:
-        """The header as one text."""
+        """Return the header as one text."""
         return "\n".join(self.header)
 
     @property
     def values(self) -> FloatArray:
-        """Shape (n_rows, n_columns); columns that some rows lack are left out."""
+        """Return the numbers, shape (n_rows, n_columns); columns that some rows lack are left out."""
         width = min(map(len, self.rows))
         return np.array([row[:width] for row in self.rows])
 
@@ -115,11 +115,18 @@ def parse_columns(text: str) -> Columns:
             header.append(stripped.lstrip(COMMENT_MARKS + " \t"))
     if not rows:
         raise ValueError("it holds no two columns of numbers")
-    return Columns(header, _names(header, len(rows[0])), rows, numbers, interruptions, [each.text for each in pending])
+    return Columns(
+        header,
+        _names(header, len(rows[0])),
+        rows,
+        numbers,
+        interruptions,
+        [interruption.text for interruption in pending],
+    )
 
 
 def share_of_rows(text: str) -> float:
-    """How much of a text is columns of numbers: rows over lines, without empty lines and comments; 0 to 1."""
+    """Return how much of a text is columns of numbers: rows over lines, without empty lines and comments; 0 to 1."""
     lines = [line.strip() for line in lines_of(text)]
     split = _splitter(*_dialect(lines))
     counted = [line for line in lines if line and line[0] not in COMMENT_MARKS]
@@ -127,7 +134,7 @@ def share_of_rows(text: str) -> float:
 
 
 def _dialect(lines: list[str]) -> tuple[str | None, str]:
-    """Separator (None for blanks) and form of a number that make rows of most lines; of equals the first."""
+    """Find the separator (None for blanks) and form of a number that make rows of most lines; of equals the first."""
     sample = [stripped for line in lines if (stripped := line.strip())]
     middle = len(sample) // 2
     sample = sample[: SAMPLE_LINES // 2] + sample[middle : middle + SAMPLE_LINES]
@@ -139,7 +146,7 @@ def _dialect(lines: list[str]) -> tuple[str | None, str]:
 
 
 def _whole_block(lines: list[str], separator: str | None, number: str) -> list[list[float]] | None:
-    """Rows of lines that are nothing else but empty ones at the end, by a compiled reader; None if there is more."""
+    """Read lines that are rows and nothing else, but for empty ones at the end, by a compiled reader; else None."""
     last = len(lines)
     while not lines[last - 1].strip():
         last -= 1
@@ -159,7 +166,7 @@ def _whole_block(lines: list[str], separator: str | None, number: str) -> list[l
 
 
 def _splitter(separator: str | None, number: str) -> Callable[[str], list[float] | None]:
-    """A function that gives the numbers of a line, or None if it is no row of at least two."""
+    """Make a function that returns the numbers of a line, or None if it is no row of at least two."""
     between = r"[ \t]+" if separator is None else rf" *{separator} *"
     row = re.compile(rf"{number}(?:{between}{number})+(?:{between})*", re.IGNORECASE | re.ASCII)
 
@@ -184,7 +191,7 @@ def _splitter(separator: str | None, number: str) -> Callable[[str], list[float]
 
 
 def _names(header: list[str], n_columns: int) -> list[str]:
-    """Names of the columns from the last line of the header that has as many words as there are columns."""
+    """Return the names of the columns from the last line of the header that has as many words as there are columns."""
     for line in reversed(header[-3:]):
         for fields in (line.split(";"), line.split("\t"), line.split(","), WIDE_GAP.split(line), line.split()):
             names = [field.strip().strip('"').lower() for field in fields if field.strip()]

@@ -50,7 +50,8 @@ def materials_project(
     condition it is the whole database. Afterwards: dvc add OUT, and in params.yaml prepare.source: materials-project,
     prepare.data: OUT.
     """
-    from matbind.data.sources.materials_project.download import Query, download
+    from matbind.data.sources.materials_project.download import download
+    from matbind.data.sources.materials_project.query import Query
 
     query = Query(
         elements=_listed(elements),
@@ -63,7 +64,7 @@ def materials_project(
         only_with_dos=only_with_dos,
         limit=limit,
     )
-    found = download(
+    source = download(
         out,
         query,
         endpoint=endpoint,
@@ -72,8 +73,8 @@ def materials_project(
         retry_failed=retry_failed,
         log=say,
     )
-    if not found["complete"]:
-        say(f"{found['counts']['failed']} values failed: {out / 'failed.parquet'}; --retry-failed asks for them again")
+    if not source["complete"]:
+        say(f"{source['counts']['failed']} values failed: {out / 'failed.parquet'}; --retry-failed asks for them again")
 
 
 @data.command()
@@ -96,17 +97,11 @@ def folder(
     from matbind.data.sources.folder import convert
     from matbind.settings.load import load
 
-    own = load(params).prepare
+    settings = load(params).prepare
+    if wavelength is not None:
+        settings = settings.model_copy(update={"wavelength": wavelength})
     with processes(workers) as pool:
-        counts = convert(
-            source,
-            out,
-            grid=own.records("pxrd"),
-            wavelength=own.wavelength if wavelength is None else wavelength,
-            workers=pool,
-            retry_failed=retry_failed,
-            log=say,
-        )
+        counts = convert(source, out, settings, workers=pool, retry_failed=retry_failed, log=say)
     say(f"{out}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
@@ -152,13 +147,13 @@ def _complete(which: str, directory: Path, workers: int, time_limit: float, *, r
     say(f"{directory}: {counts[which]} made, {counts[f'{which}_failed']} failed ({scratch / 'failed.parquet'})")
 
 
-def _listed(given: str | None) -> tuple[str, ...]:
-    """A comma-separated option, or the lines of the file it names by @."""
-    if given is None:
+def _listed(option: str | None) -> tuple[str, ...]:
+    """Return the entries of a comma-separated option, or the lines of the file it names by @."""
+    if option is None:
         return ()
-    if given.startswith("@"):
-        path = Path(given[1:])
+    if option.startswith("@"):
+        path = Path(option[1:])
         if not path.is_file():
             raise UserError(f"{path}: the file does not exist, expected one id a line")
-        given = ",".join(path.read_text(encoding="utf-8").split())
-    return tuple(part.strip() for part in given.split(",") if part.strip())
+        option = ",".join(path.read_text(encoding="utf-8").split())
+    return tuple(entry.strip() for entry in option.split(",") if entry.strip())

@@ -1,4 +1,4 @@
-"""The prepare stage: read a source, leave out what is no crystal, simulate powder patterns, split by formula."""
+"""The prepare stage: read a source, leave out what is no crystal, bring values to one form, split by formula."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def prepare(
     """Write the records directory; it appears only when it is whole.
 
     A structure that is no crystal (overlapping atoms, singular cell, arrays that do not fit) is left out, and so is a
-    DOS, pattern or text that belongs to no structure or lacks a value, and a measured pattern on another grid; all are
-    counted and listed in `excluded.parquet` with the reason. The files are the same whoever did the work.
+    value that belongs to no structure, is not whole, or that its modality refuses, such as a pattern on another grid;
+    all are counted and listed in `excluded.parquet` with the reason. The files are the same whoever did the work.
 
     Args:
         settings: all settings; `prepare` and `seed` are used.
         out: the records directory to write.
-        completed: texts and DOS that were made for materials without, see :func:`matbind.data.completion.complete.complete`.
+        completed: what was made for materials without a value, see :func:`matbind.data.completion.complete.complete`.
         scratch: keeps the files of a folder as they are read; by default beside `out`.
         log: is told the progress in sentences.
-        workers: check structures and simulate patterns; None for this process alone.
+        workers: check structures and bring values to one form; None for this process alone.
 
     Returns:
         Counts of materials, modalities, splits and exclusions.
@@ -73,7 +73,10 @@ def prepare(
         raise UserError(
             f"{settings.prepare.data}: {len(structures)} materials are too few to split, {missing[0]} would be empty"
         )
-    structures = prepared(structure_name(), structures, structures, settings)[0].with_columns(pl.Series("split", split))
+    structures, _ = part(structure_name(), "records").prepared(
+        structures, structures, settings=settings.records(structure_name()), seed=settings.seed
+    )
+    structures = structures.with_columns(pl.Series("split", split))
 
     ids, known = set(structures["material_id"]), set(raw.structures["material_id"])
     counts: dict[str, Any] = {"materials": len(ids)}
@@ -81,8 +84,9 @@ def prepare(
         structures.write_parquet(table_path(unfinished, structure_name()))
         for name in value_names():
             usable, left_out = _usable(raw.table(name), name, ids=ids, known=known)
-            parts = workers.map(partial(_prepared, name, settings=settings), _chunks(structures, usable))
-            counts[name], failed = _write_values(parts, unfinished, name, of=len(structures), log=log)
+            work = partial(_prepared, name, settings=settings.records(name), seed=settings.seed)
+            chunks = workers.map(work, _chunks(structures, usable))
+            counts[name], failed = _write_values(chunks, unfinished, name, of=len(structures), log=log)
             excluded += left_out + failed
         pl.DataFrame(excluded, schema=EXCLUDED, orient="row").write_parquet(unfinished / "excluded.parquet")
     counts |= {side: split.count(side) for side in SPLITS} | {"excluded": len(excluded)}
@@ -90,17 +94,10 @@ def prepare(
     return counts
 
 
-def prepared(
-    name: str, structures: pl.DataFrame, table: pl.DataFrame, settings: Settings
-) -> tuple[pl.DataFrame, list[Excluded]]:
-    """Bring the values of one modality to the form of the records; see `RecordsPart.prepared` of the protocol."""
-    return part(name, "records").prepared(structures, table, settings=settings.records(name), seed=settings.seed)
-
-
 def _sound(structures: pl.DataFrame, limit: int | None, workers: Workers) -> tuple[pl.DataFrame, list[Excluded]]:
     if limit is not None:
         structures = structures.gather_every(max(len(structures) // limit, 1)).head(limit)
-    reasons = [reason for part in workers.map(faults, structures.iter_slices(CHUNK)) for reason in part]
+    reasons = [reason for chunk in workers.map(faults, structures.iter_slices(CHUNK)) for reason in chunk]
     excluded = [
         (material_id, structure_name(), reason)
         for material_id, reason in zip(structures["material_id"], reasons, strict=True)
@@ -110,7 +107,7 @@ def _sound(structures: pl.DataFrame, limit: int | None, workers: Workers) -> tup
 
 
 def _usable(table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]) -> tuple[pl.DataFrame, list[Excluded]]:
-    """Whole rows of the materials that are kept, and what is left out with the reason."""
+    """Return the whole rows of the materials that are kept, and what is left out with the reason."""
     excluded = [
         (material_id, name, "no structure has this material_id")
         for material_id in table.filter(~pl.col("material_id").is_in(known))["material_id"]
@@ -125,7 +122,7 @@ def _usable(table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]) -
 
 
 def faults(structures: pl.DataFrame) -> list[str | None]:
-    """Why each of some structures is no crystal, None where it is one."""
+    """Return why each of some structures is no crystal, None where it is one."""
     return [_fault(row) for row in structures.iter_rows(named=True)]
 
 
@@ -141,26 +138,30 @@ def _fault(row: dict[str, Any]) -> str | None:
 
 
 def _chunks(structures: pl.DataFrame, values: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Some structures at a time, with the values that belong to them."""
+    """Yield some structures at a time, with the values that belong to them."""
     for chunk in structures.iter_slices(CHUNK):
         yield chunk, values.filter(pl.col("material_id").is_in(chunk["material_id"].implode()))
 
 
 def _prepared(
-    name: str, chunk: tuple[pl.DataFrame, pl.DataFrame], *, settings: Settings
+    name: str, chunk: tuple[pl.DataFrame, pl.DataFrame], *, settings: Any, seed: int
 ) -> tuple[pl.DataFrame, list[Excluded]]:
-    return prepared(name, *chunk, settings)
+    """Bring the values of a chunk to the form of the records; see `RecordsPart.prepared` of the protocol.
+
+    Only the section of the modality goes to the worker: the class of the whole section `prepare` is made while reading.
+    """
+    return part(name, "records").prepared(*chunk, settings=settings, seed=seed)
 
 
 def _write_values(
-    parts: Iterator[tuple[pl.DataFrame, list[Excluded]]],
+    chunks: Iterator[tuple[pl.DataFrame, list[Excluded]]],
     directory: Path,
     name: str,
     *,
     of: int,
     log: Callable[[str], None],
 ) -> tuple[int, list[Excluded]]:
-    """Write the table of a modality as its parts come."""
+    """Write the table of a modality, chunk by chunk as they come."""
     import pyarrow.parquet as pq
 
     noun = part(name, "records").NOUN
@@ -168,9 +169,9 @@ def _write_values(
     written = 0
     schema = pl.DataFrame(schema=columns_of(name)).to_arrow().schema
     with pq.ParquetWriter(table_path(directory, name), schema, compression="zstd") as writer:
-        for values, without in parts:
+        for values, left_out in chunks:
             writer.write_table(values.select(*columns_of(name)).to_arrow().cast(schema))
             written += len(values)
-            excluded += without
+            excluded += left_out
             log(f"{noun}: {written} of {of}")
     return written, excluded

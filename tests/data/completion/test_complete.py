@@ -38,13 +38,13 @@ from pathlib import Path
 from matbind.data.completion import work as complete_work
 from matbind.data.completion.complete import complete
 from matbind.base.parallel import SerialPool
-from matbind.sources import sample
-from tests.test_complete import DOS_ONLY
+from matbind.data.sources import tables
+from tests.data.completion.test_complete import DOS_ONLY
 
 complete_work.SECONDS_BETWEEN_PARTS = 0.0
 complete_work.CHUNK = 1
-home = Path(sys.argv[1])
-complete(sample.read(home), DOS_ONLY, out=home / "out", scratch=home / "scratch", workers=SerialPool(), log=print)
+data = Path(sys.argv[1])
+complete(tables.read(data), DOS_ONLY, out=data / "out", scratch=data / "scratch", workers=SerialPool(), log=print)
 """
 
 
@@ -69,10 +69,10 @@ NO_CRYSTAL = row("flat", 11, 17, 5.64) | {"lattice": [0.0] * 9}
 
 @pytest.fixture
 def run(tmp_path):
-    """Complete tables and give the counts, the tables and what was told."""
+    """Complete tables and give the counts, the tables and what was logged."""
 
     def inner(raw: RawTables, settings=DOS_ONLY, *, workers=None, scratch="scratch", **options):
-        told: list[str] = []
+        lines: list[str] = []
         out = tmp_path / "out"
         counts = complete(
             raw,
@@ -80,11 +80,11 @@ def run(tmp_path):
             out=out,
             scratch=tmp_path / scratch,
             workers=workers or SerialPool(),
-            log=told.append,
+            log=lines.append,
             **options,
         )
         tables = {path.stem: pl.read_parquet(path) for path in out.iterdir()}
-        return counts, tables, told
+        return counts, tables, lines
 
     return inner
 
@@ -94,8 +94,8 @@ def parts(scratch: Path) -> list[str]:
 
 
 def test_what_is_missing_is_made_in_the_order_of_the_structures(run):
-    raw = RawTables(structures(), dos=pl.DataFrame({"material_id": ["LiCl"]} | OLD_DOS))
-    counts, tables, told = run(raw)
+    raw = RawTables(structures(), {"dos": pl.DataFrame({"material_id": ["LiCl"]} | OLD_DOS)})
+    counts, tables, lines = run(raw)
     made = tables["dos"]
     assert counts == {"dos": 4, "dos_failed": 0}
     assert made["material_id"].to_list() == ["LiF", "NaF", "NaCl", "KCl"]
@@ -103,8 +103,8 @@ def test_what_is_missing_is_made_in_the_order_of_the_structures(run):
     assert made["source"].unique().to_list() == ["GFN1-xTB, tblite 0.8.0 (matbind)"]
     assert made["n_atoms"].to_list() == [2] * 4
     assert tables["failed"].is_empty()
-    assert told[0] == "densities of states: 4 to make, the smallest cells first"
-    assert told[-1].startswith("densities of states: 4 of 4, 0 of them not possible, ")
+    assert lines[0] == "densities of states: 4 to make, the smallest cells first"
+    assert lines[-1].startswith("densities of states: 4 of 4, 0 of them not possible, ")
 
 
 def test_a_text_names_its_source(run):
@@ -117,8 +117,8 @@ def test_a_text_names_its_source(run):
 
 
 def test_what_is_switched_off_is_an_empty_table(run):
-    counts, tables, told = run(RawTables(structures()), CompleteSettings(text=False, dos=False, time_limit_s=1))
-    assert (counts, told) == ({}, [])
+    counts, tables, lines = run(RawTables(structures()), CompleteSettings(text=False, dos=False, time_limit_s=1))
+    assert (counts, lines) == ({}, [])
     assert {name: len(table) for name, table in tables.items()} == {"text": 0, "dos": 0, "failed": 0}
 
 
@@ -135,8 +135,8 @@ def test_a_second_run_calculates_nothing_and_changes_nothing(run, tmp_path):
     raw = RawTables(structures(UNKNOWN, row("NaCl", *SALTS["NaCl"])))
     _, first, _ = run(raw)
     kept = parts(tmp_path)
-    _, second, told = run(raw)
-    assert told == ["densities of states: 0 to make, the smallest cells first, 2 known from before"]
+    _, second, lines = run(raw)
+    assert lines == ["densities of states: 0 to make, the smallest cells first, 2 known from before"]
     assert parts(tmp_path) == kept
     assert all(first[name].equals(second[name]) for name in first)
 
@@ -144,17 +144,17 @@ def test_a_second_run_calculates_nothing_and_changes_nothing(run, tmp_path):
 def test_failures_are_tried_again_only_when_asked(run):
     raw = RawTables(structures(UNKNOWN, row("NaCl", *SALTS["NaCl"])))
     run(raw)
-    _, _, told = run(raw, retry_failed=True)
-    assert told[0] == "densities of states: 1 to make, the smallest cells first, 1 known from before"
+    _, _, lines = run(raw, retry_failed=True)
+    assert lines[0] == "densities of states: 1 to make, the smallest cells first, 1 known from before"
 
 
 def test_other_settings_and_other_cells_are_calculated_anew(run):
     run(RawTables(structures()))
-    _, _, told = run(RawTables(structures()), DOS_ONLY.model_copy(update={"xtb": XtbSettings(supercell_atoms=1)}))
-    assert told[0] == "densities of states: 5 to make, the smallest cells first"
+    _, _, lines = run(RawTables(structures()), DOS_ONLY.model_copy(update={"xtb": XtbSettings(supercell_atoms=1)}))
+    assert lines[0] == "densities of states: 5 to make, the smallest cells first"
     changed = [row(name, z, x, edge + 0.1 * (name == "KCl")) for name, (z, x, edge) in SALTS.items()]
-    _, _, told = run(RawTables(structures(*changed)))
-    assert told[0].startswith("densities of states: 5 to make")  # the later row of a material is the one that counts
+    _, _, lines = run(RawTables(structures(*changed)))
+    assert lines[0].startswith("densities of states: 5 to make")  # the later row of a material is the one that counts
 
 
 def test_several_workers_make_the_same_tables(run):
@@ -183,16 +183,16 @@ def test_after_a_kill_the_run_goes_on_with_the_same_result(tmp_path):
     before = len(parts(tmp_path))
     assert not (tmp_path / "out").exists()
 
-    told: list[str] = []
+    lines: list[str] = []
     raw = RawTables(structures())
-    options = {"workers": SerialPool(), "report": told.append}
+    options = {"workers": SerialPool(), "log": lines.append}
     complete(raw, DOS_ONLY, out=tmp_path / "out", scratch=tmp_path / "scratch", **options)
     complete(raw, DOS_ONLY, out=tmp_path / "whole", scratch=tmp_path / "other", **options)
 
-    assert told[0].endswith(f"{5 - before} to make, the smallest cells first, {before} known from before")
-    found, whole = (pl.read_parquet(tmp_path / name / "dos.parquet") for name in ("out", "whole"))
-    assert len(found) == 5
-    assert found.equals(whole)
+    assert lines[0].endswith(f"{5 - before} to make, the smallest cells first, {before} known from before")
+    table, whole = (pl.read_parquet(tmp_path / name / "dos.parquet") for name in ("out", "whole"))
+    assert len(table) == 5
+    assert table.equals(whole)
 
 
 def test_an_interrupted_run_keeps_its_answers_and_leaves_no_tables(tmp_path, monkeypatch):
@@ -215,35 +215,35 @@ def test_an_interrupted_run_keeps_its_answers_and_leaves_no_tables(tmp_path, mon
 
 
 def test_a_directory_is_completed_in_place_and_keeps_what_it_has(tmp_path):
-    home = tmp_path / "data"
-    home.mkdir()
+    data = tmp_path / "data"
+    data.mkdir()
     structures(row("NaCl", *SALTS["NaCl"]), row("KCl", *SALTS["KCl"]), UNKNOWN).write_parquet(
-        home / "structures.parquet"
+        data / "structures.parquet"
     )
     old = pl.DataFrame({"material_id": ["KCl"], "remark": ["measured"]} | OLD_DOS)
-    old.write_parquet(home / "dos.parquet")
-    options = {"scratch": tmp_path / "scratch", "workers": SerialPool(), "report": silent}
+    old.write_parquet(data / "dos.parquet")
+    options = {"scratch": tmp_path / "scratch", "workers": SerialPool(), "log": silent}
 
-    assert complete_directory(home, ["dos"], **options) == {"dos": 1, "dos_failed": 1}
+    assert complete_directory(data, ["dos"], **options) == {"dos": 1, "dos_failed": 1}
 
-    whole = pl.read_parquet(home / "dos.parquet")
+    whole = pl.read_parquet(data / "dos.parquet")
     assert whole.select("material_id", "remark", "source", "n_atoms").rows() == [
         ("NaCl", None, "GFN1-xTB, tblite 0.8.0 (matbind)", 2),
         ("KCl", "measured", None, None),
     ]
     assert whole.filter(material_id="KCl")["densities"].to_list() == [[1.0, 2.0]]
     assert pl.read_parquet(tmp_path / "scratch" / FAILED)["material_id"].to_list() == ["UN"]
-    assert sorted(path.name for path in home.iterdir()) == ["dos.parquet", "structures.parquet"]
+    assert sorted(path.name for path in data.iterdir()) == ["dos.parquet", "structures.parquet"]
 
-    complete_directory(home, ["dos"], **options)
-    assert pl.read_parquet(home / "dos.parquet").equals(whole)
+    complete_directory(data, ["dos"], **options)
+    assert pl.read_parquet(data / "dos.parquet").equals(whole)
 
 
 def test_rows_without_a_structure_come_last():
     brought = pl.DataFrame({"material_id": ["x", "b"], "text": ["X.", "B."]})
     made = pl.DataFrame({"material_id": ["a"], "text": ["A."], "source": ["matbind"]})
-    found = merged(brought, made, pl.Series(["a", "b"]))
-    assert found.rows() == [("a", "A.", "matbind"), ("b", "B.", None), ("x", "X.", None)]
+    table = merged(brought, made, pl.Series(["a", "b"]))
+    assert table.rows() == [("a", "A.", "matbind"), ("b", "B.", None), ("x", "X.", None)]
 
 
 def test_what_cannot_be_made_at_all_is_named(tmp_path):

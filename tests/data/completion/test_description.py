@@ -166,7 +166,7 @@ def test_joined_order_parameters_are_bit_for_bit_those_computed_alone(coordinati
 def test_remembered_bonds_are_those_of_the_graph_in_the_same_order(name):
     from pymatgen.core.local_env import CrystalNN
 
-    from matbind.data.completion.description_sites import RememberedBonds
+    from matbind.data.completion.description_neighbors import RememberedBonds
 
     graph = CrystalNN().get_bonded_structure(crystal(name).add_oxidation_state_by_guess(max_sites=-1))
     bonds = RememberedBonds(graph)
@@ -180,11 +180,11 @@ def test_remembered_bonds_are_those_of_the_graph_in_the_same_order(name):
 def test_own_faces_give_the_neighbors_of_all_faces():
     from pymatgen.core.local_env import VoronoiNN
 
-    from matbind.data.completion.description_neighbors import OwnFacesVoronoiNN
+    from matbind.data.completion.description_neighbors import CellFacesVoronoiNN
 
     structure = crystal("rutile")
     settings = {"weight": "solid_angle", "cutoff": 7.0}
-    stock, ours = VoronoiNN(**settings), OwnFacesVoronoiNN(**settings)
+    stock, ours = VoronoiNN(**settings), CellFacesVoronoiNN(**settings)
     for n in (0, 2):
         assert [(i["site_index"], i["image"], i["weight"]) for i in ours.get_nn_info(structure, n)] == [
             (i["site_index"], i["image"], i["weight"]) for i in stock.get_nn_info(structure, n)
@@ -201,7 +201,7 @@ def test_proportions(name, expected):
 
 
 def test_a_set_of_ranked_words_is_walked_by_rank():
-    from matbind.data.completion.description_words import RankedDirection, RankedWord
+    from matbind.data.completion.description_engine import RankedDirection, RankedWord
 
     words = ["(0, 0, 1)", "(0, 1, 0)", "(1, 0, 0)", "(1, 1, 0)", "(1, 1, 1)", "(1, 2, 0)"]
     ranked = [RankedWord(word, rank) for rank, word in enumerate(words)]

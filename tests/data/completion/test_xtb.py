@@ -40,7 +40,7 @@ def test_the_densities_of_the_sample_are_reproduced(material_id):
 @pytest.mark.parametrize("material_id", METALS)
 def test_the_fermi_energies_of_metals_are_those_of_the_sample(material_id):
     row = row_of(material_id, "dos")
-    found = xtb.dos(structure_of(row), settings=XtbSettings())
+    found = calculate(structure_of(row), settings=XtbSettings()).dos
     assert found.efermi_ev == pytest.approx(row["efermi"], abs=1e-3)
 
 

@@ -18,19 +18,29 @@ from matbind.base.parallel import SerialPool, processes
 from matbind.data.sources import folder
 from matbind.data.sources import tables as sample
 from matbind.materials.structure import structure_of
-from matbind.modalities.pxrd.validation import Grid
-from tests.factories import mixed, rocksalt, silent
+from matbind.modalities.table import value_names
+from tests.factories import make_settings, mixed, rocksalt, silent
 from tests.modalities.pxrd.instruments import DATA, GRID_OF_FILE, columns, counts
 
-GRID = Grid(wavelength_angstrom=1.54184, two_theta_deg=(5.0, 90.0), n_points=851)
+GRID = {"wavelength_angstrom": 1.54184, "two_theta_deg": (5.0, 90.0), "n_points": 851}
 XY = columns(GRID_OF_FILE, counts(GRID_OF_FILE), header="# Wavelength = 1.5406\n")
 E = np.arange(-8.0, 6.01, 0.5)
 DOS = json.dumps({"energies": E.tolist(), "densities": np.ones(len(E)).tolist(), "efermi": 0.5})
 
 
-def _read(directory, scratch, **options):
-    given = {"grid": GRID, "wavelength": None, "workers": SerialPool(), "report": silent} | options
-    return folder.read(directory, scratch=scratch, **given)
+def _settings(wavelength=None):
+    grid = {f"prepare.pxrd.{key}": value for key, value in GRID.items()}
+    return make_settings(grid | {"prepare.wavelength": wavelength}).prepare
+
+
+def _read(directory, scratch, wavelength=None, **options):
+    options = {"workers": SerialPool(), "log": silent} | options
+    return folder.read(directory, _settings(wavelength), scratch=scratch, **options)
+
+
+def _convert(directory, out, wavelength=None, **options):
+    options = {"workers": SerialPool(), "log": silent} | options
+    return folder.convert(directory, out, _settings(wavelength), **options)
 
 
 def _salts(directory: Path, n: int) -> Path:
@@ -47,25 +57,25 @@ def _salts(directory: Path, n: int) -> Path:
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     """A folder as a group has it: good files, bad files and others."""
-    home = tmp_path / "lab"
-    (home / "run").mkdir(parents=True)
-    shutil.copy(DATA / "rocksalt.cif", home / "salt.cif")
-    (home / "salt.xy").write_text(XY)
-    (home / "salt.json").write_text(DOS)
-    (home / "salt.txt").write_text("Table salt.\n")
-    mixed().to_pymatgen().to(str(home / "mixed.cif"))
-    shutil.copy(DATA / "powder.xrdml", home / "mixed.xrdml")
-    shutil.copy(DATA / "vasprun.xml", home / "run" / "vasprun.xml")
-    (home / "broken.cif").write_text("data_broken\n_atom_site_fract_x 0\n")
-    (home / "broken.xy").write_text("12 nothing\n")
-    (home / "mixed.md").write_text(" \n")
-    (home / "properties.csv").write_text("material_id,band_gap\nsalt,8.5\n")
-    return home
+    lab = tmp_path / "lab"
+    (lab / "run").mkdir(parents=True)
+    shutil.copy(DATA / "rocksalt.cif", lab / "salt.cif")
+    (lab / "salt.xy").write_text(XY)
+    (lab / "salt.json").write_text(DOS)
+    (lab / "salt.txt").write_text("Table salt.\n")
+    mixed().to_pymatgen().to(str(lab / "mixed.cif"))
+    shutil.copy(DATA / "powder.xrdml", lab / "mixed.xrdml")
+    shutil.copy(DATA / "vasprun.xml", lab / "run" / "vasprun.xml")
+    (lab / "broken.cif").write_text("data_broken\n_atom_site_fract_x 0\n")
+    (lab / "broken.xy").write_text("12 nothing\n")
+    (lab / "mixed.md").write_text(" \n")
+    (lab / "properties.csv").write_text("material_id,band_gap\nsalt,8.5\n")
+    return lab
 
 
 def test_a_folder_becomes_tables(lab, tmp_path):
-    told: list[str] = []
-    raw = _read(lab, tmp_path / "scratch", log=told.append)
+    lines: list[str] = []
+    raw = _read(lab, tmp_path / "scratch", log=lines.append)
 
     assert raw.structures["material_id"].to_list() == ["mixed", "run", "salt"]
     assert raw.structures["formula"].to_list() == ["Ba0.6Sr0.3Ti1O3", "CsCl", "NaCl"]
@@ -75,12 +85,12 @@ def test_a_folder_becomes_tables(lab, tmp_path):
     assert rows["salt"]["site_index"] is None
     assert structure_of(rows["salt"]).volume_angstrom3 == pytest.approx(rocksalt(5.6402).volume_angstrom3)
     assert structure_of(rows["mixed"]).occupancy.sum() == pytest.approx(4.9)
-    assert raw.dos.select("material_id", "efermi", "n_atoms").rows() == [("run", 1.25, 2), ("salt", 0.5, None)]
-    assert raw.text.rows() == [("salt", "Table salt.")]
-    assert raw.pxrd["material_id"].to_list() == ["mixed", "salt"]
-    assert raw.pxrd["simulated"].to_list() == [False, False]
-    assert raw.pxrd["wavelength_angstrom"].to_list() == pytest.approx([1.541874, 1.5406])
-    pattern = raw.pxrd["pattern"][1].to_numpy()
+    assert raw.table("dos").select("material_id", "efermi", "n_atoms").rows() == [("run", 1.25, 2), ("salt", 0.5, None)]
+    assert raw.table("text").rows() == [("salt", "Table salt.")]
+    assert raw.table("pxrd")["material_id"].to_list() == ["mixed", "salt"]
+    assert raw.table("pxrd")["simulated"].to_list() == [False, False]
+    assert raw.table("pxrd")["wavelength_angstrom"].to_list() == pytest.approx([1.541874, 1.5406])
+    pattern = raw.table("pxrd")["pattern"][1].to_numpy()
     assert (len(pattern), np.nanmax(pattern)) == (851, 1.0)
     assert np.isnan(pattern[:149]).all()
     assert np.isfinite(pattern[151:550]).all()
@@ -89,26 +99,28 @@ def test_a_folder_becomes_tables(lab, tmp_path):
     assert left_out["broken", "pxrd"] == "broken.xy: it holds no two columns of numbers"
     assert left_out["mixed", "text"] == "mixed.md: the file is empty"
     assert str(tmp_path) not in "".join(raw.excluded["reason"])
-    assert "1 powder pattern: wavelength 1.5406 A from the file (Wavelength = 1.5406)" in told
-    assert told[-1] == "structures 3, dos 2, text 1, pxrd 2, excluded 3"
+    assert "1 of the powder patterns: wavelength 1.5406 A from the file (Wavelength = 1.5406)" in lines
+    assert lines[-1] == "structures 3, dos 2, pxrd 2, text 1, excluded 3"
 
 
 def test_a_measured_pattern_moves_to_the_wavelength_of_the_grid(tmp_path):
     directory = _salts(tmp_path / "salts", 1)
     raw = _read(directory, tmp_path / "scratch", wavelength="MoKa")
-    pattern = raw.pxrd["pattern"][0].to_numpy()
+    pattern = raw.table("pxrd")["pattern"][0].to_numpy()
     expected = 2 * np.degrees(np.arcsin(np.sin(np.radians(28.44 / 2)) * 1.54184 / 0.71073))
     assert np.linspace(5, 90, 851)[np.nanargmax(pattern)] == pytest.approx(expected, abs=0.25)
-    assert raw.pxrd["note"][0] == "wavelength 0.71073 A as given (MoKa)"
+    assert raw.table("pxrd")["note"][0] == "wavelength 0.71073 A as given (MoKa)"
 
 
 def test_a_second_read_reads_nothing_again_and_finds_the_same(tmp_path, monkeypatch):
     directory = _salts(tmp_path / "salts", 6)
     first = _read(directory, tmp_path / "scratch")
-    monkeypatch.setattr(folder, "READ", {})
+    monkeypatch.setattr(folder, "_read_one", lambda _: pytest.fail("read again"))
     again = _read(directory, tmp_path / "scratch")
-    for name in folder.TABLES:
-        assert getattr(first, name).equals(getattr(again, name), null_equal=True)
+    assert first.structures.equals(again.structures, null_equal=True)
+    assert first.excluded.equals(again.excluded)
+    for name in value_names():
+        assert first.table(name).equals(again.table(name), null_equal=True)
     assert len(first.excluded) == 2
 
 
@@ -116,10 +128,10 @@ def test_a_changed_file_or_option_is_read_again_and_nothing_else(tmp_path):
     directory = _salts(tmp_path / "salts", 6)
     _read(directory, tmp_path / "scratch")
     (directory / "salt-001.vasp").write_text((directory / "salt-002.vasp").read_text())
-    told: list[str] = []
-    raw = _read(directory, tmp_path / "scratch", wavelength="CuKa", log=told.append)
-    assert "crystal: 1 of 1 read" in told
-    assert "pxrd: 6 of 6 read" in told
+    lines: list[str] = []
+    raw = _read(directory, tmp_path / "scratch", wavelength="CuKa", log=lines.append)
+    assert "crystal: 1 of 1 read" in lines
+    assert "pxrd: 6 of 6 read" in lines
     assert raw.structures["lattice"][1].to_list() == raw.structures["lattice"][2].to_list()
     assert raw.excluded.is_empty()
 
@@ -127,18 +139,18 @@ def test_a_changed_file_or_option_is_read_again_and_nothing_else(tmp_path):
 def test_failures_are_tried_again_when_asked(tmp_path):
     directory = _salts(tmp_path / "salts", 6)
     _read(directory, tmp_path / "scratch")
-    told: list[str] = []
-    _read(directory, tmp_path / "scratch", retry_failed=True, log=told.append)
-    assert "pxrd: 2 of 2 read" in told
+    lines: list[str] = []
+    _read(directory, tmp_path / "scratch", retry_failed=True, log=lines.append)
+    assert "pxrd: 2 of 2 read" in lines
 
 
 def test_two_processes_find_what_one_finds(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "CHUNK", 2)
     directory = _salts(tmp_path / "salts", 10)
-    one = folder.convert(directory, tmp_path / "one", grid=GRID, wavelength=None, workers=SerialPool(), log=silent)
+    one = _convert(directory, tmp_path / "one")
     with processes(2) as workers:
-        two = folder.convert(directory, tmp_path / "two", grid=GRID, wavelength=None, workers=workers, log=silent)
-    assert one == two == {"structures": 10, "dos": 0, "text": 0, "pxrd": 8, "excluded": 2}
+        two = _convert(directory, tmp_path / "two", workers=workers)
+    assert one == two == {"structures": 10, "dos": 0, "pxrd": 8, "text": 0, "excluded": 2}
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -146,12 +158,12 @@ def test_two_processes_find_what_one_finds(tmp_path, monkeypatch):
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     directory = _salts(tmp_path / "salts", 80)
     code = (
-        "import sys; from pathlib import Path; from tests.sources.test_folder import *\n"
+        "import sys; from pathlib import Path; from tests.data.sources.test_folder import _convert, folder\n"
         "folder.CHUNK = 4\n"
         "source, out = map(Path, sys.argv[1:])\n"
-        "folder.convert(source, out, grid=GRID, wavelength=None, workers=SerialPool(), log=silent)\n"
+        "_convert(source, out)\n"
     )
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(directory), str(tmp_path / "out")]
     parts = tmp_path / "out.parts" / "pxrd"
     process = subprocess.Popen(command, env=environment)
@@ -164,11 +176,10 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert 0 < known < 80
     assert not (tmp_path / "out").exists()
 
-    told: list[str] = []
-    options = {"grid": GRID, "wavelength": None, "workers": SerialPool()}
-    folder.convert(directory, tmp_path / "out", log=told.append, **options)
-    folder.convert(directory, tmp_path / "whole", log=silent, **options)
-    assert f"pxrd: {known} of 80 are known from an earlier run" in told
+    lines: list[str] = []
+    _convert(directory, tmp_path / "out", log=lines.append)
+    _convert(directory, tmp_path / "whole")
+    assert f"pxrd: {known} of 80 are known from an earlier run" in lines
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert names == ["excluded.parquet", "pxrd.parquet", "structures.parquet"]
     for name in names:
@@ -176,20 +187,19 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 
 def test_the_tables_are_a_source(lab, tmp_path):
-    folder.convert(lab, tmp_path / "out", grid=GRID, wavelength=None, workers=SerialPool(), log=silent)
+    _convert(lab, tmp_path / "out")
     raw = sample.read(tmp_path / "out")
-    assert [len(table) for table in (raw.structures, raw.dos, raw.text, raw.pxrd)] == [3, 2, 1, 2]
+    assert [len(raw.structures), *(len(raw.table(name)) for name in ("dos", "text", "pxrd"))] == [3, 2, 1, 2]
 
 
 def test_an_earlier_result_is_replaced_and_anything_else_is_not(lab, tmp_path):
-    options = {"grid": GRID, "wavelength": None, "workers": SerialPool(), "report": silent}
-    folder.convert(lab, tmp_path / "out", **options)
+    _convert(lab, tmp_path / "out")
     (lab / "salt.txt").unlink()
-    folder.convert(lab, tmp_path / "out", **options)
+    _convert(lab, tmp_path / "out")
     assert not (tmp_path / "out" / "text.parquet").exists()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(UserError, match=r"out: holds mine\.txt, expected a new directory"):
-        folder.convert(lab, tmp_path / "out", **options)
+        _convert(lab, tmp_path / "out")
 
 
 def test_a_doubtful_structure_is_kept_and_reported(tmp_path):
@@ -199,10 +209,10 @@ def test_a_doubtful_structure_is_kept_and_reported(tmp_path):
     text = (DATA / "rocksalt.cif").read_text().replace("5.6402", "6.6402")
     path.write_text(text.replace("'F m -3 m'", "'P 1'").replace("number 225", "number 1").replace("Na", "Rb"))
     for _ in range(2):  # what is known from an earlier run is said again
-        told: list[str] = []
-        raw = _read(directory, tmp_path / "scratch", log=told.append)
+        lines: list[str] = []
+        raw = _read(directory, tmp_path / "scratch", log=lines.append)
         assert len(raw.structures) == 1
-        assert any(line.startswith("salt.cif: ") and "perhaps an asymmetric unit" in line for line in told)
+        assert any(line.startswith("salt.cif: ") and "perhaps an asymmetric unit" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +232,6 @@ def test_a_folder_that_gives_nothing_is_refused(tmp_path, files, options, words)
     (tmp_path / "in").mkdir()
     for name, text in files.items():
         (tmp_path / "in" / name).write_text(text)
-    given = {"grid": GRID, "wavelength": None, "workers": SerialPool(), "report": silent} | options
     with pytest.raises(UserError, match=words):
-        folder.convert(tmp_path / "in", tmp_path / "out", **given)
+        _convert(tmp_path / "in", tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()

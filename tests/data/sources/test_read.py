@@ -32,9 +32,9 @@ def _table(directory: Path) -> None:
     pl.DataFrame(structure).write_parquet(directory / "structures.parquet")
 
 
-def _read(source: str, directory: Path, told: list[str]) -> RawTables:
+def _read(source: str, directory: Path, lines: list[str]) -> RawTables:
     scratch = directory.with_name("scratch")
-    return read_source(_settings(source, directory), scratch=scratch, workers=SerialPool(), log=told.append)
+    return read_source(_settings(source, directory), scratch=scratch, workers=SerialPool(), log=lines.append)
 
 
 def test_tables_come_with_the_list_of_what_their_maker_could_not_get(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_folder_is_read_onto_the_grid_of_the_settings(tmp_path: Path) -> None:
     raw = _read("folder", folder, [])
 
     assert raw.structures["formula"].to_list() == ["NaCl"]
-    assert raw.pxrd["pattern"].list.len().to_list() == [make_settings().prepare.pxrd.n_points]
+    assert raw.table("pxrd")["pattern"].list.len().to_list() == [make_settings().prepare.pxrd.n_points]
 
 
 def test_a_download_that_is_not_finished_names_the_command_that_goes_on(tmp_path: Path) -> None:
@@ -70,25 +70,25 @@ def test_a_download_that_is_not_finished_names_the_command_that_goes_on(tmp_path
 
 def test_a_download_says_its_version_and_what_is_missing(tmp_path: Path) -> None:
     _table(tmp_path / "data")
-    told: list[str] = []
+    lines: list[str] = []
     source = {"database_version": "2025.9.25", "date": "2026-11-01", "complete": False, "counts": {"failed": 3}}
     write_json(tmp_path / "data/source.json", source)
 
-    raw = _read("materials-project", tmp_path / "data", told)
+    raw = _read("materials-project", tmp_path / "data", lines)
 
     assert len(raw.structures) == 1
-    assert told[0] == "Materials Project 2025.9.25, downloaded on 2026-11-01"
-    assert told[1].startswith("3 values failed")
+    assert lines[0] == "Materials Project 2025.9.25, downloaded on 2026-11-01"
+    assert lines[1].startswith("3 values failed")
 
 
 def test_what_was_made_joins_what_the_source_brought(tmp_path: Path) -> None:
     structures = pl.DataFrame({"material_id": ["a", "b"]})
-    raw = RawTables(structures, text=pl.DataFrame({"material_id": ["b"], "text": ["brought"]}))
+    raw = RawTables(structures, {"text": pl.DataFrame({"material_id": ["b"], "text": ["brought"]})})
     made = {"material_id": ["a"], "text": ["made"], "source": ["Robocrystallographer"]}
     pl.DataFrame(made).write_parquet(tmp_path / "text.parquet")
-    raw.dos.write_parquet(tmp_path / "dos.parquet")
+    raw.table("dos").write_parquet(tmp_path / "dos.parquet")
 
-    found = with_completed(raw, tmp_path)
+    completed = with_completed(raw, tmp_path)
 
-    assert found.text.rows() == [("a", "made", "Robocrystallographer"), ("b", "brought", None)]
-    assert found.dos.is_empty()
+    assert completed.table("text").rows() == [("a", "made", "Robocrystallographer"), ("b", "brought", None)]
+    assert completed.table("dos").is_empty()

@@ -6,6 +6,7 @@ import pytest
 from matbind.base.errors import UserError
 from matbind.data.sources import tables as sample
 from matbind.modalities.records import columns_of
+from matbind.modalities.table import value_names
 from tests.factories import DATA, needs_sample
 
 ROWS = {
@@ -19,10 +20,10 @@ ROWS = {
 
 def test_tables_that_are_not_there_are_empty(tmp_path):
     pl.DataFrame(ROWS).write_parquet(tmp_path / "structures.parquet")
-    found = sample.read(tmp_path)
-    assert found.structures["material_id"].to_list() == ["m-1"]
-    assert [len(table) for table in (found.dos, found.text, found.pxrd)] == [0, 0, 0]
-    assert list(found.dos.columns) == list(columns_of("dos"))
+    raw = sample.read(tmp_path)
+    assert raw.structures["material_id"].to_list() == ["m-1"]
+    assert [len(raw.table(name)) for name in value_names()] == [0, 0, 0]
+    assert list(raw.table("dos").columns) == list(columns_of("dos"))
 
 
 def test_a_directory_without_structures_is_named(tmp_path):
@@ -39,5 +40,5 @@ def test_a_broken_second_table_is_named(tmp_path):
 
 @needs_sample
 def test_the_embedded_sample_has_the_counts_of_its_readme():
-    found = sample.read(DATA)
-    assert [len(table) for table in (found.structures, found.text, found.dos, found.pxrd)] == [6051, 6048, 4838, 0]
+    raw = sample.read(DATA)
+    assert [len(raw.structures), *(len(raw.table(name)) for name in ("text", "dos", "pxrd"))] == [6051, 6048, 4838, 0]

@@ -8,20 +8,21 @@ of workers, nor on how often a run was interrupted.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from matbind.base.errors import UserError
-from matbind.base.files import written_whole
+from matbind.base.files import written_whole, written_whole_directory
 from matbind.base.parallel import Workers
-from matbind.data.completion.work import COLUMNS, Made, Report, make
-from matbind.data.sources import tables as sample
+from matbind.data.completion.work import COLUMNS, make
+from matbind.data.sources import tables
 from matbind.data.sources.raw import EXCLUDED, RawTables, merged
+from matbind.modalities.records import table_path
 from matbind.settings.complete import CompleteSettings
 
-MADE: tuple[Made, ...] = ("text", "dos")
+MADE = tuple(COLUMNS)
 FAILED = "failed.parquet"
 
 
@@ -33,7 +34,7 @@ def complete(
     scratch: Path,
     workers: Workers,
     retry_failed: bool = False,
-    log: Report,
+    log: Callable[[str], None],
 ) -> dict[str, int]:
     """Make the texts and densities of states that are missing.
 
@@ -57,23 +58,20 @@ def complete(
     Raises:
         UserError: if a library is missing, or an earlier run's answers are unreadable.
     """
-    partial_out = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial_out, ignore_errors=True)
-    partial_out.mkdir(parents=True)
     counts: dict[str, int] = {}
     failed = []
-    for name in MADE:
-        table = raw.table(name)
-        made = pl.DataFrame(schema=COLUMNS[name])
-        if getattr(settings, name):
-            lacking = raw.structures.join(table.select("material_id"), on="material_id", how="anti")
-            made, without = make(name, lacking, settings, scratch / name, workers, retry_failed=retry_failed, log=log)
-            failed.append(without)
-            counts |= {name: len(made), f"{name}_failed": len(without)}
-        made.write_parquet(partial_out / f"{name}.parquet", compression="zstd")
-    pl.concat([pl.DataFrame(schema=EXCLUDED), *failed]).write_parquet(partial_out / FAILED)
-    shutil.rmtree(out, ignore_errors=True)
-    partial_out.rename(out)
+    with written_whole_directory(out) as directory:
+        for name in MADE:
+            made = pl.DataFrame(schema=COLUMNS[name])
+            if getattr(settings, name):
+                lacking = raw.structures.join(raw.table(name).select("material_id"), on="material_id", how="anti")
+                made, without = make(
+                    name, lacking, settings, scratch / name, workers, retry_failed=retry_failed, log=log
+                )
+                failed.append(without)
+                counts |= {name: len(made), f"{name}_failed": len(without)}
+            made.write_parquet(table_path(directory, name), compression="zstd")
+        pl.concat([pl.DataFrame(schema=EXCLUDED), *failed]).write_parquet(directory / FAILED)
     return counts
 
 
@@ -85,7 +83,7 @@ def complete_directory(
     workers: Workers,
     time_limit_s: float = 600.0,
     retry_failed: bool = False,
-    log: Report,
+    log: Callable[[str], None],
 ) -> dict[str, int]:
     """Complete the tables of a directory in place.
 
@@ -111,15 +109,15 @@ def complete_directory(
     unknown = [name for name in which if name not in MADE]
     if unknown:
         raise UserError(f"{unknown[0]!r} cannot be made, expected {' or '.join(MADE)}")
-    raw = sample.read(directory)
+    raw = tables.read(directory)
     settings = CompleteSettings(text="text" in which, dos="dos" in which, time_limit_s=time_limit_s)
-    tables = scratch / "-".join(["tables", *which])  # texts and densities may be under way at the same time
-    counts = complete(raw, settings, out=tables, scratch=scratch, workers=workers, retry_failed=retry_failed, log=log)
-    shutil.copyfile(tables / FAILED, scratch / FAILED)
+    out = scratch / "-".join(["tables", *which])  # texts and densities may be under way at the same time
+    counts = complete(raw, settings, out=out, scratch=scratch, workers=workers, retry_failed=retry_failed, log=log)
+    shutil.copyfile(out / FAILED, scratch / FAILED)
     for name in MADE:
-        made = pl.read_parquet(tables / f"{name}.parquet")
+        made = pl.read_parquet(table_path(out, name))
         if len(made):
             whole = merged(raw.table(name), made, raw.structures["material_id"])
-            with written_whole(directory / f"{name}.parquet") as path:
+            with written_whole(table_path(directory, name)) as path:
                 whole.write_parquet(path, compression="zstd")
     return counts

@@ -39,7 +39,7 @@ def describe(structure: Structure) -> str:
 
 
 def provenance() -> str:
-    """The method and the version of the library, which is not loaded for it: that takes seconds.
+    """Return the method and the version of the library, which is not loaded for it: that takes seconds.
 
     Raises:
         UserError: if robocrys is not installed.

@@ -46,7 +46,7 @@ class PreparedMineralMatcher(MineralMatcher):  # type: ignore[misc]
         self._structure = structure
 
     def get_aflow_matches(self, structure: Any) -> list[dict[str, Any]] | None:
-        """Prototypes that are the same structure but for the species, nearest fingerprint first."""
+        """Return prototypes that are the same structure but for the species, nearest fingerprint first."""
         self._set_distance_matrix(structure)
         wanted = proportions(structure)
         candidates = [i for i in self._order if self._prototypes[i].proportions == wanted]
@@ -68,7 +68,7 @@ class PreparedMineralMatcher(MineralMatcher):  # type: ignore[misc]
         match_n_sp: bool = True,  # noqa: FBT001, FBT002
         mineral_name_constraint: str | None = None,
     ) -> list[dict[str, Any]] | None:
-        """Prototypes whose fingerprint is near, nearest first."""
+        """Return prototypes whose fingerprint is near, nearest first."""
         assert max_n_matches is None
         assert mineral_name_constraint is None
         self._set_distance_matrix(structure)

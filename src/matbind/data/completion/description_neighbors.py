@@ -10,18 +10,23 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from matminer.featurizers.site import CrystalNNFingerprint
 from matminer.featurizers.structure import SiteStatsFingerprint
 from pymatgen.core.local_env import CrystalNN, LocalStructOrderParams, VoronoiNN
+from robocrys.condense.site import SiteAnalyzer
 
 StructureKey = tuple[bytes, bytes, tuple[str, ...]]
+Image = tuple[int, int, int]
+
+ORIGIN_CELL: Image = (0, 0, 0)
 
 SOUTH_POLE_TYPES = frozenset(
     ("tri_bipyr", "sq_bipyr", "pent_bipyr", "hex_bipyr", "oct_max", "sq_plan_max", "hex_plan_max", "see_saw_rect")
 )
 
 
-class OwnFacesVoronoiNN(VoronoiNN):
+class CellFacesVoronoiNN(VoronoiNN):
     """Read only the faces of the cell in question instead of walking over all faces of the tessellation."""
 
     def _extract_cell_info(
@@ -32,12 +37,12 @@ class OwnFacesVoronoiNN(VoronoiNN):
         voro: Any,
         compute_adj_neighbors: bool = False,  # noqa: ARG002, FBT001, FBT002
     ) -> Any:
-        own = (voro.ridge_points == site_idx).any(axis=1).nonzero()[0]
+        ridges = (voro.ridge_points == site_idx).any(axis=1).nonzero()[0]
         vertices = voro.ridge_vertices
-        faces = {(int(a), int(b)): vertices[i] for i, (a, b) in zip(own, voro.ridge_points[own], strict=True)}
+        faces = {(int(a), int(b)): vertices[i] for i, (a, b) in zip(ridges, voro.ridge_points[ridges], strict=True)}
         # CrystalNN throws away which faces touch, so it is not asked for.
-        own_faces = SimpleNamespace(vertices=voro.vertices, ridge_dict=faces)
-        return super()._extract_cell_info(site_idx, sites, targets, own_faces)  # type: ignore[no-untyped-call]
+        cell_faces = SimpleNamespace(vertices=voro.vertices, ridge_dict=faces)
+        return super()._extract_cell_info(site_idx, sites, targets, cell_faces)  # type: ignore[no-untyped-call]
 
 
 class StructureKeys:
@@ -69,7 +74,7 @@ class RememberingCrystalNN(CrystalNN):
         self._known: dict[tuple[StructureKey, int], Any] = {}
 
     def get_nn_data(self, structure: Any, n: int, length: int | None = None) -> Any:
-        """Weights and neighbours for every coordination number of site `n`; see the stock class."""
+        """Return weights and neighbours for every coordination number of site `n`; see the stock class."""
         key = (self._key_of(structure), n)
         if key not in self._known:
             self._known[key] = super().get_nn_data(structure, n, length)
@@ -92,7 +97,7 @@ class _JointOrderParameters:
         self._values: list[float | None] = []
 
     def values(self, sites: list[Any]) -> list[float | None]:
-        """One value for each parameter; `sites` are the centre and its neighbours."""
+        """Return one value for each parameter; `sites` are the centre and its neighbours."""
         if len(sites) != len(self._sites) or any(a is not b for a, b in zip(sites, self._sites, strict=True)):
             self._values = self._joint.get_order_parameters(sites, 0, indices_neighs=list(range(1, len(sites))))
             self._sites = sites
@@ -119,12 +124,12 @@ def joined(parameters: list[Any]) -> list[Any]:
     plain = [p for p in parameters if p.get_type(0) not in SOUTH_POLE_TYPES]
     polar = [p for p in parameters if p.get_type(0) in SOUTH_POLE_TYPES]
     groups = [[*plain, *polar[:1]], *([p] for p in polar[1:])]
-    homes: dict[int, _OneOf] = {}
+    members: dict[int, _OneOf] = {}
     for group in groups:
         if group:
             joint = _JointOrderParameters(group)
-            homes |= {id(parameter): _OneOf(joint, position) for position, parameter in enumerate(group)}
-    return [homes[id(parameter)] for parameter in parameters]
+            members |= {id(parameter): _OneOf(joint, position) for position, parameter in enumerate(group)}
+    return [members[id(parameter)] for parameter in parameters]
 
 
 class RememberingFingerprint(CrystalNNFingerprint):  # type: ignore[misc]
@@ -141,7 +146,7 @@ class RememberingFingerprint(CrystalNNFingerprint):  # type: ignore[misc]
         self._known: dict[tuple[StructureKey, int], list[float]] = {}
 
     def featurize(self, struct: Any, idx: int) -> list[float]:
-        """Weighted order parameters of one site; see the stock class."""
+        """Return the weighted order parameters of one site; see the stock class."""
         key = (self._key_of(struct), idx)
         if key not in self._known:
             self._known[key] = super().featurize(struct, idx)
@@ -159,10 +164,77 @@ class FingerprintStatistics:
         self._fingerprint = fingerprint
 
     def from_preset(self, preset: str, *, stats: Any) -> Any:
-        """Statistics, or the values themselves, of the order-parameter fingerprint."""
+        """Return statistics, or the values themselves, of the order-parameter fingerprint."""
         assert preset == "CrystalNNFingerprint_ops"
         return SiteStatsFingerprint(self._fingerprint, stats=stats)
 
     def __call__(self, _site_featurizer: Any, *, stats: Any) -> Any:
         """Do the same in place of the class itself."""
         return SiteStatsFingerprint(self._fingerprint, stats=stats)
+
+
+class RememberingSiteAnalyzer(SiteAnalyzer):  # type: ignore[misc]
+    """Same summaries as the stock class, which finds the next nearest neighbours of a site up to four times."""
+
+    def __init__(self, bonded_structure: Any, **settings: Any) -> None:
+        self._geometries: dict[int, dict[str, Any]] = {}
+        self._next_nearest: dict[int, list[dict[str, Any]]] = {}
+        # While sites are being compared each stands for itself, so what is remembered names the site, not its class.
+        self.equivalent_sites = list(range(len(bonded_structure.structure)))
+        super().__init__(RememberedBonds(bonded_structure), **settings)
+
+    def get_site_geometry(self, site_index: int) -> dict[str, Any]:
+        """Return type and likeness of a site's geometry; see the stock class."""
+        if site_index not in self._geometries:
+            self._geometries[site_index] = super().get_site_geometry(site_index)
+        return self._geometries[site_index]
+
+    def get_next_nearest_neighbors(
+        self,
+        site_index: int,
+        inc_inequivalent_site_index: bool = True,  # noqa: ARG002, FBT001, FBT002
+    ) -> list[dict[str, Any]]:
+        """Return the next nearest neighbours, always with their inequivalent site; see the stock class."""
+        if site_index not in self._next_nearest:
+            self._next_nearest[site_index] = super().get_next_nearest_neighbors(site_index)
+        return [
+            neighbor | {"inequiv_index": self.equivalent_sites[neighbor["inequiv_index"]]}
+            for neighbor in self._next_nearest[site_index]
+        ]
+
+
+class RememberedBonds:
+    """The bonds of a structure graph; those of a periodic image are those at the origin, shifted.
+
+    The analyzer reads index, image, distance and species of a bonded site; the coordinates of the site of a shifted
+    bond stay those in the cell at the origin.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self.structure = graph.structure
+        self._graph = graph
+        self._at_origin: dict[int, list[Any]] = {}
+        self._known: dict[tuple[int, Image], list[Any]] = {}
+
+    def get_connected_sites(self, n: int, jimage: Image = ORIGIN_CELL) -> list[Any]:
+        """Return bonded sites, nearest first, equals in the order of the stock class."""
+        key = (n, jimage)
+        if key not in self._known:
+            shifted = {
+                bond._replace(jimage=tuple(int(a) + int(b) for a, b in zip(bond.jimage, jimage, strict=True)))
+                for bond in self._bonds(n)
+            }
+            self._known[key] = sorted(shifted, key=lambda bond: bond.dist)
+        return self._known[key]
+
+    def _bonds(self, n: int) -> list[Any]:
+        """Return the bonds at the origin in the order of the graph's edges; the stock order comes from a set."""
+        if n not in self._at_origin:
+            edges = self._graph.graph
+            ends = [(to, tuple(data["to_jimage"])) for _, to, data in edges.out_edges(n, data=True)]
+            ends += [
+                (to, tuple(np.negative(data["to_jimage"]).tolist())) for to, _, data in edges.in_edges(n, data=True)
+            ]
+            bonds = {(bond.index, bond.jimage): bond for bond in self._graph.get_connected_sites(n)}
+            self._at_origin[n] = [bonds[end] for end in dict.fromkeys(ends)]
+        return self._at_origin[n]

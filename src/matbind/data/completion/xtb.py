@@ -47,11 +47,6 @@ class XtbDos:
     supercell: tuple[int, int, int]
 
 
-def dos(structure: Structure, *, settings: XtbSettings) -> Dos:
-    """Calculate a density of states; see :func:`calculate`."""
-    return calculate(structure, settings=settings).dos
-
-
 def calculate(structure: Structure, *, settings: XtbSettings) -> XtbDos:
     """Calculate a density of states in the primitive cell.
 
@@ -96,7 +91,7 @@ def calculate(structure: Structure, *, settings: XtbSettings) -> XtbDos:
 
 
 def provenance() -> str:
-    """The method and the version of the library, which is not loaded for it.
+    """Return the method and the version of the library, which is not loaded for it.
 
     Raises:
         UserError: if tblite is not installed.
@@ -110,7 +105,7 @@ def provenance() -> str:
 
 
 def supercell(lengths_angstrom: FloatArray, n_atoms: int, most_atoms: int) -> tuple[int, int, int]:
-    """How often a cell is repeated along each vector: along the shortest, as long as the atoms are not too many.
+    """Return how often a cell is repeated along each vector: along the shortest, as long as the atoms are not too many.
 
     Args:
         lengths_angstrom: of the three vectors.
@@ -128,7 +123,7 @@ def supercell(lengths_angstrom: FloatArray, n_atoms: int, most_atoms: int) -> tu
 
 
 def fermi_energy(orbitals_ev: FloatArray, n_electrons: int) -> float:
-    """The energy up to which the orbitals hold the electrons, with a filling of 0.025 eV Fermi width.
+    """Return the energy up to which the orbitals hold the electrons, with a filling of 0.025 eV Fermi width.
 
     Where a gap is so wide that any energy inside would do, it is the lowest of them, about 0.8 eV above the valence
     band: other than the middle, that does not depend on the conduction band, which is the less certain one.
@@ -162,7 +157,7 @@ def fermi_energy(orbitals_ev: FloatArray, n_electrons: int) -> float:
 
 
 def broadened(orbitals_ev: FloatArray, energies_ev: FloatArray, width_ev: float) -> FloatArray:
-    """Two states an orbital, each a Gaussian.
+    """Return the density of Gaussians, two states an orbital.
 
     Args:
         orbitals_ev: shape (n,).
@@ -179,7 +174,7 @@ def broadened(orbitals_ev: FloatArray, energies_ev: FloatArray, width_ev: float)
 
 
 def _orbitals(crystal: Any, settings: XtbSettings) -> tuple[FloatArray, int]:
-    """Orbital energies in eV, ascending, and the number of electrons of a `pymatgen.core.Structure`."""
+    """Return orbital energies in eV, ascending, and the number of electrons of a `pymatgen.core.Structure`."""
     provenance()
     from tblite.exceptions import TBLiteRuntimeError, TBLiteValueError
     from tblite.interface import Calculator
@@ -209,7 +204,7 @@ def _orbitals(crystal: Any, settings: XtbSettings) -> tuple[FloatArray, int]:
 
 
 def _in_words(message: str) -> str:
-    """Why tblite gave up."""
+    """Say why tblite gave up."""
     message = " ".join(message.split())
     if "not converged" in message:
         return f"The calculation did not converge ({message})."
@@ -219,7 +214,7 @@ def _in_words(message: str) -> str:
 
 
 def _rounded(densities: FloatArray) -> FloatArray:
-    """What is left of the densities at four digits: they are no more exact, and files become much smaller."""
+    """Round densities to four digits: they are no more exact, and files become much smaller."""
     kept = np.where(densities < SMALLEST_DENSITY, 0.0, densities)
     exponent = np.floor(np.log10(np.where(kept > 0, kept, 1.0)))
     scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - exponent)

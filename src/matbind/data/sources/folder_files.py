@@ -4,56 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from matbind.base.content import bare_name, read_text, refusals_of
+from matbind.base.content import refusals_of
 from matbind.base.errors import UserError
-from matbind.base.text_columns import parse_columns, share_of_rows
-from matbind.modalities.crystal.files import cif_blocks
-from matbind.modalities.dos.files import looks_like_dos
-from matbind.modalities.pxrd import files as pattern_files
-from matbind.modalities.pxrd.files_cif import holds_pattern
-from matbind.modalities.pxrd.files_text import could_be_angles, looks_like_pattern
+from matbind.modalities.recognition import candidates, kind_of, most_like, qualified
+from matbind.modalities.table import modality_names, part, structure_name
 
-Modality = Literal["crystal", "dos", "pxrd", "text"]
-MODALITIES: tuple[Modality, ...] = ("crystal", "dos", "pxrd", "text")
-QUALIFIERS: dict[str, Modality] = {".dos": "dos", ".xrd": "pxrd", ".pxrd": "pxrd"}
-OPEN_SUFFIXES = (".txt", ".csv", ".dat")
-VASPRUN = "vasprun.xml"
 PROPERTIES = "properties.csv"
-PREFERENCE: dict[Modality, tuple[str, ...]] = {
-    "crystal": (".cif", "contcar", ".vasp", "poscar", VASPRUN),
-    "dos": (".json", VASPRUN, ".csv", ".dat", ".txt"),
-    "pxrd": pattern_files.SUFFIXES,
-    "text": (".txt", ".md"),
-}
-"""Of several files with the same modality of one material the first in this order is read."""
-VASP_NAME = re.compile(r"(POSCAR|CONTCAR)(?:[._-].+)?", re.IGNORECASE)
-VASP_SUFFIXES = {".vasp": ".vasp", ".poscar": "poscar", ".contcar": "contcar"}
-MOSTLY_NUMBERS = 0.5  # share of rows that makes a text columns of numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Source:
     """A file, or a data block of it, that holds one modality of one material.
 
     Attributes:
         material_id: path below the folder, without its ending.
         modality: what it holds.
         path: relative to the folder, with slashes.
-        kind: its ending or name, as `PREFERENCE` has it.
-        block: of a CIF with several structures.
+        rank: of several with the same modality of one material the lowest is read.
+        comes_along: whether the file is one of another modality, so that this is used only where there is no other.
+        block: of a file that holds several structures.
     """
 
     material_id: str
-    modality: Modality
+    modality: str
     path: str
-    kind: str
+    rank: int
+    comes_along: bool = False
     block: str | None = None
 
 
@@ -62,16 +43,20 @@ class Contents:
     """What a folder holds.
 
     Attributes:
-        found: what is to be read, one a modality of a material, in the order of modalities and material_id.
+        sources: what is to be read, one a modality of a material, in the order of modalities and material_id.
         digests: of the bytes of each file.
         excluded: rows of the table of that name.
         ignored: number of other files by ending.
     """
 
-    found: list[Found] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     excluded: list[tuple[str, str, str]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+
+    def of(self, modality: str) -> list[Source]:
+        """Return the sources of one modality."""
+        return [source for source in self.sources if source.modality == modality]
 
 
 def list_contents(directory: Path) -> Contents:
@@ -83,26 +68,27 @@ def list_contents(directory: Path) -> Contents:
     if not directory.is_dir():
         raise UserError(f"{directory}: there is no such folder, expected one with structure files")
     contents = Contents()
-    candidates: dict[tuple[Modality, str], list[Found]] = {}
+    by_value: dict[tuple[str, str], list[Source]] = {}
     for path in _files(directory):
         relative = path.relative_to(directory).as_posix()
-        try:
-            files = _classified(path, relative, directory)
-            if files:
-                with refusals_of(path), path.open("rb") as file:
-                    contents.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
-        except UserError as error:
-            reason = str(error).replace(str(path), relative)
-            contents.excluded.append((_named(relative, directory)[0], _expected(relative, directory), reason))
-            continue
-        if not files:
+        names = [] if relative == PROPERTIES else candidates(_unpacked(path.name))
+        if not names:
             contents.ignored[path.suffix.lower() or path.name] += relative != PROPERTIES
             continue
-        for each in files:
-            candidates.setdefault((each.modality, each.material_id), []).append(each)
-    for modality in MODALITIES:
-        for key in sorted(key for key in candidates if key[0] == modality):
-            _choose(candidates[key], contents)
+        material_id = _material_id(relative, directory)
+        try:
+            sources = _sources(path, relative, material_id, names)
+            with refusals_of(path), path.open("rb") as file:
+                contents.digests[relative] = hashlib.file_digest(file, "sha256").hexdigest()
+        except UserError as error:
+            reason = str(error).replace(str(path), relative)
+            contents.excluded.append((material_id, _primary(path, names), reason))
+            continue
+        for source in sources:
+            by_value.setdefault((source.modality, source.material_id), []).append(source)
+    for modality in modality_names():
+        for key in sorted(key for key in by_value if key[0] == modality):
+            _choose(by_value[key], contents)
     _leave_out_orphans(contents)
     return contents
 
@@ -115,132 +101,82 @@ def _files(directory: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def _named(relative: str, directory: Path) -> tuple[str, str, Modality | None]:  # noqa: PLR0911
-    """Material, ending or name in small letters, and the modality if the name says it."""
-    home, slash, name = relative.rpartition("/")
-    bare = name[:-3] if name.lower().endswith(".gz") else name
-    lowered = bare.lower()
-    of_folder = home or directory.resolve().name
-    if lowered == VASPRUN:
-        return of_folder, VASPRUN, "dos"
-    if lowered.endswith("." + VASPRUN):
-        return home + slash + bare[: -len(VASPRUN) - 1], VASPRUN, "dos"
-    if lowered in {"poscar", "contcar"}:
-        return of_folder, lowered, "crystal"
-    stem, ending = Path(bare).stem, Path(lowered).suffix
-    if ending in VASP_SUFFIXES:
-        return home + slash + stem, VASP_SUFFIXES[ending], "crystal"
-    if found := VASP_NAME.fullmatch(bare):
-        return home + slash + bare, found[1].lower(), "crystal"
-    qualifier = Path(stem).suffix
-    if qualifier.lower() in QUALIFIERS:
-        return home + slash + stem.removesuffix(qualifier), ending, QUALIFIERS[qualifier.lower()]
-    return home + slash + stem, ending, None
+def _unpacked(name: str) -> str:
+    return name[:-3] if name.lower().endswith(".gz") else name
 
 
-def _classified(path: Path, relative: str, directory: Path) -> list[Found]:
-    """What a file holds; nothing if it is of no kind that is read.
+def _material_id(relative: str, directory: Path) -> str:
+    """Return the path without ending and qualifier; that of the folder where VASP gave the file its whole name."""
+    parent, slash, name = relative.rpartition("/")
+    bare = _unpacked(name)
+    kind = kind_of(bare)
+    stem = bare[: -len(kind)].removesuffix(".") if bare.lower().endswith(kind) else bare
+    if qualified(bare):
+        stem = Path(stem).stem
+    return parent + slash + stem if stem else parent or directory.resolve().name
+
+
+def _rank(path: Path, modality: str) -> int:
+    suffixes, kind = part(modality, "files").SUFFIXES, kind_of(_unpacked(path.name))
+    return suffixes.index(kind) if kind in suffixes else len(suffixes)
+
+
+def _primary(path: Path, names: list[str]) -> str:
+    """Return the modality that files of this name are made for: the one that ranks them highest."""
+    return min(names, key=lambda name: _rank(path, name))
+
+
+def _sources(path: Path, relative: str, material_id: str, names: list[str]) -> list[Source]:
+    """Return what a file holds: one modality, or all that its content speaks for if one may be the structure.
 
     Raises:
         UserError: if it is unreadable, or neither name nor content say what it holds.
     """
-    material_id, kind, modality = _named(relative, directory)
-    if kind == VASPRUN:
-        return [Found(material_id, each, relative, kind) for each in ("crystal", "dos")]
-    if modality is not None:
-        return [Found(material_id, modality, relative, kind)]
-    if relative == PROPERTIES:
-        return []
-    if kind == ".cif":
-        return _of_cif(path, material_id, relative)
-    if kind in OPEN_SUFFIXES:
-        return [Found(material_id, _by_content(path, kind), relative, kind)]
-    known = next((each for each in MODALITIES if kind in PREFERENCE[each]), None)
-    return [] if known is None else [Found(material_id, known, relative, kind)]
-
-
-def _of_cif(path: Path, material_id: str, relative: str) -> list[Found]:
-    """A CIF holds structures, powder patterns, or both."""
+    structure = structure_name()
+    if len(names) > 1:
+        with refusals_of(path):
+            if structure in names:
+                primary = _primary(path, names)
+                names = [name for name in names if part(name, "files").likeness(path) == 1] or [structure]
+            else:
+                names = [primary := most_like(path, names)]
+    else:
+        primary = names[0]
+    sources = [Source(material_id, name, relative, _rank(path, name), name != primary) for name in names]
+    blocks_of = getattr(part(structure, "files"), "blocks", None)
+    if structure not in names or blocks_of is None:
+        return sources
     with refusals_of(path):
-        text = read_text(path)
-    blocks = [name for name, _ in cif_blocks(text)]
-    pattern = [Found(material_id, "pxrd", relative, ".cif")] if holds_pattern(text) else []
+        blocks = blocks_of(path)
     if len(blocks) > 1:
-        of_blocks = [(f"{material_id}#{name.replace('/', '_')}", name) for name in blocks]
-        return [*(Found(of, "crystal", relative, ".cif", name) for of, name in of_blocks), *pattern]
-    if pattern and not blocks:
-        return pattern
-    return [Found(material_id, "crystal", relative, ".cif"), *pattern]
+        rank = _rank(path, structure)
+        sources = [source for source in sources if source.modality != structure] + [
+            Source(f"{material_id}#{block.replace('/', '_')}", structure, relative, rank, block=block)
+            for block in blocks
+        ]
+    return sources
 
 
-def _by_content(path: Path, kind: str) -> Modality:
-    """What a .txt, .csv or .dat holds: text, or columns of numbers whose header speaks of angles or of energies."""
-    with refusals_of(path):
-        text = read_text(path)
-        if share_of_rows(text) < MOSTLY_NUMBERS:
-            if kind == ".txt":
-                return "text"
-            raise ValueError("it holds no columns of numbers, expected a powder pattern or a density of states")
-        columns = parse_columns(text)
-        pattern, dos = looks_like_pattern(columns), looks_like_dos(columns)
-        if pattern != dos:
-            return "pxrd" if pattern else "dos"
-        if not dos and could_be_angles(columns):
-            return "pxrd"
-        found = "both angles and energies" if dos else "neither angles nor energies"
-        raise ValueError(
-            f"its header speaks of {found}; name the file {_example(path, 'xrd')} if it is a powder pattern, "
-            f"{_example(path, 'dos')} if it is a density of states"
-        )
-
-
-def _example(path: Path, qualifier: str) -> str:
-    bare = Path(path.name.removesuffix(".gz"))
-    return f"{bare.stem}.{qualifier}{bare.suffix}"
-
-
-def _choose(found: list[Found], contents: Contents) -> None:
-    """Keep the first by preference; what comes along inside a file of another modality is used only if it is alone."""
-
-    def rank(each: Found) -> tuple[int, str]:
-        order = PREFERENCE[each.modality]
-        return len(order) if _comes_along(each) else order.index(each.kind), each.path
-
-    first, *others = sorted(found, key=rank)
-    contents.found.append(first)
-    for each in others:
-        if not _comes_along(each):
-            reason = f"{each.path}: not read, as {first.path} holds the same of this material"
-            contents.excluded.append((each.material_id, each.modality, reason))
-
-
-def _comes_along(found: Found) -> bool:
-    own = bare_name(Path(found.path))
-    return (found.modality == "crystal" and found.kind == VASPRUN) or (
-        found.modality == "pxrd" and own.endswith(".cif") and not own.endswith((".xrd.cif", ".pxrd.cif"))
-    )
+def _choose(sources: list[Source], contents: Contents) -> None:
+    """Keep the first by rank, and list the others but for those that came along in a file of another modality."""
+    first, *others = sorted(sources, key=lambda source: (source.comes_along, source.rank, source.path))
+    contents.sources.append(first)
+    for source in others:
+        if not source.comes_along:
+            reason = f"{source.path}: not read, as {first.path} holds the same of this material"
+            contents.excluded.append((source.material_id, source.modality, reason))
 
 
 def _leave_out_orphans(contents: Contents) -> None:
-    crystals = {each.material_id for each in contents.found if each.modality == "crystal"}
-    several = {each.material_id.partition("#")[0] for each in contents.found if each.block is not None}
-    kept = []
-    for each in contents.found:
-        if each.material_id in crystals:
-            kept.append(each)
-            continue
-        if each.material_id in several:
-            reason = (
-                f"{each.path}: {each.material_id}.cif holds several structures, name the file {each.material_id}#NAME"
-            )
+    structures = contents.of(structure_name())
+    ids = {source.material_id for source in structures}
+    several = {source.material_id.partition("#")[0]: source.path for source in structures if source.block is not None}
+    endings = [suffix for suffix in part(structure_name(), "files").SUFFIXES if suffix.startswith(".")]
+    for source in [source for source in contents.sources if source.material_id not in ids]:
+        name = source.material_id
+        if name in several:
+            reason = f"{source.path}: {several[name]} holds several structures, name the file {name}#NAME"
         else:
-            reason = f"{each.path}: no structure file of this name ({each.material_id}.cif, .vasp ...) is beside it"
-        contents.excluded.append((each.material_id, each.modality, reason))
-    contents.found = kept
-
-
-def _expected(relative: str, directory: Path) -> Modality:
-    """The modality under which a file that could not be told is listed."""
-    _, kind, modality = _named(relative, directory)
-    likely: dict[str, Modality] = {".cif": "crystal", ".txt": "text"}
-    return modality or likely.get(kind, "pxrd")
+            reason = f"{source.path}: no structure file of this name ({name}{', '.join(endings)} ...) is beside it"
+        contents.excluded.append((name, source.modality, reason))
+    contents.sources = [source for source in contents.sources if source.material_id in ids]

@@ -29,30 +29,23 @@ def read_source(settings: PrepareSettings, *, scratch: Path, workers: Workers, l
     if settings.source == "folder":
         from matbind.data.sources import folder
 
-        return folder.read(
-            settings.data,
-            grid=settings.records("pxrd"),
-            wavelength=settings.wavelength,
-            scratch=scratch,
-            workers=workers,
-            log=log,
-        )
+        return folder.read(settings.data, settings, scratch=scratch, workers=workers, log=log)
     if settings.source == "materials-project":
         _check_downloaded(settings.data, log)
     return sample.read(settings.data)
 
 
 def _check_downloaded(directory: Path, log: Callable[[str], None]) -> None:
-    found = directory / "source.json"
-    if not found.exists():
+    path = directory / "source.json"
+    if not path.exists():
         raise UserError(
-            f"{found}: the file does not exist, expected a finished download in prepare.data; "
+            f"{path}: the file does not exist, expected a finished download in prepare.data; "
             f"matbind data materials-project {directory} makes one, or goes on with it"
         )
-    told = read_json(found)
-    log(f"Materials Project {told['database_version']}, downloaded on {told['date']}")
-    if not told["complete"]:
+    source = read_json(path)
+    log(f"Materials Project {source['database_version']}, downloaded on {source['date']}")
+    if not source["complete"]:
         log(
-            f"{told['counts']['failed']} values failed, they are listed in {directory / 'failed.parquet'}; "
+            f"{source['counts']['failed']} values failed, they are listed in {directory / 'failed.parquet'}; "
             f"matbind data materials-project {directory} --retry-failed asks for them again"
         )

@@ -1,4 +1,4 @@
-"""A directory of Parquet tables, structures and where there are any the values of others, such as the embedded sample."""
+"""A directory of Parquet tables: structures, and the values of other modalities where there are any."""
 
 from __future__ import annotations
 

@@ -110,6 +110,11 @@ def likeness(path: Path) -> float:
     return float(not bare_name(path).endswith(".cif") or SITES.search(read_text(path)) is not None)
 
 
+def blocks(path: Path) -> list[str]:
+    """Return the names of the data blocks of a CIF that hold atoms; none for files of other kinds."""
+    return [name for name, _ in cif_blocks(read_text(path))] if bare_name(path).endswith(".cif") else []
+
+
 def row(path: Path, *, block: str | None, **_: Any) -> dict[str, Any]:
     """Read a structure as a row of `COLUMNS`; see :func:`read_structure` for errors."""
     contents = read_structure(path, block=block)

@@ -19,6 +19,7 @@ from matbind.modalities.pxrd.files_zip import read_brml, read_rasx
 from matbind.modalities.pxrd.grid import Grid, on_grid
 from matbind.modalities.pxrd.records import COLUMNS as TABLE_COLUMNS
 from matbind.modalities.pxrd.scan import MeasuredPattern, Scan, measured_pattern
+from matbind.modalities.pxrd.wavelength import parse_wavelength
 
 SUFFIXES = (".xrdml", ".rasx", ".brml", ".raw", ".cif", ".xye", ".xy", ".csv", ".dat", ".txt", ".json")
 """Endings of powder patterns, each also with `.gz`; of several files of one name, the first of these is read."""
@@ -75,6 +76,16 @@ def likeness(path: Path) -> float:
             return 0.0
         columns = parse_columns(text)
     return 1.0 if looks_like_pattern(columns) else 0.5 * could_be_angles(columns)
+
+
+def check_options(*, wavelength: str | float | None) -> None:
+    """Check what :func:`row` is given for all files.
+
+    Raises:
+        ValueError: if the wavelength is none.
+    """
+    if wavelength is not None:
+        parse_wavelength(wavelength)
 
 
 def row(path: Path, *, records: Grid, wavelength: str | float | None, **_: Any) -> dict[str, Any]:

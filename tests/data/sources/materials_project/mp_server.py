@@ -237,6 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             project.go_on.wait(60)
         if fault and fault.how.isdigit():
             headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+            headers |= {"Location": f"http://localhost:{project.server_port}/elsewhere"} if fault.how == "302" else {}
             self._send(int(fault.how), b'{"detail": "injected"}', headers)
         elif fault and fault.how == "echo":
             self._send(500, f"no luck with {self.headers.get('x-api-key')}".encode())

@@ -7,21 +7,23 @@ was stopped, by whatever, goes on where it was, and in the end the tables are th
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from matbind.base.errors import UserError
-from matbind.base.files import read_json, write_json
-from matbind.data.sources.materials_project.client import Client
-from matbind.data.sources.materials_project.fetch import Fetch
-from matbind.data.sources.materials_project.http import Backoff, key_kept, redacted, without_proxy
-from matbind.data.sources.materials_project.parts import FAILED, Parts, Table, check_same, held_alone
+from matbind.base.files import locked, read_json, write_json, written_whole_directory
+from matbind.data.sources.materials_project.client import Client, Patience, patience, redacted
+from matbind.data.sources.materials_project.fetch import MOST_DOCUMENTS, Fetch
 from matbind.data.sources.materials_project.query import Query
+from matbind.data.sources.raw import EXCLUDED
+from matbind.modalities.table import structure_name
 
 __all__ = ["Query", "download", "key_from_environment"]
 
@@ -35,7 +37,7 @@ CITATION = (
 
 
 def key_from_environment() -> str:
-    """The user's key: `MP_API_KEY` of the environment, else `PMG_MAPI_KEY` of pymatgen's settings (~/.pmgrc.yaml).
+    """Return `MP_API_KEY` of the environment, else `PMG_MAPI_KEY` of pymatgen's settings (~/.pmgrc.yaml).
 
     Raises:
         UserError: there is none, or it is no key; says where to get one and how to give it. The key is not shown.
@@ -64,7 +66,7 @@ def download(
     page_size: int = 1000,
     retry_failed: bool = False,
     with_dos: bool = True,
-    backoff: Backoff | None = None,
+    retries: Patience | None = None,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Download materials into a directory of tables, or go on with it; one that is there is left as it is.
@@ -75,115 +77,121 @@ def download(
 
     Args:
         out: the directory to write; `<out>.parts` holds what has come until everything is there.
-        query: which materials; None for the whole database.
-        key: of the user, see :func:`key_from_environment`, which is asked if it is None. It is sent to the endpoint
-            and otherwise never written or shown.
-        endpoint: address of the REST interface; None for that of the Materials Project.
-        dos_endpoint: address of the S3 object store with the densities of states; None for the public one.
-        batch_size: materials a request.
+        query: which materials; by default the whole database.
+        key: of the user, by default of :func:`key_from_environment`; sent to the endpoint, never written or shown.
+        endpoint: address of the REST interface, by default the public one.
+        dos_endpoint: address of the S3 object store with the densities of states, by default the public one.
+        batch_size: materials a request, at most 1000.
         page_size: ids a page of the listing, at most 1000.
         retry_failed: ask again for what failed, and for nothing that has come.
         with_dos: whether to download densities of states.
-        backoff: how to try again.
+        retries: how to try again.
         log: is told the progress in sentences.
 
     Returns:
         The content of `source.json`: query, database version, date, counts, whether complete, licence and citation.
 
     Raises:
-        UserError: the key is missing or refused, the server does not answer at all or asks to come back later, an
+        UserError: if the key is missing or refused, the server does not answer at all or asks to come back later, an
             argument is wrong, or `out` or its parts hold another download.
     """
     query = query or Query()
-    for name, value, most in (("batch_size", batch_size, 1000), ("page_size", page_size, 1000)):
-        if not 1 <= value <= most:
-            raise UserError(f"{name} is {value}, expected 1 to {most}")
+    for name, value in (("batch_size", batch_size), ("page_size", page_size)):
+        if not 1 <= value <= MOST_DOCUMENTS:
+            raise UserError(f"{name} is {value}, expected 1 to {MOST_DOCUMENTS}")
     identity = {"query": query.as_json(), "with_dos": with_dos}
-    parts_directory = out.with_name(out.name + ".parts")
-    earlier = _earlier(out, identity)
+    parts = out.with_name(out.name + ".parts")
+    earlier = _read_same(out / "source.json", identity) if out.exists() else None
     if earlier and (earlier["complete"] or not retry_failed):
         if earlier["complete"]:
-            shutil.rmtree(parts_directory, ignore_errors=True)
+            shutil.rmtree(parts, ignore_errors=True)
         log(f"{out}: already there, database version {earlier['database_version']}")
         return earlier
 
     key = key_from_environment() if key is None else _checked_key(key)
 
-    def say(text: str) -> None:
+    def log_redacted(text: str) -> None:
         log(redacted(text, key))
 
-    with key_kept(key), without_proxy(endpoint, dos_endpoint), held_alone(parts_directory):
-        patience = replace(backoff or Backoff(), log=say)
-        client = Client(key, endpoint=endpoint, dos_endpoint=dos_endpoint, backoff=patience)
+    with locked(parts / "lock", f"download of {out}"):
+        retries = retries or patience()
+        retries.log = log_redacted
+        client = Client(key, endpoint=endpoint, dos_endpoint=dos_endpoint, retries=retries)
         identity |= {"page_size": page_size, "database_version": client.database_version()}
-        parts = Parts(parts_directory, identity)
-        fetch = Fetch(client, parts, query, batch_size=batch_size, retry_failed=retry_failed, log=say)
-        fetch.run(with_dos=with_dos)
-        say("writing the tables")
-        source = _write(out, parts, query, identity)
+        if (parts / "query.json").exists():
+            _read_same(parts / "query.json", identity)
+        else:
+            write_json(parts / "query.json", identity)
+        fetch = Fetch(client, query, identity, parts, batch_size, retry_failed, log_redacted)
+        fetch.run()
+        log("writing the tables")
+        source = _write(out, fetch, query, identity)
         if source["complete"]:
-            shutil.rmtree(parts_directory)
-    say(", ".join(f"{name} {count}" for name, count in source["counts"].items()))
+            shutil.rmtree(parts)
+    log(", ".join(f"{name} {count}" for name, count in source["counts"].items()))
     return source
 
 
-def _write(out: Path, parts: Parts, query: Query, identity: dict[str, Any]) -> dict[str, Any]:
-    import polars as pl
+def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    listed = {name for names in parts.members().values() for name in names}
+    listed = set(fetch.listed())
     counts = {"listed": len(listed)}
-    tables: tuple[Table, ...] = ("structures", "dos") if identity["with_dos"] else ("structures",)
-    for table in tables:
-        frames = parts.sorted_rows(table)
-        if table == "structures":
-            source = pl.lit(f"Materials Project {identity['database_version']}")
-            frames = (frame.with_columns(source=source) for frame in frames)
-        first = next(frames)
-        counts[table] = len(first)
-        with pq.ParquetWriter(partial / f"{table}.parquet", first.to_arrow().schema, compression="zstd") as writer:
-            writer.write_table(first.to_arrow(), row_group_size=ROW_GROUP)
-            for frame in frames:
-                writer.write_table(frame.to_arrow(), row_group_size=ROW_GROUP)
-                counts[table] += len(frame)
-    failed = parts.failures(with_dos=identity["with_dos"])
-    if query.names_materials_alone():
-        reason = f"database version {identity['database_version']} has no such material, or it is deprecated"
-        absent = [(name, "crystal", reason) for name in query.material_ids if name not in listed]
-        failed = pl.concat([failed, pl.DataFrame(absent, schema=FAILED, orient="row")]).sort("material_id", "modality")
-    failed.write_parquet(partial / "failed.parquet")
-    source_json = {
-        "source": "Materials Project",
-        **identity,
-        "date": datetime.now(UTC).date().isoformat(),
-        "counts": counts | {"failed": len(failed)},
-        "complete": failed.is_empty(),
-        "licence": LICENCE,
-        "citation": CITATION,
-    }
-    write_json(partial / "source.json", source_json)
-    before = out.with_name(out.name + ".before")
-    shutil.rmtree(before, ignore_errors=True)
-    if out.exists():
-        out.rename(before)
-    partial.rename(out)
-    shutil.rmtree(before, ignore_errors=True)
-    return source_json
+    version = identity["database_version"]
+    tables = ("structures", "dos") if identity["with_dos"] else ("structures",)
+    with written_whole_directory(out) as directory:
+        for table in tables:
+            frames = fetch.sorted_rows(table)
+            if table == "structures":
+                frames = (frame.with_columns(source=pl.lit(f"Materials Project {version}")) for frame in frames)
+            first = next(frames)
+            counts[table] = len(first)
+            with pq.ParquetWriter(
+                directory / f"{table}.parquet", first.to_arrow().schema, compression="zstd"
+            ) as writer:
+                writer.write_table(first.to_arrow(), row_group_size=ROW_GROUP)
+                for frame in frames:
+                    writer.write_table(frame.to_arrow(), row_group_size=ROW_GROUP)
+                    counts[table] += len(frame)
+        failed = fetch.failures()
+        if query.names_materials_alone():
+            reason = f"database version {version} has no such material, or it is deprecated"
+            absent = [(name, structure_name(), reason) for name in query.material_ids if name not in listed]
+            failed = pl.concat([failed, pl.DataFrame(absent, schema=EXCLUDED, orient="row")])
+            failed = failed.sort("material_id", "modality")
+        failed.write_parquet(directory / "failed.parquet")
+        source = {
+            "source": "Materials Project",
+            **identity,
+            "date": datetime.now(UTC).date().isoformat(),
+            "counts": counts | {"failed": len(failed)},
+            "complete": failed.is_empty(),
+            "licence": LICENCE,
+            "citation": CITATION,
+        }
+        write_json(directory / "source.json", source)
+    return source
 
 
-def _earlier(out: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """What a finished download says of itself."""
-    if not out.exists():
-        return None
-    path = out / "source.json"
+def _read_same(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what an earlier call said of itself, which has to be about the same materials.
+
+    Raises:
+        UserError: if it is not, the sentence says in which point; or if the directory is of something else.
+    """
     if not path.exists():
-        raise UserError(f"{out}: it is there but holds no source.json, expected a new or a downloaded directory")
-    found: dict[str, Any] = read_json(path)
-    check_same(path, found, identity)
-    return found
+        raise UserError(
+            f"{path.parent}: it is there but holds no {path.name}, expected a new or a downloaded directory"
+        )
+    earlier: dict[str, Any] = read_json(path)
+    for name, expected in identity.items():
+        if earlier.get(name) != expected:
+            is_now = "now" if name == "database_version" else "in this call"
+            raise UserError(
+                f"{path}: it belongs to a download with {name} {json.dumps(earlier.get(name))}, {is_now} it is "
+                f"{json.dumps(expected)}; expected the same, or remove {path.parent} to begin anew"
+            )
+    return earlier
 
 
 def _checked_key(key: str) -> str:

@@ -2,152 +2,202 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from matbind.base.errors import UserError
-from matbind.data.sources.materials_project.client import LENGTH_OF_REASON, Client, identifier
-from matbind.data.sources.materials_project.http import UnavailableError
-from matbind.data.sources.materials_project.parts import Parts, Table
+from matbind.base.ledger import Ledger, digest
+from matbind.data.sources.materials_project.client import LENGTH_OF_REASON, Client, UnavailableError, identifier
 from matbind.data.sources.materials_project.query import Query
-from matbind.data.sources.materials_project.tables import dos_row, structure_row
+from matbind.data.sources.materials_project.tables import DOS, DOS_COLUMNS, STRUCTURE_COLUMNS, dos_row, structure_row
+from matbind.data.sources.raw import EXCLUDED
+from matbind.modalities.table import structure_name
 
 Rows = dict[str, dict[str, Any]]
 
-ATTEMPTS_OF_A_PIECE = 2  # of a batch that failed in all attempts and is halved to find out which material it was
-NO_DOS = {"identifier": None}
+LEDGERS: dict[str, tuple[dict[str, Any], str]] = {
+    "listing": ({"ids": pl.List(pl.String), "total": pl.Int64}, "listing"),  # a row a page of ids
+    "structures": (STRUCTURE_COLUMNS, structure_name()),
+    "calculations": ({"identifier": pl.String}, DOS),  # of the density of states; null where there is none
+    "dos": (DOS_COLUMNS, DOS),
+}
+"""Columns of each ledger, and the modality under which its failures are listed."""
+MOST_DOCUMENTS = 1000  # that the server returns at a time
+IDS_OF_A_PAGE = 100  # of a query by ids: more make too long an address
+ROWS_AT_ONCE = 10_000  # of a final table in memory: some 200 MB of densities
 
 
-@dataclass(slots=True)
+@dataclass
 class Fetch:
-    """One run of a download.
+    """What has come of a download, kept in ledgers of a directory, and the way to what is missing.
 
-    Attributes:
-        client: to ask.
-        parts: what has come, and where what comes is kept.
-        query: which materials.
-        batch_size: materials a request.
-        retry_failed: whether what failed in an earlier run is asked for again.
-        log: is told the progress.
+    `identity` is all that makes a download the same as an earlier one, `page_size` and `with_dos` among it; the rest is
+    as for :func:`matbind.data.sources.materials_project.download.download`.
     """
 
     client: Client
-    parts: Parts
     query: Query
+    identity: dict[str, Any]
+    directory: Path
     batch_size: int
     retry_failed: bool
     log: Callable[[str], None]
 
-    def run(self, *, with_dos: bool) -> None:
+    def __post_init__(self) -> None:
+        self._page_size = min(self.identity["page_size"], IDS_OF_A_PAGE if self.query.material_ids else MOST_DOCUMENTS)
+        self._digest = digest(json.dumps(self.identity, sort_keys=True))
+        names = [name for name, (_, modality) in LEDGERS.items() if self.identity["with_dos"] or modality != DOS]
+        self._ledgers = {name: Ledger(self.directory / name, LEDGERS[name][0]) for name in names}
+
+    def run(self) -> None:
         """Fetch the listing and everything that is missing.
 
         Raises:
-            UserError: nothing more can be had at the moment; what has come is kept.
+            UserError: if nothing more can be had at the moment; what has come is kept.
         """
-        self._list()
-        pages = self.parts.members()
-        self._settle("structures", pages, self._structures, self.client.check_interface)
-        if with_dos:
-            self._densities(pages)
+        if self._total() is None:
+            self._fetch_page(1)
+        for i in self._open("listing", self._names("listing")):
+            self._fetch_page(i + 1)
+        self._settle("structures", self._fetch_structures, self.client.database_version)
+        if "dos" in self._ledgers:
+            self._settle("calculations", self._fetch_calculations, self.client.database_version)
+            self._settle("dos", self._densities_fetcher(), self.client.check_dos_table)
 
-    def _list(self) -> None:
-        if self.parts.total() is None:
-            self._page(1)
-        for number in self.parts.open_pages(retry_failed=self.retry_failed):
-            self._page(number)
+    def listed(self) -> list[str]:
+        """Return the ids of all pages that have come, sorted as text."""
+        total = self._total() or 0
+        pages = self._ledgers["listing"].results(self._items(self._names("listing")))
+        starts = [(int(page.removeprefix("page-")) - 1) * self._page_size for page in pages["material_id"]]
+        return sorted({name for start, ids in zip(starts, pages["ids"], strict=True) for name in ids[: total - start]})
 
-    def _page(self, number: int) -> None:
+    def sorted_rows(self, table: str) -> Iterator[pl.DataFrame]:
+        """Yield all rows of a table in the order of ids, some at a time, the same whenever they came."""
+        names = sorted(self._names(table))
+        for start in range(0, max(len(names), 1), ROWS_AT_ONCE):
+            yield self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))
+
+    def failures(self) -> pl.DataFrame:
+        """Return every material and page that did not come: material_id, modality (or listing) and reason."""
+        failed = [
+            ledger.failures(self._items(self._names(name))).with_columns(modality=pl.lit(LEDGERS[name][1]))
+            for name, ledger in self._ledgers.items()
+        ]
+        return pl.concat(failed).select(*EXCLUDED).sort("material_id", "modality")
+
+    def _names(self, ledger: str) -> list[str]:
+        """Return what a ledger should hold, in the order in which it is asked for."""
+        match ledger:
+            case "listing":
+                return [_page(number) for number in range(1, -(-(self._total() or 0) // self._page_size) + 1)]
+            case "structures":
+                return self.listed()
+            case "calculations":
+                return list(self._formulas())
+            case _:
+                return list(self._identifiers())
+
+    def _items(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        return [(name, self._digest) for name in names]
+
+    def _open(self, ledger: str, names: list[str]) -> list[int]:
+        return self._ledgers[ledger].open_items(self._items(names), retry_failed=self.retry_failed)
+
+    def _add(self, ledger: str, rows: Rows) -> None:
+        self._ledgers[ledger].add([{"material_id": name, "digest": self._digest, **row} for name, row in rows.items()])
+
+    def _total(self) -> int | None:
+        """Return the number of materials on all pages, once the first page is there."""
+        first = self._ledgers["listing"].results(self._items([_page(1)]))
+        return None if first.is_empty() else min(int(first["total"][0]), self.query.limit or int(first["total"][0]))
+
+    def _formulas(self) -> dict[str, str]:
+        """Return the formula of every structure that has come."""
+        return dict(self._ledgers["structures"].results(self._items(self.listed()), ["formula"]).iter_rows())
+
+    def _identifiers(self) -> dict[str, str]:
+        """Return the identifier of every density of states, in the order of their table."""
+        calculations = self._ledgers["calculations"].results(self._items(self._formulas())).drop_nulls()
+        return dict(calculations.sort("identifier", "material_id").iter_rows())
+
+    def _fetch_page(self, number: int) -> None:
+        row: dict[str, Any]
         try:
-            ids, total = self.client.page(self.query, number, size=self.parts.page_size)
+            ids, total = self.client.page(self.query, number, size=self._page_size)
+            row = {"ids": ids, "total": total}
         except UnavailableError as error:
-            _stop_if_too_fast(error)
-            self.client.check_interface()
-            if self.parts.total() is None:
+            self.client.database_version()
+            if self._total() is None:
                 raise UserError(
                     f"the materials cannot be listed ({error}), expected the first page of their ids"
                 ) from None
-            self.parts.add_page(number, reason=str(error))
-        else:
-            self.parts.add_page(number, ids=ids, total=total)
-        self.log(f"listing: page {number} of {self.parts.n_pages()}")
+            row = {"reason": str(error)}
+        self._add("listing", {_page(number): row})
+        self.log(f"listing: page {number} of {len(self._names('listing'))}")
 
-    def _structures(self, batch: Sequence[str]) -> Rows:
+    def _fetch_structures(self, batch: Sequence[str]) -> Rows:
         documents = self.client.documents(batch)
-        none = {"reason": "the server returned no document for this id"}
-        return {name: _row(structure_row, documents[name]) if name in documents else none for name in batch}
+        missing = {"reason": "the server returned no document for this id"}
+        return {name: _row(structure_row, documents[name]) if name in documents else missing for name in batch}
 
-    def _calculations(self, batch: Sequence[str]) -> Rows:
+    def _fetch_calculations(self, batch: Sequence[str]) -> Rows:
         tasks = self.client.dos_tasks(batch)
-        return {name: _row(_identified, tasks[name]) if name in tasks else NO_DOS for name in batch}
+        return {name: _row(_identified, tasks[name]) if name in tasks else {"identifier": None} for name in batch}
 
-    def _densities(self, pages: dict[str, list[str]]) -> None:
-        """Densities of states of the structures that have come, in the order of the table they come from."""
-        formulas: dict[str, str] = {}
-        known: dict[str, list[str]] = {}
-        for page, crystals in zip(pages, self.parts.results("structures", pages), strict=True):
-            known[page] = crystals["material_id"].to_list()
-            formulas |= dict(crystals.select("material_id", "formula").iter_rows())
-        self._settle("calculations", known, self._calculations, self.client.check_interface)
-        shards = self.parts.calculations()
-        identifiers = {name: own for shard in shards.values() for name, own in shard.items()}
+    def _densities_fetcher(self) -> Callable[[Sequence[str]], Rows]:
+        formulas, identifiers = self._formulas(), self._identifiers()
 
         def fetch(batch: Sequence[str]) -> Rows:
-            found = self.client.dos_rows([identifiers[name] for name in batch])
+            densities = self.client.dos_rows([identifiers[name] for name in batch])
             rows: Rows = {}
             for name in batch:
-                row = found.get(identifiers[name])
+                row = densities.get(identifiers[name])
                 missing = {"reason": f"the table of densities of states has no calculation {identifiers[name]}"}
                 rows[name] = _row(dos_row, row, formula=formulas[name]) if row else missing
             return rows
 
-        self._settle("dos", {shard: list(names) for shard, names in shards.items()}, fetch, self.client.check_dos_table)
+        return fetch
 
-    def _settle(
-        self,
-        table: Table,
-        shards: dict[str, list[str]],
-        fetch: Callable[[Sequence[str]], Rows],
-        check: Callable[[], None],
-    ) -> None:
+    def _settle(self, ledger: str, fetch: Callable[[Sequence[str]], Rows], check: Callable[[], object]) -> None:
         """Ask for what is missing, batch by batch, and keep every batch as it comes."""
         began_s = time.monotonic()
-        n_all, n_done, n_now = sum(map(len, shards.values())), 0, 0
-        for shard, names in shards.items():
-            ledger = self.parts.ledger(table, shard)
-            missing = ledger.open_items(self.parts.items(names), retry_failed=self.retry_failed)
-            n_done += len(names) - len(missing)
-            for start in range(0, len(missing), self.batch_size):
-                batch = [names[i] for i in missing[start : start + self.batch_size]]
-                self.parts.add(ledger, self._rows(batch, fetch, check, self.client.backoff.attempts))
-                n_done, n_now = n_done + len(batch), n_now + len(batch)
-                rate = n_now / max(time.monotonic() - began_s, 1e-9)
-                left_min = int((n_all - n_done) / rate / 60)
-                self.log(
-                    f"{table}: {n_done} of {n_all}, {rate:.1f} a second, "
-                    f"{left_min // 60} h {left_min % 60:02d} min left"
-                )
+        names = self._names(ledger)
+        missing = [names[i] for i in self._open(ledger, names)]
+        for start in range(0, len(missing), self.batch_size):
+            batch = missing[start : start + self.batch_size]
+            self._add(ledger, self._rows(batch, fetch, check))
+            n_now = start + len(batch)
+            rate = n_now / max(time.monotonic() - began_s, 1e-9)
+            left_min = int((len(missing) - n_now) / rate / 60)
+            self.log(
+                f"{ledger}: {len(names) - len(missing) + n_now} of {len(names)}, {rate:.1f} a second, "
+                f"{left_min // 60} h {left_min % 60:02d} min left"
+            )
 
     def _rows(
-        self, batch: Sequence[str], fetch: Callable[[Sequence[str]], Rows], check: Callable[[], None], attempts: int
+        self, batch: Sequence[str], fetch: Callable[[Sequence[str]], Rows], check: Callable[[], object], depth: int = 0
     ) -> Rows:
         """Fetch a batch; if it fails while the server is there, halve it until the material at fault is alone.
 
         Raises:
-            UserError: it is not this batch: the server is not there, or asks to slow down.
+            UserError: if it is not this batch: the server is not there, or asks to slow down.
         """
         try:
-            with self.client.backoff.limited(attempts):
+            with self.client.hurried() if depth else nullcontext():
                 return fetch(batch)
         except UnavailableError as error:
-            _stop_if_too_fast(error)
             check()
             if len(batch) == 1:
                 return {batch[0]: {"reason": str(error)}}
         middle = len(batch) // 2
-        halves = (self._rows(half, fetch, check, ATTEMPTS_OF_A_PIECE) for half in (batch[:middle], batch[middle:]))
+        halves = (self._rows(half, fetch, check, depth + 1) for half in (batch[:middle], batch[middle:]))
         return {name: row for rows in halves for name, row in rows.items()}
 
 
@@ -162,9 +212,5 @@ def _row(read: Callable[..., dict[str, Any]], document: Any, **options: Any) -> 
         return {"reason": " ".join(f"{type(error).__name__}: {error}".split())[:LENGTH_OF_REASON]}
 
 
-def _stop_if_too_fast(error: UnavailableError) -> None:
-    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise UserError(
-            f"the Materials Project asks to slow down ({error}), expected an answer after all attempts; what has come "
-            "so far is kept, call again later"
-        )
+def _page(number: int) -> str:
+    return f"page-{number:05d}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 
+GNOME = "gnome_r2scan_statics"  # its materials are under CC BY-NC
 _ID = re.compile(r"[A-Za-z]+-[A-Za-z0-9]+")
 _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _SYSTEM = re.compile(r"([A-Z][a-z]?|\*)(-([A-Z][a-z]?|\*))*")
@@ -59,9 +60,9 @@ class Query:
 
     def __post_init__(self) -> None:
         for name, (pattern, expected) in _LISTS.items():
-            given = getattr(self, name)
-            values = (given,) if isinstance(given, str) else tuple(given)
-            wrong = [value for value in values if not isinstance(value, str) or not pattern.fullmatch(value)]
+            value = getattr(self, name)
+            values = (value,) if isinstance(value, str) else tuple(value)
+            wrong = [entry for entry in values if not isinstance(entry, str) or not pattern.fullmatch(entry)]
             if wrong:
                 raise UserError(f"query: {name} holds {wrong[0]!r}, expected {expected}")
             object.__setattr__(self, name, tuple(sorted(set(values))))
@@ -74,31 +75,33 @@ class Query:
         for name in ("theoretical", "only_with_dos"):
             _check(name, getattr(self, name), lambda value: isinstance(value, bool), "true or false")
 
-    def search_arguments(self) -> dict[str, Any]:
-        """The arguments of mp-api's `materials.summary.search`, but for ids, limit, pages and fields."""
-        arguments: dict[str, Any] = {"deprecated": False, "include_gnome": False}  # GNoME is CC BY-NC
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the summary route of the REST interface, but for ids, pages and fields."""
+        parameters: dict[str, Any] = {"deprecated": False, "batch_id_not_eq": GNOME}
         for name in ("elements", "exclude_elements", "chemsys", "formula"):
             if getattr(self, name):
-                arguments[name] = list(getattr(self, name))
-        if self.max_sites is not None:
-            arguments["num_sites"] = (1, self.max_sites)
-        if self.energy_above_hull is not None:
-            arguments["energy_above_hull"] = (0.0, self.energy_above_hull)
-        if self.band_gap_ev is not None:
-            arguments["band_gap"] = self.band_gap_ev
+                parameters[name] = ",".join(getattr(self, name))
+        bounds = {
+            "nsites": self.max_sites and (1, self.max_sites),
+            "energy_above_hull": None if self.energy_above_hull is None else (0.0, self.energy_above_hull),
+            "band_gap": self.band_gap_ev,
+        }
+        for name, pair in bounds.items():
+            if pair:
+                parameters |= {f"{name}_min": pair[0], f"{name}_max": pair[1]}
         if self.theoretical is not None:
-            arguments["theoretical"] = self.theoretical
+            parameters["theoretical"] = self.theoretical
         if self.only_with_dos:
-            arguments["has_props"] = ["dos"]
-        return arguments
+            parameters["has_props"] = "dos"
+        return parameters
 
     def names_materials_alone(self) -> bool:
-        """Whether it is a list of ids and nothing else, so that each of them should be found."""
+        """Return whether it is a list of ids and nothing else, so that the database should have every one."""
         rest = {field.name: field.default for field in fields(self) if field.name != "material_ids"}
         return bool(self.material_ids) and all(getattr(self, name) == default for name, default in rest.items())
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in a JSON file: lists for tuples."""
+        """Return the query as it stands in a JSON file, with lists for tuples."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 

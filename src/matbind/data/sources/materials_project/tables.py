@@ -10,9 +10,11 @@ import polars as pl
 
 from matbind.materials.structure import Structure
 from matbind.modalities.records import columns_of
+from matbind.modalities.table import structure_name
 
+DOS = "dos"
 STRUCTURE_COLUMNS: dict[str, Any] = {
-    **{name: dtype for name, dtype in columns_of("crystal").items() if name != "material_id"},
+    **{name: dtype for name, dtype in columns_of(structure_name()).items() if name != "material_id"},
     "site_index": pl.List(pl.Int32),
     "occupancy": pl.List(pl.Float64),
     "band_gap": pl.Float64,
@@ -20,13 +22,13 @@ STRUCTURE_COLUMNS: dict[str, Any] = {
     "e_above_hull": pl.Float64,
 }
 DOS_COLUMNS: dict[str, Any] = {
-    **{name: dtype for name, dtype in columns_of("dos").items() if name != "material_id"},
+    **{name: dtype for name, dtype in columns_of(DOS).items() if name != "material_id"},
     "n_atoms": pl.Int32,
 }
 
 
 def structure_row(document: dict[str, Any]) -> dict[str, Any]:
-    """The columns of `structures.parquet` from a summary document.
+    """Make the columns of `structures.parquet` from a summary document.
 
     Args:
         document: with `structure` and, where known, `band_gap` (eV), `formation_energy_per_atom` and
@@ -58,7 +60,7 @@ def structure_row(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def dos_row(row: dict[str, Any], *, formula: str) -> dict[str, Any]:
-    """The columns of `dos.parquet` from a row of the table of total densities of states.
+    """Make the columns of `dos.parquet` from a row of the table of total densities of states.
 
     The densities are those of the calculation's cell, states / eV / cell, summed over the spins (one that was not spin
     polarised holds both in one). That cell is the row's own structure and may differ from the summary's, which can come
@@ -66,7 +68,7 @@ def dos_row(row: dict[str, Any], *, formula: str) -> dict[str, Any]:
     which means: take it for the cell of the material. `efermi` is as given, on the scale of the energies.
 
     Args:
-        row: as mp-api gives it.
+        row: as the table's engine gives it.
         formula: the reduced formula of the material.
 
     Raises:
@@ -85,20 +87,20 @@ def dos_row(row: dict[str, Any], *, formula: str) -> dict[str, Any]:
         raise ValueError("the density of states holds a value that is not finite")
     if not (np.diff(energies) > 0).all():
         raise ValueError("the energies of the density of states do not ascend")
-    own = document.structure
-    if own is not None and own.composition.reduced_formula != formula:
-        raise ValueError(f"the density of states is of {own.composition.reduced_formula}, the material of {formula}")
+    cell = document.structure
+    if cell is not None and cell.composition.reduced_formula != formula:
+        raise ValueError(f"the density of states is of {cell.composition.reduced_formula}, the material of {formula}")
     return {
         "energies": energies.tolist(),
         "densities": densities.tolist(),
         "efermi": float(dos.efermi),
-        "n_atoms": None if own is None else len(own),
+        "n_atoms": None if cell is None else len(cell),
     }
 
 
 @cache
 def _reader() -> Any:
-    """What turns the structure of a document into one of pymatgen, as in mp-api's document models."""
+    """Return what turns the structure of a document into one of pymatgen, as in emmet's document models."""
     from emmet.core.types.pymatgen_types.structure_adapter import StructureType
     from pydantic import TypeAdapter
 
