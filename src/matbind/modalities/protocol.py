@@ -160,8 +160,8 @@ class QueryPart(Protocol):
 class FilesPart(Protocol):
     """`files.py`: which files hold the modality, and their content as a row of the source's table.
 
-    Two more functions are optional: `blocks(path)` of the structure, the names of the data blocks of a file that may hold
-    several, and `check_options(wavelength=...)`, which raises ValueError for what no file can be read with.
+    Two more functions are optional: `blocks(path)` of the structure, the names of the data blocks of a file that may
+    hold several, and `check_options(wavelength=...)`, which raises ValueError for what no file can be read with.
     """
 
     SUFFIXES: tuple[str, ...]
