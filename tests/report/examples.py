@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from matbind.base.files import read_json
 from matbind.evaluation.comparison import assemble_comparison
 from matbind.evaluation.retrieval import summarise
 from matbind.modalities.combinations import all_combinations, pair_name, parse_combination
 from matbind.modalities.table import modality_names
-from matbind.report.inputs import Inputs, read_inputs
+from matbind.report.inputs import MAPS_TABLE, Inputs, read_answers
 
 N = 60
 ALL = tuple(combination.name for combination in all_combinations())
@@ -442,12 +443,15 @@ def write(root: Path, names: Iterable[str] = ALL, **changed: Any) -> Path:
 
 
 def read(root: Path, **options: Any) -> Inputs:
-    """The inputs of a project directory."""
-    metrics = root / "metrics"
-    return read_inputs(
-        root / "artifacts" / "analysis",
-        comparison=metrics / "comparison.json",
-        tuning=metrics / "tuning.json",
-        registry=metrics / "registry.json",
-        **({"preset": "smoke", "seed": 0} | options),
-    )
+    """Read the inputs of a project directory."""
+    analysis = root / "artifacts" / "analysis"
+    given = {"preset": "smoke", "seed": 0, "tuning": None, "registry": None, "maps": analysis / MAPS_TABLE} | options
+    return Inputs(comparison=read_json(root / "metrics" / "comparison.json"), answers=read_answers(analysis), **given)
+
+
+def save(_: Any, stem: Path) -> tuple[Path, Path]:
+    """Stand in for the drawing: write two small files, the PNG the smaller one if the name is of even length."""
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    svg.write_text('<svg width="72pt" height="36pt"></svg>')
+    png.write_bytes(b"\x89PNG" + b"." * (60 * (len(stem.name) % 2)))
+    return png, svg
