@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from matbind.report.inputs import Content, Inputs, reason, reasons
@@ -118,6 +119,14 @@ class Question(NamedTuple):
         why = reason(content)
         blocks = [] if why else self.answer(content, inputs)
         return blocks or [Notice(self.subject, why or reasons(content["results"]))]
+
+
+def grouped(rows: Iterable[Row], *columns: str) -> dict[Any, list[Row]]:
+    """Group rows by what stands in a column, or in several: the keys are then tuples."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(itemgetter(*columns)(row), []).append(row)
+    return groups
 
 
 def cell(value: Value) -> Cell:

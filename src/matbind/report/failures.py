@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, Table
+from matbind.report.blocks import Block, Notice, Plate, Question, Rows, Table, grouped
 from matbind.report.inputs import Content, Inputs, available, reason
 from matbind.report.style import COLOURS, INK
 from matbind.report.words import arrow, counted, readable, share, span
@@ -33,15 +33,11 @@ def answer(content: Content, _: Inputs) -> list[Block]:
 
 def relation_rows(best: Best) -> list[dict[str, Any]]:
     """Return one row a pair and relation."""
-
-    def closeness(relation: str) -> int:
-        return RELATIONS.index(relation) if relation in RELATIONS else len(RELATIONS)
-
     return [
         {"pair": pair, "combination": name, "relation": relation, "count": result["relations"][relation]}
         | {"n_failed": result["n_failed"], "n": result["n"], "chance": 1 / result["n"]}
         for pair, (name, result) in best.items()
-        for relation in sorted(result["relations"], key=closeness)
+        for relation in sorted(result["relations"], key=lambda name: (*RELATIONS, name).index(name))
     ]
 
 
@@ -66,9 +62,8 @@ def _relations(best: Best) -> Plate:
 
 def draw_relations(counts: Rows) -> Any:
     """Draw one stacked bar a pair, as shares of all queries."""
-    labels = list(dict.fromkeys(f"{arrow(row['pair'])} ({row['combination']})" for row in counts))
-    pairs = list(dict.fromkeys(row["pair"] for row in counts))
-    relations = list(dict.fromkeys(row["relation"] for row in counts))
+    labels = [f"{arrow(pair)} ({combination})" for pair, combination in grouped(counts, "pair", "combination")]
+    pairs, relations = list(grouped(counts, "pair")), list(grouped(counts, "relation"))
     figure, axes = paint.panel(1.5 + 0.27 * len(pairs))
     left = dict.fromkeys(pairs, 0.0)
     for row in counts:

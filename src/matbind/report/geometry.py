@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, gaps
+from matbind.report.blocks import Block, Notice, Plate, Question, Rows, gaps, grouped
 from matbind.report.inputs import Content, Inputs, available, leaves
 from matbind.report.words import counted, plain, span
 
@@ -72,8 +72,8 @@ def _caption(rows: Rows, largest: str | None) -> str:
 
 def draw(values: Rows) -> Any:
     """Draw one panel a measure; modalities are filled, pairs are open."""
-    combinations = list(dict.fromkeys(row["combination"] for row in values))
-    pairs = list(dict.fromkeys(row["of"] for row in values if "->" in row["of"]))
+    combinations = list(grouped(values, "combination"))
+    pairs = [name for name in grouped(values, "of") if "->" in name]
     height = 1.8 + paint.ROW_INCH * len(combinations)
     figure, axes = paint.grid(len(NAMES), across=len(NAMES), row=height, sharey=True)
     for axis, (measure, title) in zip(axes, NAMES.items(), strict=True):

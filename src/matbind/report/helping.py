@@ -9,7 +9,7 @@ from typing import Any
 
 from matbind.modalities.table import HUB_ORDER, modality_names
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Row, Rows, Table, gaps, number
+from matbind.report.blocks import Block, Notice, Plate, Question, Rows, Table, gaps, grouped, number
 from matbind.report.inputs import Content, Inputs, available, bounds, reason, reasons
 from matbind.report.style import INK
 from matbind.report.words import arrow, capital, counted, interval, listing, readable, share, signed, state
@@ -67,22 +67,13 @@ def _changes(content: Content) -> list[Block]:
 
 def draw_changes(changes: Rows) -> Any:
     """Draw one panel a modality."""
-    by_name = {name: _falling([row for row in changes if row["modality"] == name]) for name in modality_names()}
-    by_name = {name: rows for name, rows in by_name.items() if rows}
+    by_name = grouped(sorted(changes, key=lambda row: modality_names().index(row["modality"])), "modality")
     row_inch = 1.0 + paint.ROW_INCH * max(len(rows) for rows in by_name.values())
     figure, axes = paint.grid(len(by_name), across=2, row=row_inch, rest=0.3, sharex=True)
     for axis, (name, rows) in zip(axes, by_name.items(), strict=True):
-        paint.forest(axis, rows, [_label(row) for row in rows])
+        paint.forest(axis, rows)
         paint.finish(axis, title=f"+ {name}", xlabel="change of recall@1", lines="x")
     return paint.state_legend(figure)
-
-
-def _falling(changes: Rows) -> Rows:
-    return sorted(changes, key=lambda row: -row["change"])
-
-
-def _label(change: Row) -> str:
-    return f"{change['before']}: {arrow(change['question'])}"
 
 
 def _hub(rows: Rows) -> Block:
@@ -103,9 +94,8 @@ def _hub(rows: Rows) -> Block:
 
 def draw_hub(changes: Rows) -> Any:
     """Draw one panel; the kinds of the pair before and after stand in the label."""
-    rows = _falling(changes)
-    figure, axes = paint.panel(1.3 + paint.ROW_INCH * len(rows), width=7.5)
-    paint.forest(axes, rows, [f"{_label(row)} ({row['kind_before']} → {row['kind_after']})" for row in rows])
+    figure, axes = paint.panel(1.3 + paint.ROW_INCH * len(changes), width=7.5)
+    paint.forest(axes, changes, note="({kind_before} → {kind_after})")
     paint.finish(axes, xlabel=f"change of recall@1 with {HUB} as the hub", lines="x")
     return paint.state_legend(figure)
 
@@ -157,21 +147,17 @@ def _shapley_caption(retrieval: Any) -> str:
 
 
 def _probe_caption(rows: Rows) -> str:
-    tops: dict[str, Row] = {}
-    for row in rows:
-        score = row["score"]
-        if score != RETRIEVAL and not row["bounds"] and (score not in tops or row["value"] > tops[score]["value"]):
-            tops[score] = row
+    by_score = grouped((row for row in rows if row["score"] != RETRIEVAL and not row["bounds"]), "score")
+    tops = {score: max(of_score, key=lambda row: row["value"]) for score, of_score in by_score.items()}
     parts = [f"{row['modality']} for {readable(score)}" for score, row in tops.items()]
     return f"Of the properties, the largest share is that of {listing(parts)}." if parts else ""
 
 
 def draw_shapley(shares: Rows) -> Any:
     """Draw one panel a score."""
-    scores = list(dict.fromkeys(row["score"] for row in shares))
+    scores = grouped(shares, "score")
     figure, axes = paint.grid(len(scores), across=3, row=2.15)
-    for axis, score in zip(axes, scores, strict=True):
-        rows = [row for row in shares if row["score"] == score]
+    for axis, (score, rows) in zip(axes, scores.items(), strict=True):
         for y, row in enumerate(rows):
             colour = paint.modality_look(row["modality"])["color"]
             if row["value"] is None:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matbind.report.blocks import Block, Notice, Plate, Question, Table, cell
+from matbind.report.blocks import Block, Question, cell
 from matbind.report.inputs import Inputs
 from matbind.report.summary import headline, summary
 
@@ -94,9 +94,6 @@ def _environment() -> Any:
         finalize=_unbroken,
     )
     environment.filters["cell"] = cell
-    environment.tests["plate"] = lambda block: isinstance(block, Plate)
-    environment.tests["table"] = lambda block: isinstance(block, Table)
-    environment.tests["notice"] = lambda block: isinstance(block, Notice)
     return environment
 
 

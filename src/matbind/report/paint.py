@@ -7,7 +7,7 @@ from typing import Any
 
 from matbind.modalities.table import modality_names
 from matbind.report.style import COLOURS, GRID, INK, SOFT
-from matbind.report.words import state
+from matbind.report.words import arrow, state
 
 WIDTH_INCH = 9.0
 ROW_INCH = 0.2
@@ -95,15 +95,22 @@ def modality_look(name: str) -> dict[str, Any]:
     return look(modality_names().index(name))
 
 
-def forest(axes: Any, changes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
-    """Draw changes with their intervals, the first on top; shape and colour say which way they go."""
-    for y, row in enumerate(changes):
+def forest(axes: Any, changes: Sequence[Mapping[str, Any]], *, note: str = "") -> None:
+    """Draw changes with their intervals, the largest on top; shape and colour say which way they go.
+
+    Args:
+        axes: where to draw.
+        changes: rows with `change`, `low` and `high`, and what they are of.
+        note: put behind the label, with columns of the row in braces.
+    """
+    rows = sorted(changes, key=lambda row: -row["change"])
+    for y, row in enumerate(rows):
         style = STATES[state(row)]
         if row["low"] is not None and row["high"] is not None:
             axes.plot([row["low"], row["high"]], [y, y], color=style["color"], linewidth=1.4, solid_capstyle="butt")
         axes.plot(row["change"], y, markersize=5, markeredgewidth=1.2, linestyle="", **style)
     axes.axvline(0, color=INK, linewidth=0.9)
-    label_rows(axes, labels)
+    label_rows(axes, [f"{row['before']}: {arrow(row['question'])} {note.format(**row)}".strip() for row in rows])
 
 
 def bar(axes: Any, y: float, value: float, row: Mapping[str, Any], *, line: float, cap: float, **style: Any) -> None:

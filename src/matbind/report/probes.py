@@ -8,7 +8,7 @@ from typing import Any
 
 from matbind.modalities.combinations import parse_combination
 from matbind.report import paint
-from matbind.report.blocks import Block, Plate, Question, Rows, Table, gaps, number
+from matbind.report.blocks import Block, Plate, Question, Rows, Table, gaps, grouped, number
 from matbind.report.inputs import Content, Inputs, available, bounds, leaves
 from matbind.report.style import COLOURS, SOFT
 from matbind.report.words import counted, interval, readable, share, signed, span, state
@@ -85,8 +85,8 @@ def draw(results: Rows, properties: Mapping[str, Content], baseline: Mapping[str
         properties: metric and unit of every property.
         baseline: by property the value of the composition, and of the most frequent class or the mean.
     """
-    names = list(dict.fromkeys(row["combination"] for row in results))
-    targets = [target for target in properties if any(row["target"] == target for row in results)]
+    names, by_target = list(grouped(results, "combination")), grouped(results, "target")
+    targets = [target for target in properties if target in by_target]
     height = 1.5 + paint.ROW_INCH * len(names)
     figure, axes = paint.grid(len(targets), across=len(targets), row=height, sharey=True)
     for axis, target in zip(axes, targets, strict=True):
@@ -95,12 +95,11 @@ def draw(results: Rows, properties: Mapping[str, Content], baseline: Mapping[str
             level = baseline.get(target, {}).get(key)
             if level is not None:
                 axis.axvline(level, color=colour, linestyle=line, linewidth=1.3, label=label)
-        for row in results:
-            if row["target"] == target:
-                y = names.index(row["combination"])
-                if row["low"] is not None:
-                    axis.plot([row["low"], row["high"]], [y, y], color=COLOURS[0], linewidth=1.4)
-                axis.plot(row["value"], y, "o", color=COLOURS[0], markersize=4.5)
+        for row in by_target[target]:
+            y = names.index(row["combination"])
+            if row["low"] is not None:
+                axis.plot([row["low"], row["high"]], [y, y], color=COLOURS[0], linewidth=1.4)
+            axis.plot(row["value"], y, "o", color=COLOURS[0], markersize=4.5)
         unit = f" ({properties[target]['unit']})" if properties[target]["unit"] else ""
         accuracy = properties[target]["metric"] == "accuracy"
         label = f"accuracy{unit}\nhigher is better" if accuracy else f"MAE{unit}\nlower is better"

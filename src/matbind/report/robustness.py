@@ -7,16 +7,14 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Row, Rows, gaps
+from matbind.report.blocks import Block, Notice, Plate, Question, Rows, gaps, grouped
 from matbind.report.inputs import Content, Inputs, available, leaves, reason, reasons
 from matbind.report.style import COLOURS
 from matbind.report.words import arrow, basis, counted, readable, share
 
 HALF = 0.5
 LEVEL_LOOKS = ((COLOURS[0], ""), (COLOURS[5], "////"), (COLOURS[4], "...."))  # colour and hatch
-
-Line = tuple[str, str]
-"""Combination and pair."""
+PANEL, LINE = ("modality", "perturbation"), ("combination", "pair")  # the columns that tell one from another
 
 
 def answer(content: Content, _: Inputs) -> list[Block]:
@@ -61,20 +59,11 @@ def _points(models: Content, axis: str, steps: Sequence[Any]) -> Iterator[dict[s
                 yield {**start, axis: step, "recall_at_1": recall, "low": low, "high": high}
 
 
-def _panels(rows: Rows) -> dict[tuple[str, str], dict[Line, list[Row]]]:
-    """Group points by modality and perturbation, and then by line."""
-    panels: dict[tuple[str, str], dict[Line, list[Row]]] = {}
-    for row in rows:
-        lines = panels.setdefault((row["modality"], row["perturbation"]), {})
-        lines.setdefault((row["combination"], row["pair"]), []).append(row)
-    return panels
-
-
 def _falls(rows: Rows) -> str:
     """Say of every perturbation what share of recall is left at its strongest, or where half is lost."""
     parts = []
-    for (modality, perturbation), lines in _panels(rows).items():
-        line = max(lines.values(), key=lambda line: line[0]["recall_at_1"] or 0)
+    for (modality, perturbation), points in grouped(rows, *PANEL).items():
+        line = max(grouped(points, *LINE).values(), key=lambda line: line[0]["recall_at_1"] or 0)
         start, end = line[0]["recall_at_1"], line[-1]
         if not start:
             continue
@@ -89,16 +78,15 @@ def _falls(rows: Rows) -> str:
 
 def draw(points: Rows) -> Any:
     """Draw one panel a perturbation: colour and marker show the key, the line shows the model."""
-    panels = _panels(points)
+    panels = grouped(points, *PANEL)
     figure, axes = paint.grid(len(panels), across=4, row=2.3, rest=0.7, sharey=True)
     largest = max(len(row["combination"].split("+")) for row in points)
-    for position, (axis, ((modality, perturbation), lines)) in enumerate(zip(axes, panels.items(), strict=True)):
-        for (combination, pair), line in lines.items():
+    for position, (axis, ((modality, perturbation), rows)) in enumerate(zip(axes, panels.items(), strict=True)):
+        for (combination, pair), line in grouped(rows, *LINE).items():
             _line(axis, line, arrow(pair), combination, whole=len(combination.split("+")) == largest)
-        unit = next(iter(lines.values()))[0]["unit"]
         title = f"{modality}: {readable(perturbation)}"
         ylabel = "" if position % 4 else "recall@1"
-        paint.finish(axis, title=title, title_size=paint.LABEL, xlabel=unit, ylabel=ylabel)
+        paint.finish(axis, title=title, title_size=paint.LABEL, xlabel=rows[0]["unit"], ylabel=ylabel)
         axis.set_ylim(-0.03, 1.03)
     return paint.legend(figure)
 
@@ -122,7 +110,7 @@ def _texts(text: Content | None) -> Block:
     if not rows:
         return Notice(title, reasons(text["models"]))
     best = max(rows, key=lambda row: row["recall_at_1"])
-    line = [row for row in rows if (row["combination"], row["pair"]) == (best["combination"], best["pair"])]
+    line = grouped(rows, *LINE)[best["combination"], best["pair"]]
     parts = [f"{readable(row['level'])} {share(row['recall_at_1'])}" for row in line]
     empty = [f"{readable(level)} of {counted(n, 'text')}" for level, n in text.get("failed", {}).items() if n]
     left_out = f" Nothing is left as {', '.join(empty)}." if empty else ""
@@ -133,8 +121,7 @@ def _texts(text: Content | None) -> Block:
 
 def draw_texts(results: Rows) -> Any:
     """Draw one group of bars a pair and model."""
-    groups = list(dict.fromkeys((row["combination"], row["pair"]) for row in results))
-    levels = list(dict.fromkeys(row["level"] for row in results))
+    groups, levels = list(grouped(results, *LINE)), list(grouped(results, "level"))
     figure, axes = paint.panel(1.1 + 0.62 * len(groups), width=7.5)
     for row in results:
         level = levels.index(row["level"])
