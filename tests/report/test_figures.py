@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from matbind.report import stage
-from matbind.report.blocks import Plate
+from matbind.report.blocks import Plate, wording
 from matbind.report.style import styled
 from tests.report import examples
 
@@ -66,3 +66,9 @@ def test_every_legend_names_a_thing_once(figures: dict[str, Any]) -> None:
 def test_chance_is_drawn_where_recalls_are(figures: dict[str, Any]) -> None:
     for name in ("fused", "robustness", "robustness_text", "gallery"):
         assert "chance" in {text.get_text() for text in figures[name].legends[0].get_texts()}, name
+
+
+def test_every_question_and_figure_has_its_words_and_no_other_has(figures: dict[str, Any]) -> None:
+    words = wording()
+    assert list(words["question"]) == [question.name for question in stage.QUESTIONS]
+    assert set(words["figure"]) == set(figures)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from matbind.modalities.table import HUB_ORDER, structure_name
 from matbind.report.inputs import Content, Inputs, reason, reasons
 from matbind.report.words import DASH, listing
 
@@ -14,29 +18,37 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
+@cache
+def wording() -> dict[str, Any]:
+    """Read the fixed words of the page: tables `question` and `figure`, and in there a table a name."""
+    text = (files("matbind.report") / "assets" / "words.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text.replace("{structure}", structure_name()).replace("{hub}", HUB_ORDER[0]))
+
+
 class Plate(NamedTuple):
-    """A figure that is still to be drawn.
+    """A figure that is still to be drawn; its title stands in `wording`.
 
     Attributes:
         name: of its files, without suffix.
-        title: a few words.
-        shape: what is drawn, in words, for those who do not see it.
         caption: what to see, made from the numbers.
         draw: makes the matplotlib figure; a partial of a module's function, so that another process can draw it.
         data: the numbers in it: rows for a CSV file, a mapping for JSON.
     """
 
     name: str
-    title: str
-    shape: str
     caption: str
     draw: Callable[[], Any]
     data: Rows | Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """A few words."""
+        return str(wording()["figure"][self.name]["title"])
+
+    @property
     def alt(self) -> str:
-        """The figure in words."""
-        return f"{self.shape} {self.caption}"
+        """The figure in words, for those who do not see it."""
+        return f"{wording()['figure'][self.name]['shape']} {self.caption}"
 
 
 class Notice(NamedTuple):
@@ -95,30 +107,34 @@ Block = Plate | Notice | Table
 
 
 class Question(NamedTuple):
-    """What a section of the page asks.
+    """What a section of the page asks; its title and lead stand in `wording`.
 
     Attributes:
         name: of the section, its id on the page.
-        title: the question.
-        lead: how it was asked, in a sentence or two.
         answer: makes the blocks of the content of the file and of all inputs; none if no result is available.
-        subject: a few words on what is missing where there is no answer.
         file: of the analysis, one of `matbind.report.inputs.FILES`; if it is not given, the one of this name.
     """
 
     name: str
-    title: str
-    lead: str
     answer: Callable[[Content, Inputs], Sequence[Block]]
-    subject: str = ""
     file: str | None = None
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Its `title`, its `lead`, and what is `missing` where there is no answer."""
+        return dict(wording()["question"][self.name])
 
     def blocks(self, inputs: Inputs) -> Sequence[Block]:
         """Answer the question, or say why there is no answer."""
         content = inputs.answers.get(self.file or self.name, {})
         why = reason(content)
         blocks = [] if why else self.answer(content, inputs)
-        return blocks or [Notice(self.subject, why or reasons(content["results"]))]
+        return blocks or [Notice(self.words["missing"], why or reasons(content["results"]))]
+
+
+def instead(figure: str, why: str) -> Notice:
+    """Say why a figure is missing, under its title."""
+    return Notice(wording()["figure"][figure]["title"], why)
 
 
 def grouped(rows: Iterable[Row], *columns: str) -> dict[Any, list[Row]]:

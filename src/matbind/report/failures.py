@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, Table, grouped
+from matbind.report.blocks import Block, Plate, Rows, Table, grouped, instead
 from matbind.report.inputs import Content, Inputs, available, reason
 from matbind.report.style import COLOURS, INK
 from matbind.report.words import arrow, counted, readable, share, span
@@ -56,8 +56,7 @@ def _relations(best: Best) -> Plate:
         f"{share(most['recall_at_1_same_formula'])} instead of {share(most['recall_at_1'])} (chance "
         f"{most['chance_same_formula']:.2g}). N = {span(row['n'] for row in rows)}."
     )
-    shape = "Stacked bars, one a pair, of what was found instead."
-    return Plate("failures", "What was found instead", shape, caption, partial(draw_relations, rows), rows)
+    return Plate("failures", caption, partial(draw_relations, rows), rows)
 
 
 def draw_relations(counts: Rows) -> Any:
@@ -80,13 +79,12 @@ def draw_relations(counts: Rows) -> Any:
 
 
 def _patterns(patterns: Content | None, best: Best) -> Block:
-    title = "Patterns taken for each other"
     why = reason(patterns)
     if why is not None or patterns is None:
-        return Notice(title, str(why))
+        return instead("failure_patterns", str(why))
     mistakes = mistaken(patterns["intensity"], best)
     if not mistakes:
-        return Notice(title, "No pattern was mistaken for another that was measured.")
+        return instead("failure_patterns", "No pattern was mistaken for another that was measured.")
     first = mistakes[0]
     caption = (
         f"The query's pattern (filled) and that of the material found (line), largest margins first, of "
@@ -100,8 +98,7 @@ def _patterns(patterns: Content | None, best: Best) -> Block:
         "mistakes": mistakes,
         "intensity": {material: patterns["intensity"][material] for material in shown},
     }
-    shape = "One panel a mistake with two diffraction patterns over each other."
-    return Plate("failure_patterns", title, shape, caption, partial(draw_patterns, data), data)
+    return Plate("failure_patterns", caption, partial(draw_patterns, data), data)
 
 
 def mistaken(intensity: Mapping[str, Any], best: Best) -> list[dict[str, Any]]:
@@ -159,13 +156,3 @@ def _table(best: Best) -> Table:
     )
     caption = "Largest margins of every pair's best model."
     return Table("worst", "The worst answers", caption, columns, rows, folded=True)
-
-
-QUESTION = Question(
-    "failures",
-    "Where does it fail, and why?",
-    "A wrong answer may be nearly right: the same formula, the same structure with chemically similar elements, or the "
-    "same prototype. The margin is how much more similar the wrong material was than the right one.",
-    answer,
-    "Failures",
-)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matbind.modalities.combinations import parse_combination
 from matbind.report import paint
-from matbind.report.blocks import Block, Plate, Question, Rows, gaps
+from matbind.report.blocks import Block, Plate, Rows, gaps
 from matbind.report.inputs import Content, Inputs, bounds, leaves
 from matbind.report.style import SOFT
 from matbind.report.words import arrow, basis, counted, interval, share, signed, state
@@ -18,15 +18,7 @@ def answer(content: Content, _: Inputs) -> list[Block]:
     rows = fused_rows(content["results"])
     if not rows:
         return []
-    plate = Plate(
-        name="fused",
-        title="Fused queries beside their best part",
-        shape="One line a question, from the recall of its best part to that of the fused query.",
-        caption=_caption(rows),
-        draw=partial(draw, rows),
-        data=rows,
-    )
-    return [plate, *gaps(content["results"])]
+    return [Plate("fused", _caption(rows), partial(draw, rows), rows), *gaps(content["results"])]
 
 
 def fused_rows(results: Content) -> list[dict[str, Any]]:
@@ -85,13 +77,3 @@ def draw(results: Rows) -> Any:
         paint.finish(axis, title=title, xlabel="recall@1", lines="x")
         axis.set_xlim(-0.02, 1.02)
     return paint.legend(figure, columns=3)
-
-
-QUESTION = Question(
-    "fused",
-    "Do fused queries find more?",
-    "A query is the mean of the unit vectors of several modalities of one material. It is compared with the best of "
-    "its parts alone, on the same gallery.",
-    answer,
-    "Fused queries",
-)

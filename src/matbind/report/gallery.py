@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Plate, Question, gaps
+from matbind.report.blocks import Block, Plate, gaps
 from matbind.report.inputs import Content, Inputs, available, leaves
 from matbind.report.style import SOFT
 from matbind.report.words import arrow, counted, share
@@ -21,14 +21,8 @@ def answer(content: Content, inputs: Inputs) -> list[Block]:
     largest = inputs.largest()
     name = largest if largest in results else [*results][-1]
     pairs, paper = available(results[name]), content["paper_gallery_size"]
-    plate = Plate(
-        name="gallery",
-        title="Recall@1 against the size of the gallery",
-        shape="One panel a query, one curve a key, the paper's gallery as a vertical line, chance dotted.",
-        caption=f"{name}. {_caption(pairs, paper)}",
-        draw=partial(draw, pairs, paper),
-        data=gallery_rows(results),
-    )
+    draw_largest = partial(draw, pairs, paper)
+    plate = Plate("gallery", f"{name}. {_caption(pairs, paper)}", draw_largest, gallery_rows(results))
     return [plate, *gaps(content["results"])]
 
 
@@ -97,13 +91,3 @@ def _curves(axis: Any, by_key: Mapping[str, Content]) -> None:
     first = next(iter(by_key.values()))
     axis.plot(first["size"], first["chance_at_1"], **paint.CHANCE, label="chance")
     axis.plot([], [], "o", color=SOFT, markerfacecolor="white", label="keys of all splits as distractors")
-
-
-QUESTION = Question(
-    "gallery",
-    "What does the size of the gallery do?",
-    "Recall is easier among few materials than among many, so recalls of different galleries cannot be compared as "
-    "they are. The curve is the expected recall@1 among random galleries of each size.",
-    answer,
-    "Gallery size",
-)

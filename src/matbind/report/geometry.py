@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, gaps, grouped
+from matbind.report.blocks import Block, Notice, Plate, Rows, gaps, grouped
 from matbind.report.inputs import Content, Inputs, available, leaves
 from matbind.report.words import counted, plain, span
 
@@ -22,14 +22,7 @@ def answer(content: Content, inputs: Inputs) -> list[Block]:
     rows = geometry_rows(content["results"])
     if not rows:
         return []
-    plate = Plate(
-        name="geometry",
-        title="Geometry of every embedding",
-        shape="Four panels, one row a combination, one marker a modality or pair.",
-        caption=_caption(rows, inputs.largest()),
-        draw=partial(draw, rows),
-        data=rows,
-    )
+    plate = Plate("geometry", _caption(rows, inputs.largest()), partial(draw, rows), rows)
     warnings = alarms(content)
     notices = [Notice("Alarms", "; ".join(warnings))] if warnings else []
     return [plate, *gaps(content["results"]), *notices]
@@ -90,14 +83,3 @@ def draw(values: Rows) -> Any:
         paint.finish(axis, title=title, title_size=paint.LABEL)
     paint.label_rows(axes[0], combinations)
     return paint.legend(figure, columns=5)
-
-
-QUESTION = Question(
-    "geometry",
-    "What shape has the latent space?",
-    "Uniformity tells how evenly embeddings spread over the sphere (lower is more even), effective rank how many "
-    "dimensions they use, alignment how far the modalities of one material lie apart (squared distance), and the "
-    "modality gap how far the centres of two modalities do. A collapsed embedding raises an alarm.",
-    answer,
-    "Geometry",
-)

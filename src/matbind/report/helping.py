@@ -9,7 +9,7 @@ from typing import Any
 
 from matbind.modalities.table import HUB_ORDER, modality_names
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, Table, gaps, grouped, number
+from matbind.report.blocks import Block, Notice, Plate, Rows, Table, gaps, grouped, instead, number
 from matbind.report.inputs import Content, Inputs, available, bounds, reason, reasons
 from matbind.report.style import INK
 from matbind.report.words import arrow, capital, counted, interval, listing, readable, share, signed, state
@@ -51,18 +51,16 @@ def mean_changes(content: Content) -> dict[str, Content]:
 
 
 def _changes(content: Content) -> list[Block]:
-    title = "What each addition changes"
     rows = pair_changes(content["changes"])
     if not rows:
-        return [Notice(title, "No two trained combinations differ by one modality alone.")]
+        return [instead("contributions", "No two trained combinations differ by one modality alone.")]
     parts = [
         f"{name}: {pairs['better']} of {pairs['n']} better, {pairs['worse']} worse, {pairs['unclear']} not decided, "
         f"mean {signed(pairs['mean_change'])}"
         for name, pairs in mean_changes(content).items()
     ]
     caption = f"Change of recall@1 when a modality is added. {'; '.join(parts)}. {RULE}"
-    shape = "One panel a modality, one line a question, with its interval."
-    return [Plate("contributions", title, shape, caption, partial(draw_changes, rows), rows)]
+    return [Plate("contributions", caption, partial(draw_changes, rows), rows)]
 
 
 def draw_changes(changes: Rows) -> Any:
@@ -77,9 +75,8 @@ def draw_changes(changes: Rows) -> Any:
 
 
 def _hub(rows: Rows) -> Block:
-    title = f"What the {HUB} hub is worth"
     if not rows:
-        return Notice(title, f"No combination without {HUB} was trained beside the one with it.")
+        return instead("worth_of_hub", f"No combination without {HUB} was trained beside the one with it.")
     states = count_states(rows)
     most = max(rows, key=lambda row: abs(row["change"]))
     caption = (
@@ -88,8 +85,7 @@ def _hub(rows: Rows) -> Block:
         f"{states['worse']}. The largest change is {signed(most['change'])}, of {arrow(most['question'])} in "
         f"{most['before']}. {RULE}"
     )
-    shape = "One line a pair with its interval."
-    return Plate("worth_of_hub", title, shape, caption, partial(draw_hub, rows), rows)
+    return Plate("worth_of_hub", caption, partial(draw_hub, rows), rows)
 
 
 def draw_hub(changes: Rows) -> Any:
@@ -115,18 +111,16 @@ def shapley_rows(shapley: Content) -> list[dict[str, Any]]:
 
 
 def _shapley(shapley: Content) -> list[Block]:
-    title = "Shapley values"
     rows = shapley_rows(shapley)
     retrieval, probes = shapley.get(RETRIEVAL), shapley.get("probes")
     why = reason(retrieval)
-    notices: list[Block] = [Notice(f"{title} of retrieval", why)] if why else []
+    notices: list[Block] = [Notice("Shapley values of retrieval", why)] if why else []
     if reason(probes) is None:
         notices += gaps(probes or {})
     if not rows:
-        return notices or [Notice(title, reasons(shapley.get("probes", {})))]
+        return notices or [instead("shapley", reasons(shapley.get("probes", {})))]
     caption = f"{_shapley_caption(retrieval)} {_probe_caption(rows)}".strip()
-    shape = "Bars of every modality's share, one panel a score."
-    return [Plate("shapley", title, shape, caption, partial(draw_shapley, rows), rows), *notices]
+    return [Plate("shapley", caption, partial(draw_shapley, rows), rows), *notices]
 
 
 def _shapley_caption(retrieval: Any) -> str:
@@ -183,13 +177,3 @@ def _table(changes: Rows) -> Table:
     columns = ("added", "to", "question", "*N", "*before", "*after", "*change", "95 % interval", "verdict")
     caption = f"Recall@1 of pairs, accuracy of class probes, minus the mean absolute error of the others. {RULE}"
     return Table("changes", "All changes", caption, columns, rows, folded=True)
-
-
-QUESTION = Question(
-    "helping",
-    "Which modalities help?",
-    "A modality is added to a combination that lacks it, and the same questions are asked of both models. Shapley "
-    "values share what all modalities reach together fairly among them, over all orders of adding them.",
-    answer,
-    "Contributions",
-)

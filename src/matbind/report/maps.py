@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matbind.modalities.table import structure_name
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question
+from matbind.report.blocks import Block, Notice, Plate, instead
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
 from matbind.report.style import COLOURS, INK
 from matbind.report.words import counted, listing
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 LABEL, SYSTEM = "perovskite_abx3", "crystal_system"
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-METHODS = {"tsne": (5, "t-SNE"), "pca": (6, "PCA")}  # number and name of the figure
+FIGURES = {"tsne": "fig5_tsne", "pca": "fig6_pca"}
 AXES = {"tsne": ("tsne_x", "tsne_y"), "pca": ("pca_1", "pca_2")}
 OTHER = {"color": "#8b919b", "marker": "o", "s": 9, "linewidths": 0}
 PEROVSKITE = {"color": COLOURS[1], "marker": "^", "s": 16, "linewidths": 0}
@@ -28,9 +27,9 @@ PEROVSKITE = {"color": COLOURS[1], "marker": "^", "s": 16, "linewidths": 0}
 def answer(content: Content, inputs: Inputs) -> list[Block]:
     """Return the judged ABX3 compounds of every combination by both methods, and the test split by crystal system."""
     if not inputs.maps.exists():
-        return [Notice(QUESTION.subject, f"{inputs.maps.name} is not there, the analyse stage did not write it")]
+        return [Notice("Maps", f"{inputs.maps.name} is not there, the analyse stage did not write it")]
     results = content["results"]
-    compounds = [_compounds(results.get("abx3", {}), inputs.maps, method) for method in METHODS]
+    compounds = [_compounds(results.get("abx3", {}), inputs.maps, method) for method in FIGURES]
     return [*compounds, _systems(results.get("test", {}), inputs.maps, inputs.largest() or "")]
 
 
@@ -44,12 +43,10 @@ def read_points(path: Path, names: Iterable[str], *, sample: str, method: str, l
 
 
 def _compounds(results: Content, path: Path, method: str) -> Block:
-    figure, name = METHODS[method]
-    title = f"{name} of the ABX3 compounds (Figure {figure} of the paper)"
     usable = available(results)
     points = read_points(path, usable, sample="abx3", method=method, label=LABEL)
     if points.is_empty():
-        return Notice(title, reasons({key: result.get("tsne") for key, result in usable.items()} or results))
+        return instead(FIGURES[method], reasons({key: result.get("tsne") for key, result in usable.items()} or results))
     names = points["combination"].unique(maintain_order=True)
     labels = points.filter(combination=names[0])[LABEL]
     caption = (
@@ -65,14 +62,7 @@ def _compounds(results: Content, path: Path, method: str) -> Block:
     else:
         perplexities = sorted({results[key]["tsne"]["perplexity"] for key in names})
         caption += f" Perplexity {listing(f'{value:g}' for value in perplexities)}; another start looks different."
-    return Plate(
-        name=f"fig{figure}_{method}",
-        title=title,
-        shape="One scatter plot a combination, perovskites as triangles, others as dots.",
-        caption=caption,
-        draw=partial(draw_compounds, points, AXES[method], notes),
-        data=points.to_dicts(),
-    )
+    return Plate(FIGURES[method], caption, partial(draw_compounds, points, AXES[method], notes), points.to_dicts())
 
 
 def draw_compounds(points: pl.DataFrame, columns: tuple[str, str], notes: Mapping[str, str]) -> Any:
@@ -90,21 +80,18 @@ def draw_compounds(points: pl.DataFrame, columns: tuple[str, str], notes: Mappin
 
 
 def _systems(results: Content, path: Path, name: str) -> Block:
-    title = "t-SNE of the test split by crystal system"
     result = results.get(name)
     why = reason(result) or (reason(result["tsne"]) if result else None)
     points = read_points(path, [name], sample="test", method="tsne", label=SYSTEM)
     if why or result is None or points.is_empty():
-        return Notice(title, why or f"{name} has no map of the test split")
+        return instead("tsne_crystal_system", why or f"{name} has no map of the test split")
     present = points[SYSTEM].to_list()
     counts = {system: present.count(system) for system in SYSTEMS if system in present}
     caption = (
         f"{name}, {counted(len(points), 'material')}: {', '.join(f'{system} {n}' for system, n in counts.items())}. "
         f"Perplexity {result['tsne']['perplexity']:g}."
     )
-    shape = "Scatter plot, a colour and a marker a crystal system."
-    draw = partial(draw_systems, points, list(counts))
-    return Plate("tsne_crystal_system", title, shape, caption, draw, points.to_dicts())
+    return Plate("tsne_crystal_system", caption, partial(draw_systems, points, list(counts)), points.to_dicts())
 
 
 def draw_systems(points: pl.DataFrame, systems: list[str]) -> Any:
@@ -123,13 +110,3 @@ def _frame(axis: Any, name: str) -> None:
     axis.set_yticks([])
     axis.set_title(name, fontsize=paint.LABEL, loc="left")
     axis.spines[:].set_color(paint.EDGE)
-
-
-QUESTION = Question(
-    "maps",
-    "How do the materials lie?",
-    f"The {structure_name()} embeddings in two dimensions. t-SNE keeps neighbours together, but its distances and the "
-    "sizes of its islands mean nothing; PCA is a straight projection, and says how much of the spread it shows.",
-    answer,
-    "Maps",
-)

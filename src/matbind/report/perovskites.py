@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from matbind.modalities.table import structure_name
 from matbind.report import paint
-from matbind.report.blocks import Block, Cell, Notice, Plate, Question, Rows, Table, gaps, number
+from matbind.report.blocks import Block, Cell, Notice, Plate, Rows, Table, gaps, instead, number
 from matbind.report.inputs import Content, Inputs, available, leaves, reason, reasons
 from matbind.report.style import COLOURS, INK, PALE, SOFT
 from matbind.report.words import counted, p_value, readable, share, signed
@@ -62,14 +61,8 @@ def _overlap(content: Content, name: str, sample: str) -> Plate:
         f"({share(results[most]['overlap_area'])}). Relabelling materials rarely (p < {CLEAR_P}) gives as large a "
         f"difference in {clear} of {counted(len(results), 'combination')}."
     )
-    return Plate(
-        name="fig3_perovskite_overlap",
-        title="Similarity within perovskites and within the others (Figure 3 of the paper)",
-        shape="One panel a combination with two density curves of cosine similarity and their overlap shaded.",
-        caption=caption,
-        draw=partial(draw_overlap, content["results"][name][sample]),
-        data={"set": name, "sample": sample, "criterion": labels["criterion"], "combinations": results},
-    )
+    data = {"set": name, "sample": sample, "criterion": labels["criterion"], "combinations": results}
+    return Plate("fig3_perovskite_overlap", caption, partial(draw_overlap, content["results"][name][sample]), data)
 
 
 def draw_overlap(results: Mapping[str, Any]) -> Any:
@@ -101,7 +94,6 @@ def _curves(axis: Any, result: Content) -> None:
 
 
 def _with_and_without(content: Content, name: str, sample: str) -> Block:
-    title = "Overlap with and without pXRD (Figure 7 of the paper)"
     keys = (
         *("without", "with", "overlap_without", "overlap_with"),
         *("difference", "difference_standard_error", "relative"),
@@ -109,7 +101,7 @@ def _with_and_without(content: Content, name: str, sample: str) -> Block:
     pairs = {str(i): pair for i, pair in enumerate(content["with_and_without_pxrd"][name][sample])}
     rows: list[dict[str, Any]] = [{key: row.get(key) for key in keys} for row in available(pairs).values()]
     if not rows:
-        return Notice(title, reasons(pairs))
+        return instead("fig7_pxrd_overlap", reasons(pairs))
     mean = content["mean_relative_without_pxrd"][name][sample]
     higher = sum(row["difference"] > 0 for row in rows)
     errors = [row["difference_standard_error"] for row in rows]
@@ -120,8 +112,7 @@ def _with_and_without(content: Content, name: str, sample: str) -> Block:
         f"{100 * content['paper']['relative_without_pxrd']:.0f} %). {sure} of the differences "
         f"{'is' if sure == 1 else 'are'} larger than two jackknife standard errors."
     )
-    shape = "One line a pair of combinations, from the overlap without pXRD to that with it."
-    return Plate("fig7_pxrd_overlap", title, shape, caption, partial(draw_pairs, rows), rows)
+    return Plate("fig7_pxrd_overlap", caption, partial(draw_pairs, rows), rows)
 
 
 def draw_pairs(pairs: Rows) -> Any:
@@ -159,14 +150,3 @@ def _table(content: Content) -> Table:
     )
     criteria = "; ".join(f"{readable(name)}: {labels['criterion']}" for name, labels in sets.items())
     return Table("separation", "All sets of labels", f"{criteria}.", columns, rows, folded=True)
-
-
-QUESTION = Question(
-    "perovskites",
-    "Does it set perovskites apart?",
-    f"Cosine similarities within the perovskites and within the other ABX3 compounds, of their {structure_name()} "
-    "embeddings. Two curves that overlap little say that the two groups are laid out differently. The permutation "
-    "p-value relabels materials; pairs share materials, so the usual Kolmogorov-Smirnov p-value is far too small.",
-    answer,
-    "Perovskites",
-)

@@ -8,7 +8,7 @@ from typing import Any
 
 from matbind.modalities.combinations import parse_combination
 from matbind.report import paint
-from matbind.report.blocks import Block, Plate, Question, Rows, Table, gaps, grouped, number
+from matbind.report.blocks import Block, Plate, Rows, Table, gaps, grouped, number
 from matbind.report.inputs import Content, Inputs, available, bounds, leaves
 from matbind.report.style import COLOURS, SOFT
 from matbind.report.words import counted, interval, readable, share, signed, span, state
@@ -26,14 +26,9 @@ def answer(content: Content, inputs: Inputs) -> list[Block]:
     baseline = available(content.get("baseline", {}))
     start = {"combination": BASELINE, "embedding": BASELINE}
     shown = [row for row in rows if row["embedding"] == representative(row["combination"])]
-    plate = Plate(
-        name="probes",
-        title="Probes against the composition",
-        shape="One panel a property, one row a combination, a dashed line for the composition alone.",
-        caption=_caption(content, rows, inputs.largest()),
-        draw=partial(draw, shown, content["targets"], baseline),
-        data=[*rows, *({**start, "target": target, **_flat(result)} for target, result in baseline.items())],
-    )
+    data = [*rows, *({**start, "target": target, **_flat(result)} for target, result in baseline.items())]
+    draw_shown = partial(draw, shown, content["targets"], baseline)
+    plate = Plate("probes", _caption(content, rows, inputs.largest()), draw_shown, data)
     return [plate, *gaps(content["results"]), _table(rows)]
 
 
@@ -132,13 +127,3 @@ def _table(rows: Rows) -> Table:
         "(accuracy: difference; MAE: composition's error less the probe's)."
     )
     return Table("probe-table", "All probes", caption, columns, values, folded=True)
-
-
-QUESTION = Question(
-    "probes",
-    "What does the latent space know?",
-    "A linear probe reads a property from an embedding. It is compared with the same probe on element fractions alone, "
-    "so that only what goes beyond the composition counts. Fused is the mean of the embeddings of all modalities.",
-    answer,
-    "Probes",
-)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matbind.report.blocks import Block, Cell, Notice, Question, Table, Value, number
+from matbind.report.blocks import Block, Cell, Notice, Table, Value, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
 from matbind.report.tuning import short, verdict
 from matbind.report.words import DASH, counted
@@ -14,7 +14,7 @@ def encoders(content: Content, inputs: Inputs) -> list[Block]:
     """Return Table 1: parameters of every encoder, of each preset and of the paper."""
     presets = available(content["presets"])
     if not presets:
-        return [Notice(ENCODERS.subject, reasons(content["presets"]))]
+        return [Notice("Table 1", reasons(content["presets"]))]
     names = [name for name in dict.fromkeys(key for of in presets.values() for key in of) if PROJECTION not in name]
     rows: list[list[Value]] = []
     for name in names:
@@ -96,25 +96,3 @@ def _runs(inputs: Inputs, analysed: Content) -> Table:
         )
     caption = "Run ids lead to MLflow where its pages are being served (`matbind ui`)."
     return Table("runs", "Runs", caption, ["combination", "hub", "MLflow run", "registered as", "*N", "state"], rows)
-
-
-ENCODERS = Question(
-    "encoders",
-    "How large are the encoders?",
-    "Trainable and frozen parameters of every encoder, without its projection into the shared space.",
-    encoders,
-    "Table 1",
-    file="parameters",
-)
-TUNING = Question(
-    "tuning",
-    "Which settings were tuned?",
-    "A search on the validation split, before all trainings.",
-    tuning,
-)
-SOURCES = Question(
-    "sources",
-    "Where do the numbers come from?",
-    "Every number of a combination comes from its run; the files beside each figure hold the numbers in it.",
-    sources,
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from matbind.report.blocks import Block, Cell, Notice, Plate, Question, Table, Value
+from matbind.report.blocks import Block, Cell, Notice, Plate, Table, Value
 from matbind.report.heatmap import BASELINE, recall_figure
 from matbind.report.inputs import Content, Inputs, bounds
 from matbind.report.words import arrow, counted, interval, listing, share, span
@@ -40,14 +40,8 @@ def chance_levels(inputs: Inputs) -> str:
 
 def _plate(inputs: Inputs, k: int) -> Plate:
     baseline = [(BASELINE, pair, result) for pair, result in (inputs.comparison.get("baseline") or {}).items()]
-    return Plate(
-        name=FIGURES[k],
-        title=f"Recall@{k} of every pair under every combination (Figure {FIGURES[k][3]} of the paper)",
-        shape=f"Heatmap: combinations down, ordered pairs across, recall@{k} in every cell.",
-        caption=_caption(inputs, k),
-        draw=partial(recall_figure, inputs.comparison, k=k),
-        data=[_row(*result, k=k) for result in (*inputs.pairs(*KINDS), *baseline)],
-    )
+    rows = [_row(*result, k=k) for result in (*inputs.pairs(*KINDS), *baseline)]
+    return Plate(FIGURES[k], _caption(inputs, k), partial(recall_figure, inputs.comparison, k=k), rows)
 
 
 def _row(name: str, pair: str, result: Content, *, k: int) -> dict[str, Any]:
@@ -99,12 +93,3 @@ def _means(inputs: Inputs) -> Table:
     )
     caption = "Means over the ordered pairs of each kind. Two views of one modality are an easier question, kept apart."
     return Table("means", "Mean recall of every combination", caption, columns, rows)
-
-
-QUESTION = Question(
-    "retrieval",
-    "Does one modality find another?",
-    "A material of the test split is asked for with one modality, and looked for among all embeddings of another. "
-    "Aligned pairs include the hub and were seen in training; emergent pairs were not. Ties count against the model.",
-    answer,
-)

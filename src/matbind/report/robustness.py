@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Question, Rows, gaps, grouped
+from matbind.report.blocks import Block, Notice, Plate, Rows, gaps, grouped, instead
 from matbind.report.inputs import Content, Inputs, available, leaves, reason, reasons
 from matbind.report.style import COLOURS
 from matbind.report.words import arrow, basis, counted, readable, share
@@ -22,14 +22,7 @@ def answer(content: Content, _: Inputs) -> list[Block]:
     curves = list(leaves(content.get("curves", {}), 2))
     rows = curve_rows(curves)
     if rows:
-        plate = Plate(
-            name="robustness",
-            title="Recall@1 against the strength of a perturbation",
-            shape="One panel a perturbation, one curve a pair and model, chance dotted.",
-            caption=f"{_falls(rows)} {basis(rows)}",
-            draw=partial(draw, rows),
-            data=rows,
-        )
+        plate = Plate("robustness", f"{_falls(rows)} {basis(rows)}", partial(draw, rows), rows)
         models = {name: model for _, _, curve in curves for name, model in curve["models"].items()}
         return [plate, *gaps(models), _texts(content.get("text"))]
     why = dict.fromkeys(reasons(curve["models"]) for _, _, curve in curves)
@@ -102,21 +95,19 @@ def _line(axis: Any, line: Rows, pair: str, combination: str, *, whole: bool) ->
 
 
 def _texts(text: Content | None) -> Block:
-    title = "Recall@1 of shortened texts"
     why = reason(text)
     if why is not None or text is None:
-        return Notice(title, str(why))
+        return instead("robustness_text", str(why))
     rows = list(_points(text["models"], "level", text["levels"]))
     if not rows:
-        return Notice(title, reasons(text["models"]))
+        return instead("robustness_text", reasons(text["models"]))
     best = max(rows, key=lambda row: row["recall_at_1"])
     line = grouped(rows, *LINE)[best["combination"], best["pair"]]
     parts = [f"{readable(row['level'])} {share(row['recall_at_1'])}" for row in line]
     empty = [f"{readable(level)} of {counted(n, 'text')}" for level, n in text.get("failed", {}).items() if n]
     left_out = f" Nothing is left as {', '.join(empty)}." if empty else ""
     caption = f"{arrow(best['pair'])} of {best['combination']}: {', '.join(parts)}.{left_out} {basis(rows)}"
-    shape = "Grouped bars, one group a pair, one bar a level of the text."
-    return Plate("robustness_text", title, shape, caption, partial(draw_texts, rows), rows)
+    return Plate("robustness_text", caption, partial(draw_texts, rows), rows)
 
 
 def draw_texts(results: Rows) -> Any:
@@ -134,13 +125,3 @@ def draw_texts(results: Rows) -> Any:
     axes.set_xlim(0, 1)
     paint.finish(axes, xlabel="recall@1", lines="x")
     return paint.legend(figure)
-
-
-QUESTION = Question(
-    "robustness",
-    "How much does a worse query cost?",
-    "The query is perturbed and embedded anew, the keys stay as they are: what noise, a shifted axis or a missing part "
-    "of a measured pattern does to recall.",
-    answer,
-    "Robustness",
-)

@@ -22,7 +22,7 @@ from matbind.report import (
     retrieval,
     robustness,
 )
-from matbind.report.blocks import Plate
+from matbind.report.blocks import Plate, Question
 from matbind.report.inputs import Inputs
 from matbind.report.page import Drawn, page
 from matbind.report.style import save_figure
@@ -35,8 +35,21 @@ RUN_COLUMNS = {  # a column of combinations, and that of their runs
     "without": "run_id_without",
     "with": "run_id_with",
 }
-ANALYSES = (retrieval, helping, probes, perovskites, maps, fused, robustness, gallery, geometry, failures)
-QUESTIONS = (*(module.QUESTION for module in ANALYSES), records.ENCODERS, records.TUNING, records.SOURCES)
+QUESTIONS = (  # in the order of the page
+    Question("retrieval", retrieval.answer),
+    Question("helping", helping.answer),
+    Question("probes", probes.answer),
+    Question("perovskites", perovskites.answer),
+    Question("maps", maps.answer),
+    Question("fused", fused.answer),
+    Question("robustness", robustness.answer),
+    Question("gallery", gallery.answer),
+    Question("geometry", geometry.answer),
+    Question("failures", failures.answer),
+    Question("encoders", records.encoders, file="parameters"),
+    Question("tuning", records.tuning),
+    Question("sources", records.sources),
+)
 
 Save = Callable[[Callable[[], Any], Path], tuple[Path, Path]]
 """Draws a figure by a function and writes it to a path without suffix; returns PNG and SVG."""
