@@ -27,7 +27,7 @@ def answer(content: Content, inputs: Inputs) -> list[Block]:
 
 
 def gallery_rows(results: Content) -> list[dict[str, Any]]:
-    """Return one row a combination, pair and size; the gallery of all splits has a row of its own."""
+    """Return one row a combination, pair and size; the gallery of all splits is one more row."""
     rows = []
     for combination, pair, result in leaves(results, 2):
         curve = zip(result["size"], result["recall_at_1"], result["chance_at_1"], strict=True)

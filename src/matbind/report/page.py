@@ -109,7 +109,7 @@ def _size(svg: Path) -> tuple[int, int]:
     with svg.open(encoding="utf-8") as file:
         size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', file.read(1000))
     if size is None:
-        raise ValueError(f"{svg}: no size in points was found")
+        raise ValueError(f"{svg}: no size in points is there, expected one in the svg element")
     return round(float(size[1]) * PIXELS_PER_POINT), round(float(size[2]) * PIXELS_PER_POINT)
 
 

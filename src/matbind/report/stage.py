@@ -72,7 +72,7 @@ def write_report(
         inputs: what is reported.
         out: the directory of the reports; gets `index.html` and `figures/`, the rest is left alone.
         log: called with the progress in sentences.
-        workers: processes that draw; 0 for one a core, 1 for none but the caller's own.
+        workers: processes that draw; 0 for one a core, 1 for none but that of the caller.
         save: draws and writes a figure.
 
     Returns:
