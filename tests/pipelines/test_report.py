@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matbind.report.inputs import QUESTIONS
+from matbind.report.inputs import FILES
 from pipelines import report as module
 from pipelines.stage import run
 from tests.report import examples
@@ -17,7 +17,7 @@ def test_the_stage_writes_the_page(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    examples.write(tmp_path, ["crystal"], **dict.fromkeys(QUESTIONS))
+    examples.write(tmp_path, ["crystal"], **dict.fromkeys(FILES))
     shutil.copy(project_root / "params.yaml", "params.yaml")
 
     run(module.report)

@@ -3,26 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from matbind.base.errors import UserError
-from matbind.report.inputs import available, reason, reasons
+from matbind.report.inputs import available, bounds, leaves, reason, reasons
 from tests.report import examples
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     inputs = examples.read(examples.write(tmp_path, probes=None))
     assert reason(inputs.answers["probes"]) == "probes.json is not there, the analyse stage did not write it"
-
-
-def test_without_a_comparison_there_is_no_report(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"comparison\.json: the file does not exist"):
-        examples.read(tmp_path)
-
-
-def test_tuning_and_registry_may_be_missing(tmp_path: Path) -> None:
-    inputs = examples.read(examples.write(tmp_path))
-    assert (inputs.tuning, inputs.registry) == (None, None)
 
 
 def test_a_failed_combination_is_not_trained(tmp_path: Path) -> None:
@@ -33,7 +20,7 @@ def test_a_failed_combination_is_not_trained(tmp_path: Path) -> None:
     assert (sorted(inputs.trained()), inputs.largest()) == (["crystal", "crystal+dos"], "crystal+dos")
 
 
-def test_reasons_are_told_once() -> None:
+def test_reasons_are_given_once() -> None:
     results = {"a": {"unavailable": "too few"}, "b": {"unavailable": "too few"}, "c": {"unavailable": "no text"}}
     assert reasons(results) == "too few; no text"
 
@@ -48,3 +35,14 @@ def test_combinations_come_small_ones_first(tmp_path: Path) -> None:
     answer["results"] = dict(sorted(answer["results"].items()))
     inputs = examples.read(examples.write(tmp_path, geometry=answer))
     assert list(inputs.answers["geometry"]["results"]) == list(examples.ALL)
+
+
+def test_leaves_are_the_available_results_below_their_names() -> None:
+    results = {"a": {"x": {"n": 1}, "y": {"unavailable": "too few"}}, "b": {"unavailable": "not trained"}}
+    assert list(leaves(results, 2)) == [("a", "x", {"n": 1})]
+    assert list(leaves({"unavailable": "nothing"}, 2)) == []
+
+
+def test_an_interval_that_is_not_there_has_open_ends() -> None:
+    assert bounds({"ci95": [0.1, 0.2]}) == {"low": 0.1, "high": 0.2}
+    assert bounds({"gain_ci95": None}, "gain_ci95", of="gain_") == {"gain_low": None, "gain_high": None}

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.image import imread
 
-from matbind.report.inputs import QUESTIONS
+from matbind.report.inputs import FILES
 from matbind.report.page import asset
 from matbind.report.stage import write_data, write_report
 from tests.report import examples
@@ -48,7 +49,8 @@ class Page(HTMLParser):
 
 
 def written(root: Path, out: Path, **options: Any) -> Page:
-    return Page(write_report(examples.read(root, **options), out=out, log=lambda _: None, workers=1))
+    inputs = examples.read(root, **options)
+    return Page(write_report(inputs, out=out, log=lambda _: None, workers=1, save=examples.save))
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +138,9 @@ def test_runs_lead_to_their_pages(page: Page) -> None:
     assert runs == [f"http://127.0.0.1:5000/#/experiments/1/runs/{examples.RUN}"] * 15
 
 
-def test_origin_is_told(page: Page) -> None:
-    for told in ("d740e79350d6fe4f.dir", "2d30d8f3ff17", "smoke", "the weights of the text encoder are not here"):
-        assert told in page.text
+def test_origin_is_shown(page: Page) -> None:
+    for text in ("d740e79350d6fe4f.dir", "2d30d8f3ff17", "smoke", "the weights of the text encoder are not here"):
+        assert text in page.text
 
 
 def test_numbers_beside_a_figure_are_those_that_came_in(out: Path) -> None:
@@ -148,27 +150,25 @@ def test_numbers_beside_a_figure_are_those_that_came_in(out: Path) -> None:
     for name, entry in content["combinations"].items():
         for pair, result in entry["pairs"].items():
             row = rows[f"{name}: {pair}"]
-            found = [float(row[key]) for key in ("n", "recall_at_1", "low", "high", "chance")]
-            assert found == [
-                *(result["n"], result["recall_at_1"], *result["recall_at_1_ci95"]),
-                result["chance_at_1"],
-            ]
+            numbers = [float(row[key]) for key in ("n", "recall_at_1", "low", "high", "chance")]
+            expected = [result["n"], result["recall_at_1"], *result["recall_at_1_ci95"], result["chance_at_1"]]
+            assert numbers == expected
             assert row["run_id"] == examples.RUN
     assert len(rows) == 52 + 12
 
 
 def test_curves_of_the_perovskites_are_kept(out: Path) -> None:
-    found = json.loads((out / "figures" / "fig3_perovskite_overlap.json").read_text())
-    assert (found["set"], found["sample"]) == ("abx3", "all")
-    assert found["combinations"] == examples.perovskites()["results"]["abx3"]["all"]
+    content = json.loads((out / "figures" / "fig3_perovskite_overlap.json").read_text())
+    assert (content["set"], content["sample"]) == ("abx3", "all")
+    assert content["combinations"] == examples.perovskites()["results"]["abx3"]["all"]
 
 
 def test_numbers_lead_to_their_runs(out: Path) -> None:
     with (out / "figures" / "contributions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {(row["run_id_before"], row["run_id_after"]) for row in rows} == {(examples.RUN, examples.RUN)}
-    found = json.loads((out / "figures" / "failure_patterns.json").read_text())
-    assert found["run_ids"] == dict.fromkeys(examples.ALL, examples.RUN)
+    content = json.loads((out / "figures" / "failure_patterns.json").read_text())
+    assert content["run_ids"] == dict.fromkeys(examples.ALL, examples.RUN)
 
 
 def test_the_paper_set_says_why_it_is_not_shown(page: Page) -> None:
@@ -189,16 +189,16 @@ def test_same_numbers_give_the_same_files(tmp_path: Path) -> None:
 
 def test_if_no_question_is_answered_every_section_says_why(tmp_path: Path) -> None:
     names = ["crystal+dos"]
-    root = examples.write(tmp_path / "project", names, **dict.fromkeys(QUESTIONS, WHY))
+    root = examples.write(tmp_path / "project", names, **dict.fromkeys(FILES, WHY))
     page = written(root, tmp_path / "reports")
     drawn = {path.stem for path in (tmp_path / "reports" / "figures").iterdir()}
     assert drawn == {"fig2_recall_at_1", "fig4_recall_at_5"}
-    assert page.text.count("<p>the models &lt;were&gt; lost") == len(QUESTIONS)
+    assert page.text.count("<p>the models &lt;were&gt; lost") == len(FILES)
     assert "<were>" not in page.text
 
 
 def test_a_figure_of_an_earlier_report_is_removed(tmp_path: Path) -> None:
-    root = examples.write(tmp_path / "project", ["crystal"], **dict.fromkeys(QUESTIONS))
+    root = examples.write(tmp_path / "project", ["crystal"], **dict.fromkeys(FILES))
     old = tmp_path / "reports" / "figures" / "shapley.png"
     old.parent.mkdir(parents=True)
     old.touch()
@@ -208,14 +208,21 @@ def test_a_figure_of_an_earlier_report_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "reports" / "comparison.md").exists()
 
 
-def test_tuning_and_registry_are_told(tmp_path: Path) -> None:
-    root = examples.write(tmp_path / "project", ["crystal"], **dict.fromkeys(QUESTIONS))
-    (root / "metrics" / "tuning.json").write_text('{"enabled": false}')
-    registered = {"models": {"crystal": {"name": "matbind-crystal", "version": 3, "digest": "", "run_id": None}}}
-    (root / "metrics" / "registry.json").write_text(json.dumps(registered))
-    text = written(root, tmp_path / "reports").text
+def test_tuning_and_registry_are_shown(tmp_path: Path) -> None:
+    root = examples.write(tmp_path / "project", ["crystal"], **dict.fromkeys(FILES))
+    registry = {"models": {"crystal": {"name": "matbind-crystal", "version": 3, "digest": "", "run_id": None}}}
+    text = written(root, tmp_path / "reports", tuning={"enabled": False}, registry=registry).text
     assert "Tuning is switched off: the settings are those of params.yaml." in text
     assert "matbind-crystal, version 3" in text
+
+
+def test_the_page_holds_the_pictures_as_they_are_drawn(tmp_path: Path) -> None:
+    inputs = examples.read(examples.write(tmp_path / "project", ["crystal"], **dict.fromkeys(FILES)))
+    page = Page(write_report(inputs, out=tmp_path / "reports", log=lambda _: None, workers=1))
+    png = tmp_path / "reports" / "figures" / "fig2_recall_at_1.png"
+    height, width = imread(png).shape[:2]
+    [image, _] = page.all("img")
+    assert float(image["width"]) / float(image["height"]) == pytest.approx(width / height, rel=0.01)
 
 
 def test_rows_are_written_with_all_their_columns(tmp_path: Path) -> None:

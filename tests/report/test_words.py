@@ -10,14 +10,15 @@ def test_a_change_bears_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"), [([], ""), (["dos"], "dos"), (["dos", "text"], "dos and text"), (["a", "b", "c"], "a, b and c")]
+    ("names", "sentence"),
+    [([], ""), (["dos"], "dos"), (["dos", "text"], "dos and text"), (["a", "b", "c"], "a, b and c")],
 )
-def test_names_are_listed(names: list[str], told: str) -> None:
-    assert words.listing(names) == told
+def test_names_are_listed(names: list[str], sentence: str) -> None:
+    assert words.listing(names) == sentence
 
 
 def test_an_interval_with_an_open_end_is_a_dash() -> None:
-    assert words.interval((0.1, None)) == "\N{EN DASH}"
+    assert words.interval({"low": 0.1, "high": None}) == "\N{EN DASH}"
 
 
 def test_a_tiny_p_value_is_bounded() -> None:
@@ -26,3 +27,17 @@ def test_a_tiny_p_value_is_bounded() -> None:
 
 def test_one_thing_is_not_many() -> None:
     assert (words.counted(1, "answer"), words.counted(1200, "answer")) == ("1 answer", "1,200 answers")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"),
+    [
+        (0.01, 0.2, "better"),
+        (-0.2, -0.01, "worse"),
+        (-0.1, 0.1, "unclear"),
+        (0.0, 0.1, "unclear"),
+        (None, None, "unclear"),
+    ],
+)
+def test_a_change_is_clear_if_its_interval_excludes_zero(low: float | None, high: float | None, state: str) -> None:
+    assert words.state({"low": low, "high": high}) == state

@@ -1,1 +1,1 @@
-"""Every table and figure of the experiment as files, and one page that tells what was found."""
+"""Every table and figure of the experiment as files, and one page of the results."""

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-from matbind.report.inputs import Content, reason
-from matbind.report.words import listing
+from matbind.modalities.table import HUB_ORDER, structure_name
+from matbind.report.inputs import Content, Inputs, reason, reasons
+from matbind.report.words import DASH, listing
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 
 
-@dataclass(frozen=True)
-class Plate:
-    """A figure that is still to be drawn.
+@cache
+def wording() -> dict[str, Any]:
+    """Read the fixed words of the page: tables `question` and `figure`, and in there a table a name."""
+    text = (files("matbind.report") / "assets" / "words.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text.replace("{structure}", structure_name()).replace("{hub}", HUB_ORDER[0]))
+
+
+class Plate(NamedTuple):
+    """A figure that is still to be drawn; its title stands in `wording`.
 
     Attributes:
         name: of its files, without suffix.
-        title: a few words.
         caption: what to see, made from the numbers.
-        alt: the figure in words, for those who do not see it.
         draw: makes the matplotlib figure; a partial of a module's function, so that another process can draw it.
         data: the numbers in it: rows for a CSV file, a mapping for JSON.
     """
 
     name: str
-    title: str
     caption: str
-    alt: str
     draw: Callable[[], Any]
     data: Rows | Mapping[str, Any]
 
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return str(wording()["figure"][self.name]["title"])
 
-@dataclass(frozen=True)
-class Notice:
+    @property
+    def alt(self) -> str:
+        """The figure in words, for those who do not see it."""
+        return f"{wording()['figure'][self.name]['shape']} {self.caption}"
+
+
+class Notice(NamedTuple):
     """One sentence in the place of what could not be shown."""
 
     title: str
@@ -63,59 +80,89 @@ class Cell:
         return self.text if self.key is None else repr(self.key) if isinstance(self.key, float) else str(self.key)
 
 
-@dataclass(frozen=True)
-class Table:
+Value = Cell | str | float | None
+
+
+class Table(NamedTuple):
     """A table that can be sorted.
 
     Attributes:
         name: its id on the page.
         title: a few words.
-        caption: what it tells, and how to read it.
+        caption: what it says, and how to read it.
         columns: their heads; a head that begins with ``*`` is of numbers.
-        rows: of as many cells as there are columns; the first heads its row.
+        rows: of as many values as there are columns, see :func:`cell`; the first heads its row.
+        folded: whether it is shown only when asked for.
     """
 
     name: str
     title: str
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Value]]
     folded: bool = False
 
 
 Block = Plate | Notice | Table
 
 
-@dataclass(frozen=True)
-class Section:
-    """One question.
+class Question(NamedTuple):
+    """What a section of the page asks; its title and lead stand in `wording`.
 
     Attributes:
-        name: its id on the page.
-        title: the question.
-        lead: how it was asked, in a sentence or two.
-        blocks: its answer.
+        name: of the section, its id on the page.
+        answer: makes the blocks of the content of the file and of all inputs; none if no result is available.
+        file: of the analysis, one of `matbind.report.inputs.FILES`; if it is not given, the one of this name.
     """
 
     name: str
-    title: str
-    lead: str
-    blocks: list[Block] = field(default_factory=list)
+    answer: Callable[[Content, Inputs], Sequence[Block]]
+    file: str | None = None
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Its `title`, its `lead`, and what is `missing` where there is no answer."""
+        return dict(wording()["question"][self.name])
+
+    def blocks(self, inputs: Inputs) -> Sequence[Block]:
+        """Answer the question, or say why there is no answer."""
+        content = inputs.answers.get(self.file or self.name, {})
+        why = reason(content)
+        blocks = [] if why else self.answer(content, inputs)
+        return blocks or [Notice(self.words["missing"], why or reasons(content["results"]))]
 
 
-def number(value: float | None, text: str | None = None) -> Cell:
-    """A cell that is sorted by its number; a dash where there is none."""
-    if value is None:
-        return Cell("\N{EN DASH}", "")
-    return Cell(f"{value:.3f}" if text is None else text, float(value))
+def instead(figure: str, why: str) -> Notice:
+    """Say why a figure is missing, under its title."""
+    return Notice(wording()["figure"][figure]["title"], why)
+
+
+def grouped(rows: Iterable[Row], *columns: str) -> dict[Any, list[Row]]:
+    """Group rows by what stands in a column, or in several: the keys are then tuples."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(itemgetter(*columns)(row), []).append(row)
+    return groups
+
+
+def cell(value: Value) -> Cell:
+    """Make a cell of a value; a number is shown with three decimals and a count as it is, sorted by their values."""
+    if isinstance(value, Cell):
+        return value
+    return Cell(value) if isinstance(value, str) else number(value, str if isinstance(value, int) else "{:.3f}".format)
+
+
+def number(value: float | None, form: Callable[[Any], str]) -> Cell:
+    """Make a cell that is sorted by its number; a dash where there is none."""
+    return Cell(DASH, "") if value is None else Cell(form(value), float(value))
 
 
 def gaps(results: Content) -> list[Block]:
-    """What is not available among results of which others are shown: one notice, each reason once."""
-    told: dict[str, list[str]] = {}
-    for name, each in results.items():
-        why = reason(each)
+    """Say what is not available among results of which others are shown: one notice, every reason once."""
+    names: dict[str, list[str]] = {}
+    for name, result in results.items():
+        why = reason(result)
         if why is not None:
-            told.setdefault(why.removeprefix(f"{name}: ").rstrip("."), []).append(name)
-    sentences = [f"{listing(names)}: {why}." for why, names in told.items()]
+            names.setdefault(why.removeprefix(f"{name}: ").rstrip("."), []).append(name)
+    sentences = [f"{listing(lacking)}: {why}." for why, lacking in names.items()]
     return [Notice("Not available", " ".join(sentences))] if sentences else []

@@ -1,175 +1,138 @@
-"""Does a modality help: what each addition changes, Shapley values, what the crystal hub is worth."""
+"""Does a modality help: what each addition changes, Shapley values, what the hub is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from matbind.modalities.table import modality_names
+from matbind.modalities.table import HUB_ORDER, modality_names
 from matbind.report import paint
-from matbind.report.blocks import Block, Cell, Notice, Plate, Section, Table, gaps, number
-from matbind.report.inputs import Content, Inputs, available, reason, reasons
+from matbind.report.blocks import Block, Notice, Plate, Rows, Table, gaps, grouped, instead, number
+from matbind.report.inputs import Content, Inputs, available, bounds, reason, reasons
 from matbind.report.style import INK
-from matbind.report.words import arrow, counted, interval, listing, readable, share, signed
+from matbind.report.words import arrow, capital, counted, interval, listing, readable, share, signed, state
 
+HUB = HUB_ORDER[0]
 PROBE = "probe "
-LEAD = (
-    "A modality is added to a combination that lacks it, and the same questions are asked of both models. Shapley "
-    "values share what all modalities reach together fairly among them, over all orders of adding them."
-)
+RETRIEVAL = "retrieval"
 RULE = "Intervals are 95 %, of resampled test materials, paired; an interval that includes 0 decides nothing."
 
 
-def section(inputs: Inputs) -> Section:
-    """Changes, Shapley values and the worth of the hub."""
-    found = inputs.answers["helping"]
-    title = "Which modalities help?"
-    why = reason(found)
-    if why is not None:
-        return Section("helping", title, LEAD, [Notice("Contributions", why)])
-    blocks: list[Block] = [*_shapley(found), *_changes(found), *_hub(found)]
-    if found["changes"]:
-        blocks.append(_table(found["changes"]))
-    return Section("helping", title, LEAD, blocks)
-
-
-def pair_changes(found: Content) -> list[Content]:
-    """Changes of retrieval, without those of probes."""
-    return [each for each in found.get("changes", []) if not each["question"].startswith(PROBE)]
+def answer(content: Content, _: Inputs) -> list[Block]:
+    """Return changes, Shapley values and the worth of the hub."""
+    blocks = [*_shapley(content["shapley"]), *_changes(content), _hub(pair_changes(content["worth_of_hub"]))]
+    return [*blocks, _table(change_rows(content["changes"]))] if content["changes"] else blocks
 
 
 def change_rows(changes: Sequence[Content]) -> list[dict[str, Any]]:
-    """One row a change, the interval in two columns."""
-    names = ("modality", "before", "after", "question", "kind_before", "kind_after", "n")
-    values = ("score_before", "score_after", "change")
-    return [
-        {name: each.get(name) for name in (*names, *values)} | dict(zip(("low", "high"), _bounds(each), strict=True))
-        for each in changes
-    ]
-
-
-def _bounds(change: Content) -> Sequence[float | None]:
-    return change.get("change_ci95") or (None, None)
-
-
-def _changes(found: Content) -> list[Block]:
-    rows = change_rows(pair_changes(found))
-    if not rows:
-        return [Notice("What each addition changes", "No two trained combinations differ by one modality alone.")]
-    parts = []
-    for name, each in found["summary"].items():
-        pairs = each["pairs"]
-        if pairs["n"]:
-            parts.append(
-                f"{name}: {pairs['better']} of {pairs['n']} better, {pairs['worse']} worse, "
-                f"{pairs['unclear']} not decided, mean {signed(pairs['mean_change'])}"
-            )
-    caption = f"Change of recall@1 when a modality is added. {'; '.join(parts)}. {RULE}"
-    plate = Plate(
-        name="contributions",
-        title="What each addition changes",
-        caption=caption,
-        alt=f"One panel a modality, one line a question, with its interval. {caption}",
-        draw=partial(draw_changes, rows),
-        data=rows,
+    """Return one row a change, the interval in two columns."""
+    names = (
+        *("modality", "before", "after", "question", "kind_before", "kind_after", "n"),
+        *("score_before", "score_after", "change"),
     )
-    return [plate]
+    return [{name: change.get(name) for name in names} | bounds(change, "change_ci95") for change in changes]
 
 
-def draw_changes(changes: Sequence[Mapping[str, Any]]) -> Any:
-    """One panel a modality."""
-    names = [name for name in modality_names() if any(each["modality"] == name for each in changes)]
-    most = max(sum(each["modality"] == name for each in changes) for name in names)
-    columns = min(2, len(names))
-    lines = -(-len(names) // columns)
-    figure, axes = paint.panels(lines, columns, height=lines * (1.0 + paint.ROW_INCH * most) + 0.3, sharex=True)
-    for axis, name in zip(axes, names, strict=False):
-        own = sorted((each for each in changes if each["modality"] == name), key=lambda each: -each["change"])
-        paint.forest(axis, [_estimate(each) for each in own])
-        paint.finish(axis, title=f"+ {name}", xlabel="change of recall@1", grid="x")
-    paint.hide(axes[len(names) :])
-    paint.state_legend(figure)
-    return figure
+def pair_changes(changes: Sequence[Content]) -> list[dict[str, Any]]:
+    """Return one row a change of retrieval, without those of probes."""
+    return change_rows([change for change in changes if not change["question"].startswith(PROBE)])
 
 
-def _estimate(change: Mapping[str, Any]) -> paint.Estimate:
-    label = f"{change['before']}: {arrow(change['question'])}"
-    return paint.Estimate(label, change["change"], change["low"], change["high"])
+def count_states(rows: Rows) -> Counter[str]:
+    """Count what the intervals of changes say."""
+    return Counter(state(row) for row in rows)
 
 
-def _hub(found: Content) -> list[Block]:
-    title = "What the crystal hub is worth"
-    rows = change_rows([each for each in found["worth_of_hub"] if not each["question"].startswith(PROBE)])
+def mean_changes(content: Content) -> dict[str, Content]:
+    """Return by added modality the mean change of retrieval and how many are better and worse, if there are any."""
+    return {name: of["pairs"] for name, of in content["summary"].items() if of["pairs"]["n"]}
+
+
+def _changes(content: Content) -> list[Block]:
+    rows = pair_changes(content["changes"])
     if not rows:
-        return [Notice(title, "No combination without crystal was trained beside the one with it.")]
-    up = [row for row in rows if paint.state(row["low"], row["high"]) == "better"]
-    down = [row for row in rows if paint.state(row["low"], row["high"]) == "worse"]
+        return [instead("contributions", "No two trained combinations differ by one modality alone.")]
+    parts = [
+        f"{name}: {pairs['better']} of {pairs['n']} better, {pairs['worse']} worse, {pairs['unclear']} not decided, "
+        f"mean {signed(pairs['mean_change'])}"
+        for name, pairs in mean_changes(content).items()
+    ]
+    caption = f"Change of recall@1 when a modality is added. {'; '.join(parts)}. {RULE}"
+    return [Plate("contributions", caption, partial(draw_changes, rows), rows)]
+
+
+def draw_changes(changes: Rows) -> Any:
+    """Draw one panel a modality."""
+    by_name = grouped(sorted(changes, key=lambda row: modality_names().index(row["modality"])), "modality")
+    row_inch = 1.0 + paint.ROW_INCH * max(len(rows) for rows in by_name.values())
+    figure, axes = paint.grid(len(by_name), across=2, row=row_inch, rest=0.3, sharex=True)
+    for axis, (name, rows) in zip(axes, by_name.items(), strict=True):
+        paint.forest(axis, rows)
+        paint.finish(axis, title=f"+ {name}", xlabel="change of recall@1", lines="x")
+    return paint.state_legend(figure)
+
+
+def _hub(rows: Rows) -> Block:
+    if not rows:
+        return instead("worth_of_hub", f"No combination without {HUB} was trained beside the one with it.")
+    states = count_states(rows)
     most = max(rows, key=lambda row: abs(row["change"]))
     caption = (
-        f"Crystal is added to the combinations without it and becomes their hub, so that pairs trained directly become "
-        f"emergent: recall@1 rises in {len(up)} of {counted(len(rows), 'pair')} and falls in {len(down)}. The largest "
-        f"change is {signed(most['change'])}, of {arrow(most['question'])} in {most['before']}. {RULE}"
+        f"{capital(HUB)} is added to the combinations without it and becomes their hub, so that pairs trained directly "
+        f"become emergent: recall@1 rises in {states['better']} of {counted(len(rows), 'pair')} and falls in "
+        f"{states['worse']}. The largest change is {signed(most['change'])}, of {arrow(most['question'])} in "
+        f"{most['before']}. {RULE}"
     )
-    alt = f"One line a pair with its interval. {caption}"
-    return [Plate("worth_of_hub", title, caption, alt, partial(draw_hub, rows), rows)]
+    return Plate("worth_of_hub", caption, partial(draw_hub, rows), rows)
 
 
-def draw_hub(changes: Sequence[Mapping[str, Any]]) -> Any:
-    """One panel; the kinds of the pair before and after stand in the label."""
-    own = sorted(changes, key=lambda each: -each["change"])
-    figure, [axes] = paint.panels(1, 1, height=1.3 + paint.ROW_INCH * len(own), width=7.5)
-    labels = [
-        f"{each['before']}: {arrow(each['question'])} ({each['kind_before']} → {each['kind_after']})" for each in own
-    ]
-    paint.forest(axes, [_estimate(each)._replace(label=label) for each, label in zip(own, labels, strict=True)])
-    paint.finish(axes, xlabel="change of recall@1 with crystal as the hub", grid="x")
-    paint.state_legend(figure)
-    return figure
+def draw_hub(changes: Rows) -> Any:
+    """Draw one panel; the kinds of the pair before and after stand in the label."""
+    figure, axes = paint.panel(1.3 + paint.ROW_INCH * len(changes), width=7.5)
+    paint.forest(axes, changes, note="({kind_before} → {kind_after})")
+    paint.finish(axes, xlabel=f"change of recall@1 with {HUB} as the hub", lines="x")
+    return paint.state_legend(figure)
 
 
 def shapley_rows(shapley: Content) -> list[dict[str, Any]]:
-    """Value and interval, or bounds, of every modality for every score."""
-    scores = {"retrieval": shapley.get("retrieval"), **available(shapley.get("probes", {}))}
+    """Return value and interval, or bounds, of every modality for every score."""
     rows = []
-    for name, result in scores.items():
-        if reason(result) is not None or result is None:
-            continue
+    scores = {RETRIEVAL: shapley.get(RETRIEVAL), **available(shapley.get("probes", {}))}
+    for score, result in available(scores).items():
         values = result.get("values") or {}
-        for each in values or result["bounds"]:
-            value = values[each]["value"] if values else None
-            low, high = values[each].get("ci95") or (None, None) if values else result["bounds"][each]
-            row = {"question": f"{name}: {each}", "score": name, "modality": each, "value": value}
-            rows.append({**row, "low": low, "high": high, "bounds": not values})
+        for name in values or result["bounds"]:
+            ends = bounds(values[name]) if values else bounds(result["bounds"], name)
+            value = values[name]["value"] if values else None
+            row = {"question": f"{score}: {name}", "score": score, "modality": name, "value": value}
+            rows.append({**row, **ends, "bounds": not values})
     return rows
 
 
-def _shapley(found: Content) -> list[Block]:
-    title = "Shapley values"
-    shapley = found["shapley"]
+def _shapley(shapley: Content) -> list[Block]:
     rows = shapley_rows(shapley)
-    retrieval = shapley.get("retrieval")
+    retrieval, probes = shapley.get(RETRIEVAL), shapley.get("probes")
     why = reason(retrieval)
-    notices: list[Block] = [Notice(f"{title} of retrieval", why)] if why else []
-    if reason(shapley.get("probes")) is None:
-        notices += gaps(shapley.get("probes") or {})
+    notices: list[Block] = [Notice("Shapley values of retrieval", why)] if why else []
+    if reason(probes) is None:
+        notices += gaps(probes or {})
     if not rows:
-        return notices or [Notice(title, reasons(shapley.get("probes", {})))]
+        return notices or [instead("shapley", reasons(shapley.get("probes", {})))]
     caption = f"{_shapley_caption(retrieval)} {_probe_caption(rows)}".strip()
-    alt = f"Bars of every modality's share, one panel a score. {caption}"
-    return [Plate("shapley", title, caption, alt, partial(draw_shapley, rows), rows), *notices]
+    return [Plate("shapley", caption, partial(draw_shapley, rows), rows), *notices]
 
 
 def _shapley_caption(retrieval: Any) -> str:
     if reason(retrieval) is not None:
         return ""
     if "values" not in retrieval:
-        bounds = ", ".join(f"{name} {interval(each)}" for name, each in retrieval["bounds"].items())
+        limits = ", ".join(f"{name} {interval(bounds(retrieval['bounds'], name))}" for name in retrieval["bounds"])
         return (
-            f"Without {listing(retrieval['missing'])} only bounds can be given: {bounds} of the {retrieval['score']}."
+            f"Without {listing(retrieval['missing'])} only bounds can be given: {limits} of the {retrieval['score']}."
         )
     order = sorted(retrieval["values"].items(), key=lambda item: -item[1]["value"])
-    parts = [f"{name} {share(each['value'])} ({interval(each.get('ci95'))})" for name, each in order]
+    parts = [f"{name} {share(value['value'])} ({interval(bounds(value))})" for name, value in order]
     return (
         f"Retrieval: {', '.join(parts)}. They add up to the step from {share(retrieval['none'])} without any modality "
         f"(chance) to {share(retrieval['everything'])} with all. Score: {retrieval['score']}. To make a question "
@@ -177,58 +140,40 @@ def _shapley_caption(retrieval: Any) -> str:
     )
 
 
-def _probe_caption(rows: Sequence[Mapping[str, Any]]) -> str:
-    tops = []
-    for name in dict.fromkeys(row["score"] for row in rows if row["score"] != "retrieval" and not row["bounds"]):
-        top = max((row for row in rows if row["score"] == name), key=lambda row: row["value"])
-        tops.append(f"{top['modality']} for {readable(name)}")
-    return f"Of the properties, the largest share is that of {listing(tops)}." if tops else ""
+def _probe_caption(rows: Rows) -> str:
+    by_score = grouped((row for row in rows if row["score"] != RETRIEVAL and not row["bounds"]), "score")
+    tops = {score: max(of_score, key=lambda row: row["value"]) for score, of_score in by_score.items()}
+    parts = [f"{row['modality']} for {readable(score)}" for score, row in tops.items()]
+    return f"Of the properties, the largest share is that of {listing(parts)}." if parts else ""
 
 
-def draw_shapley(shares: Sequence[Mapping[str, Any]]) -> Any:
-    """One panel a score."""
-    scores = list(dict.fromkeys(each["score"] for each in shares))
-    columns = min(3, len(scores))
-    lines = -(-len(scores) // columns)
-    figure, axes = paint.panels(lines, columns, height=2.15 * lines)
-    for axis, score in zip(axes, scores, strict=False):
-        own = [each for each in shares if each["score"] == score]
-        for y, each in enumerate(own):
-            colour = paint.modality_look(each["modality"])["color"]
-            if each["value"] is None:
-                axis.plot([each["low"], each["high"]], [y, y], color=colour, linewidth=5, solid_capstyle="butt")
-                continue
-            axis.barh(y, each["value"], color=colour, height=0.62)
-            if each["low"] is not None:
-                bounds = paint.errors(each["value"], (each["low"], each["high"]))
-                axis.errorbar(each["value"], y, xerr=bounds, color=INK, linewidth=1.2, capsize=2.5)
+def draw_shapley(shares: Rows) -> Any:
+    """Draw one panel a score."""
+    scores = grouped(shares, "score")
+    figure, axes = paint.grid(len(scores), across=3, row=2.15)
+    for axis, (score, rows) in zip(axes, scores.items(), strict=True):
+        for y, row in enumerate(rows):
+            colour = paint.modality_look(row["modality"])["color"]
+            if row["value"] is None:
+                axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=5, solid_capstyle="butt")
+            else:
+                paint.bar(axis, y, row["value"], row, line=1.2, cap=2.5, color=colour, height=0.62)
         axis.axvline(0, color=INK, linewidth=0.9)
-        paint.rows(axis, [each["modality"] for each in own])
-        axis.tick_params(axis="x", labelsize=paint.SMALL)
-        of = "of the mean recall@1" if score == "retrieval" else "of the score of its probe"
-        paint.finish(axis, title=readable(score), xlabel=of, grid="x")
-    paint.hide(axes[len(scores) :])
+        paint.label_rows(axis, [row["modality"] for row in rows])
+        of = "of the mean recall@1" if score == RETRIEVAL else "of the score of its probe"
+        paint.finish(axis, title=readable(score), xlabel=of, lines="x")
     return figure
 
 
-def _table(changes: Sequence[Content]) -> Table:
-    rows = []
-    for each in changes:
-        low, high = _bounds(each)
-        verdict = {"better": "better", "worse": "worse", "unclear": "not decided"}[paint.state(low, high)]
-        rows.append(
-            [
-                Cell(f"+ {each['modality']}"),
-                Cell(each["before"]),
-                Cell(readable(arrow(each["question"]))),
-                number(float(each["n"]), str(each["n"])),
-                number(each["score_before"], share(each["score_before"])),
-                number(each["score_after"], share(each["score_after"])),
-                number(each["change"], signed(each["change"])),
-                Cell(interval((low, high))),
-                Cell(verdict),
-            ]
-        )
+def _table(changes: Rows) -> Table:
+    rows = [
+        [
+            *(f"+ {row['modality']}", row["before"], readable(arrow(row["question"])), row["n"]),
+            *(number(row["score_before"], share), number(row["score_after"], share), number(row["change"], signed)),
+            *(interval(row), state(row).replace("unclear", "not decided")),
+        ]
+        for row in changes
+    ]
     columns = ("added", "to", "question", "*N", "*before", "*after", "*change", "95 % interval", "verdict")
     caption = f"Recall@1 of pairs, accuracy of class probes, minus the mean absolute error of the others. {RULE}"
     return Table("changes", "All changes", caption, columns, rows, folded=True)

@@ -10,17 +10,8 @@ from typing import Any
 from matbind.base.files import read_json
 from matbind.modalities.combinations import all_combinations, parse_combination
 
-QUESTIONS = (
-    "index",
-    "perovskites",
-    "maps",
-    "helping",
-    "probes",
-    "fused",
-    "robustness",
-    "gallery",
-    "geometry",
-    "failures",
+FILES = (
+    *("index", "perovskites", "maps", "helping", "probes", "fused", "robustness", "gallery", "geometry", "failures"),
     "parameters",
 )
 MAPS_TABLE = "maps.parquet"
@@ -35,8 +26,8 @@ class Inputs:
 
     Attributes:
         comparison: the content of metrics/comparison.json.
-        answers: by name of `QUESTIONS` the content of its file, or ``{"unavailable": why}``.
-        maps: path of the table of the maps, None if it is not there.
+        answers: by name of `FILES` the content of the file, or ``{"unavailable": why}``.
+        maps: path of the table of the maps, which may be missing.
         tuning: the content of metrics/tuning.json, None if it is not there.
         registry: the content of metrics/registry.json, None if it is not there.
         preset: name of the preset of the run.
@@ -46,7 +37,7 @@ class Inputs:
 
     comparison: Content
     answers: Mapping[str, Content]
-    maps: Path | None
+    maps: Path
     tuning: Content | None
     registry: Content | None
     preset: str
@@ -54,97 +45,95 @@ class Inputs:
     runs_page: str | None = None
 
     def trained(self) -> dict[str, Content]:
-        """Entries of the comparison that did not fail, by combination."""
-        return {name: each for name, each in self.comparison["combinations"].items() if "error" not in each}
+        """Return the entries of the comparison that did not fail, by combination."""
+        return {name: entry for name, entry in self.comparison["combinations"].items() if "error" not in entry}
 
     def largest(self) -> str | None:
-        """The trained combination of the most modalities, the first of several."""
+        """Return the trained combination of the most modalities, the first of several."""
         return max(self.trained(), key=lambda name: len(parse_combination(name).modalities), default=None)
 
     def run_id(self, combination: str) -> str | None:
-        """The tracking run that a combination was trained in."""
-        found = self.comparison["combinations"].get(combination, {}).get("run_id")
-        return None if found is None else str(found)
+        """Return the tracking run that a combination was trained in."""
+        run_id = self.comparison["combinations"].get(combination, {}).get("run_id")
+        return None if run_id is None else str(run_id)
 
     def pairs(self, *kinds: str) -> Iterator[tuple[str, str, Content]]:
-        """Combination, pair and result of every pair of these kinds."""
+        """Yield combination, pair and result of every pair of these kinds."""
         for name, entry in self.trained().items():
             for pair, result in entry["pairs"].items():
                 if result["kind"] in kinds:
                     yield name, pair, result
 
 
-def read_inputs(
-    analysis: Path,
-    *,
-    comparison: Path,
-    tuning: Path,
-    registry: Path,
-    preset: str,
-    seed: int,
-    runs_page: str | None = None,
-) -> Inputs:
-    """Read what there is; only the comparison has to be there.
+def read_answers(analysis: Path) -> dict[str, Content]:
+    """Read what the analyse stage wrote: by name of `FILES` the content, or why it is not there.
 
-    Args:
-        analysis: the directory of the analyse stage.
-        comparison: metrics/comparison.json.
-        tuning: metrics/tuning.json, which may be missing.
-        registry: metrics/registry.json, which may be missing.
-        preset: of the run.
-        seed: of the run.
-        runs_page: see `Inputs`.
+    Combinations come in their order wherever they are keys; the files sort keys by letters.
 
     Raises:
-        UserError: if the comparison is missing, or a file is no JSON.
+        UserError: if a file is no JSON.
     """
-    return Inputs(
-        comparison=read_json(comparison),
-        answers={name: _answer(analysis / f"{name}.json") for name in QUESTIONS},
-        maps=path if (path := analysis / MAPS_TABLE).exists() else None,
-        tuning=read_json(tuning) if tuning.exists() else None,
-        registry=read_json(registry) if registry.exists() else None,
-        preset=preset,
-        seed=seed,
-        runs_page=runs_page,
-    )
+    order = [combination.name for combination in all_combinations()]
+    return {name: _ordered(_read(analysis / f"{name}.json"), order) for name in FILES}
+
+
+def _read(path: Path) -> Any:
+    if path.exists():
+        return read_json(path)
+    return {UNAVAILABLE: f"{path.name} is not there, the analyse stage did not write it"}
+
+
+def _ordered(value: Any, names: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_ordered(part, names) for part in value] if value and isinstance(value[0], dict | list) else value
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value, key=names.index) if all(key in names for key in value) else value
+    return {key: _ordered(value[key], names) for key in keys}
 
 
 def reason(result: Any) -> str | None:
-    """Why a result is not available, None if it is."""
+    """Return why a result is not available, None if it is."""
     if result is None:
         return "it was not computed"
     return str(result[UNAVAILABLE]) if isinstance(result, Mapping) and UNAVAILABLE in result else None
 
 
 def available(results: Any) -> dict[str, Content]:
-    """Those of several results that are available."""
+    """Return those of several results that are available."""
     if reason(results) is not None:
         return {}
-    return {name: each for name, each in results.items() if reason(each) is None}
+    return {name: result for name, result in results.items() if reason(result) is None}
+
+
+def leaves(results: Any, depth: int) -> Iterator[tuple[Any, ...]]:
+    """Yield what is available in mappings of mappings: its keys, one a level, and then the result.
+
+    Args:
+        results: a mapping, or what stands in the place of one that is not available.
+        depth: levels of mappings.
+    """
+    for name, result in available(results).items():
+        for rest in leaves(result, depth - 1) if depth > 1 else [(result,)]:
+            yield name, *rest
+
+
+def bounds(result: Content, name: str = "ci95", *, of: str = "") -> dict[str, float | None]:
+    """Return both ends of an interval as columns of a row, `low` and `high`; None where there is none.
+
+    Args:
+        result: holds the interval.
+        name: of the interval.
+        of: what goes before the names of the columns.
+    """
+    low, high = result.get(name) or (None, None)
+    return {f"{of}low": low, f"{of}high": high}
 
 
 def reasons(results: Any) -> str:
-    """One sentence for several results, none of which is available: the reasons, each once."""
+    """Say for several results why none of them is available: every reason once."""
     whole = reason(results)
     if whole is not None:
         return whole
-    told = dict.fromkeys(why for each in results.values() if (why := reason(each)) is not None)
-    return "; ".join(told) or "no combination was asked"
-
-
-def _answer(path: Path) -> Content:
-    if not path.exists():
-        return {UNAVAILABLE: f"{path.name} is not there, the analyse stage did not write it"}
-    content: Content = _ordered(read_json(path), [each.name for each in all_combinations()])
-    return content
-
-
-def _ordered(value: Any, names: Sequence[str]) -> Any:
-    """The same with combinations in their own order wherever they are keys; the files sort keys by letters."""
-    if isinstance(value, list):
-        return [_ordered(each, names) for each in value] if value and isinstance(value[0], dict | list) else value
-    if not isinstance(value, dict):
-        return value
-    keys = sorted(value, key=names.index) if all(key in names for key in value) else value
-    return {key: _ordered(value[key], names) for key in keys}
+    several = dict.fromkeys(why for result in results.values() if (why := reason(result)) is not None)
+    return "; ".join(several) or "no combination was asked"

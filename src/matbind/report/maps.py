@@ -1,162 +1,112 @@
-"""Figures 5 and 6: t-SNE and PCA of the crystal embeddings."""
+"""Figures 5 and 6: t-SNE and PCA of the structure's embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matbind.report import paint
-from matbind.report.blocks import Block, Notice, Plate, Section
+from matbind.report.blocks import Block, Notice, Plate, instead
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
 from matbind.report.style import COLOURS, INK
 from matbind.report.words import counted, listing
 
-LABEL = "perovskite_abx3"
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL, SYSTEM = "perovskite_abx3", "crystal_system"
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-TITLE = "How do the materials lie?"
-LEAD = (
-    "The crystal embeddings in two dimensions. t-SNE keeps neighbours together, but its distances and the sizes of its "
-    "islands mean nothing; PCA is a straight projection, and says how much of the spread it shows."
-)
-METHODS = {"tsne": ("tsne_x", "tsne_y"), "pca": ("pca_1", "pca_2")}
+FIGURES = {"tsne": "fig5_tsne", "pca": "fig6_pca"}
+AXES = {"tsne": ("tsne_x", "tsne_y"), "pca": ("pca_1", "pca_2")}
 OTHER = {"color": "#8b919b", "marker": "o", "s": 9, "linewidths": 0}
 PEROVSKITE = {"color": COLOURS[1], "marker": "^", "s": 16, "linewidths": 0}
 
-Points = dict[str, list[Any]]
+
+def answer(content: Content, inputs: Inputs) -> list[Block]:
+    """Return the judged ABX3 compounds of every combination by both methods, and the test split by crystal system."""
+    if not inputs.maps.exists():
+        return [Notice("Maps", f"{inputs.maps.name} is not there, the analyse stage did not write it")]
+    results = content["results"]
+    compounds = [_compounds(results.get("abx3", {}), inputs.maps, method) for method in FIGURES]
+    return [*compounds, _systems(results.get("test", {}), inputs.maps, inputs.largest() or "")]
 
 
-def section(inputs: Inputs) -> Section:
-    """The judged ABX3 compounds of every combination by both methods, and the test split by crystal system."""
-    found = inputs.answers["maps"]
-    why = reason(found)
-    if why is None and inputs.maps is None:
-        why = "maps.parquet is not there, the analyse stage did not write it"
-    if why is not None or inputs.maps is None:
-        return Section("maps", TITLE, LEAD, [Notice("Maps", str(why))])
-    blocks: list[Block] = [_labelled(found, inputs.maps, method) for method in METHODS]
-    blocks.append(_systems(found, inputs))
-    return Section("maps", TITLE, LEAD, blocks)
-
-
-def read_points(table: Path, *, sample: str, columns: tuple[str, str], label: str) -> dict[str, Points]:
-    """Of every combination the materials of a sample that have a place: ``material_id``, x, y and label."""
+def read_points(path: Path, names: Iterable[str], *, sample: str, method: str, label: str) -> pl.DataFrame:
+    """Read the materials of a sample that have a place, of some combinations: ids, both coordinates and the label."""
     import polars as pl
 
-    wanted = ["combination", "material_id", "formula", *columns, label]
-    frame = pl.read_parquet(table, columns=[*wanted, "sample"]).filter(pl.col("sample") == sample).drop("sample")
-    frame = frame.drop_nulls(list(columns))
-    return {
-        str(key[0]): part.drop("combination").to_dict(as_series=False)
-        for key, part in frame.partition_by("combination", as_dict=True, maintain_order=True).items()
-    }
+    columns = ["combination", "material_id", "formula", *AXES[method], label]
+    wanted = (pl.col("sample") == sample) & pl.col("combination").is_in(list(names))
+    return pl.read_parquet(path, columns=[*columns, "sample"]).filter(wanted).select(columns).drop_nulls(AXES[method])
 
 
-def _labelled(found: Content, table: Path, method: str) -> Block:
-    number, name = {"tsne": (5, "t-SNE"), "pca": (6, "PCA")}[method]
-    title = f"{name} of the ABX3 compounds (Figure {number} of the paper)"
-    results = found["results"].get("abx3", {})
-    points = read_points(table, sample="abx3", columns=METHODS[method], label=LABEL)
-    points = {each: own for each, own in points.items() if each in available(results)}
-    if not points:
-        starts = {name: each.get("tsne") for name, each in available(results).items()}
-        return Notice(title, reasons(starts or results))
-    first = next(iter(points.values()))
-    n, member = len(first[LABEL]), sum(value is True for value in first[LABEL])
-    told = f"{counted(n, 'judged compound')} of all splits, {member} of them perovskites (triangles)."
-    notes = {each: _note(results[each], method) for each in points}
+def _compounds(results: Content, path: Path, method: str) -> Block:
+    usable = available(results)
+    points = read_points(path, usable, sample="abx3", method=method, label=LABEL)
+    if points.is_empty():
+        return instead(FIGURES[method], reasons({key: result.get("tsne") for key, result in usable.items()} or results))
+    names = points["combination"].unique(maintain_order=True)
+    labels = points.filter(combination=names[0])[LABEL]
+    caption = (
+        f"{counted(len(labels), 'judged compound')} of all splits, {labels.sum()} of them perovskites (triangles)."
+    )
+    notes = {}
     if method == "pca":
-        shares = {each: sum(results[each]["explained_variance"][:2]) for each in points}
-        low, high = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
-        held = [f"{100 * shares[each]:.0f} % of the spread in {each}" for each in (low, high)]
-        told += f" Two components hold {held[0]} (least) and {held[1]} (most)."
+        parts = {key: results[key]["explained_variance"][:2] for key in names}
+        notes = {key: " and ".join(f"{100 * part:.0f} %" for part in two) for key, two in parts.items()}
+        low, high = (pick(parts, key=lambda key: sum(parts[key])) for pick in (min, max))
+        ends = [f"{100 * sum(parts[key]):.0f} % of the spread in {key}" for key in (low, high)]
+        caption += f" Two components hold {ends[0]} (least) and {ends[1]} (most)."
     else:
-        perplexities = {results[each]["tsne"]["perplexity"] for each in points}
-        told += f" Perplexity {listing(f'{each:g}' for each in sorted(perplexities))}; another start looks different."
-    columns = METHODS[method]
-    return Plate(
-        name=f"fig{number}_{method}",
-        title=title,
-        caption=told,
-        alt=f"One scatter plot a combination, perovskites as triangles, others as dots. {told}",
-        draw=partial(draw_labelled, points, columns, notes),
-        data=_rows(points),
-    )
+        perplexities = sorted({results[key]["tsne"]["perplexity"] for key in names})
+        caption += f" Perplexity {listing(f'{value:g}' for value in perplexities)}; another start looks different."
+    return Plate(FIGURES[method], caption, partial(draw_compounds, points, AXES[method], notes), points.to_dicts())
 
 
-def _note(result: Content, method: str) -> str:
-    if method == "tsne":
-        return ""
-    return " and ".join(f"{100 * each:.0f} %" for each in result["explained_variance"][:2])
-
-
-def _rows(points: Mapping[str, Points]) -> list[dict[str, Any]]:
-    return [
-        {"combination": name, **dict(zip(own, values, strict=True))}
-        for name, own in points.items()
-        for values in zip(*own.values(), strict=True)
-    ]
-
-
-def draw_labelled(points: Mapping[str, Points], columns: tuple[str, str], notes: Mapping[str, str]) -> Any:
-    """One panel a combination."""
-    across = min(4, len(points))
-    lines = -(-len(points) // across)
-    figure, axes = paint.panels(lines, across, height=2.35 * lines + 0.3)
-    for axis, (name, own) in zip(axes, points.items(), strict=False):
+def draw_compounds(points: pl.DataFrame, columns: tuple[str, str], notes: Mapping[str, str]) -> Any:
+    """Draw one panel a combination."""
+    panels = points.partition_by("combination", maintain_order=True)
+    figure, axes = paint.grid(len(panels), across=4, row=2.35, rest=0.3)
+    for axis, panel in zip(axes, panels, strict=True):
+        name = panel["combination"][0]
         for judged, look, label in ((False, OTHER, "other ABX3"), (True, PEROVSKITE, "perovskite")):
-            rows = [i for i, value in enumerate(own[LABEL]) if value is judged]
-            x, y = ([own[column][i] for i in rows] for column in columns)
-            axis.scatter(x, y, label=label, alpha=0.85, **look)
+            axis.scatter(*panel.filter(**{LABEL: judged}).select(columns), alpha=0.85, label=label, **look)
         _frame(axis, name)
-        if notes[name]:
+        if name in notes:
             axis.set_xlabel(f"explained variance {notes[name]}", fontsize=paint.SMALL)
-    paint.hide(axes[len(points) :])
-    paint.legend(figure, paint.handles_of(axes))
-    return figure
+    return paint.legend(figure)
 
 
-def _systems(found: Content, inputs: Inputs) -> Block:
-    title = "t-SNE of the test split by crystal system"
-    name = inputs.largest() or ""
-    result = found["results"].get("test", {}).get(name)
+def _systems(results: Content, path: Path, name: str) -> Block:
+    result = results.get(name)
     why = reason(result) or (reason(result["tsne"]) if result else None)
-    assert inputs.maps is not None
-    points = {} if why else read_points(inputs.maps, sample="test", columns=METHODS["tsne"], label="crystal_system")
-    if name not in points:
-        return Notice(title, why or f"{name} has no map of the test split")
-    own = points[name]
-    counts = {each: own["crystal_system"].count(each) for each in SYSTEMS if each in own["crystal_system"]}
-    told = (
-        f"{name}, {counted(len(own['crystal_system']), 'material')}: "
-        f"{', '.join(f'{each} {n}' for each, n in counts.items())}. Perplexity {result['tsne']['perplexity']:g}."
+    points = read_points(path, [name], sample="test", method="tsne", label=SYSTEM)
+    if why or result is None or points.is_empty():
+        return instead("tsne_crystal_system", why or f"{name} has no map of the test split")
+    present = points[SYSTEM].to_list()
+    counts = {system: present.count(system) for system in SYSTEMS if system in present}
+    caption = (
+        f"{name}, {counted(len(points), 'material')}: {', '.join(f'{system} {n}' for system, n in counts.items())}. "
+        f"Perplexity {result['tsne']['perplexity']:g}."
     )
-    return Plate(
-        name="tsne_crystal_system",
-        title=title,
-        caption=told,
-        alt=f"Scatter plot, a colour and a marker a crystal system. {told}",
-        draw=partial(draw_systems, own, list(counts)),
-        data=_rows({name: own}),
-    )
+    return Plate("tsne_crystal_system", caption, partial(draw_systems, points, list(counts)), points.to_dicts())
 
 
-def draw_systems(own: Points, systems: list[str]) -> Any:
-    """One panel; every crystal system has its own colour and marker."""
-    figure, [axes] = paint.panels(1, 1, height=5.2, width=7.5)
+def draw_systems(points: pl.DataFrame, systems: list[str]) -> Any:
+    """Draw one panel, with a colour and a marker for every crystal system."""
+    figure, axes = paint.panel(5.2, width=7.5)
     for position, system in enumerate(systems):
-        rows = [i for i, value in enumerate(own["crystal_system"]) if value == system]
-        x, y = ([own[column][i] for i in rows] for column in METHODS["tsne"])
-        colour = (*COLOURS, INK)[SYSTEMS.index(system)]
-        axes.scatter(x, y, s=18, marker=paint.MARKERS[position], color=colour, label=system, alpha=0.85, linewidths=0)
+        look = {"color": (*COLOURS, INK)[SYSTEMS.index(system)], "marker": paint.MARKERS[position], "linewidths": 0}
+        x, y = points.filter(**{SYSTEM: system}).select(AXES["tsne"])
+        axes.scatter(x, y, s=18, alpha=0.85, label=system, **look)
     _frame(axes, "")
-    paint.legend(figure, paint.handles_of([axes]), columns=7)
-    return figure
+    return paint.legend(figure, columns=7)
 
 
 def _frame(axis: Any, name: str) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_title(name, fontsize=paint.LABEL, loc="left")
-    axis.spines[:].set_color("#c4c8ce")
+    axis.spines[:].set_color(paint.EDGE)

@@ -10,10 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matbind.report.blocks import Notice, Plate, Section, Table
-from matbind.report.headline import headline
+from matbind.report.blocks import Block, Question, cell
 from matbind.report.inputs import Inputs
-from matbind.report.sentences import summary
+from matbind.report.summary import headline, summary
 
 ASSETS = files("matbind.report") / "assets"
 MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -30,7 +29,7 @@ class Drawn(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure as the page holds it: as text of a URI, its size in CSS pixels, its files."""
+    """A figure on the page: its address, which holds the picture itself, its size in CSS pixels, and its files."""
 
     uri: str
     width: int
@@ -38,12 +37,14 @@ class Picture(NamedTuple):
     links: list[tuple[str, str]]
 
 
-def page(inputs: Inputs, sections: Sequence[Section], drawn: Mapping[str, Drawn], *, figures: str) -> str:
+def page(
+    inputs: Inputs, sections: Sequence[tuple[Question, Sequence[Block]]], drawn: Mapping[str, Drawn], *, figures: str
+) -> str:
     """Render the report.
 
     Args:
         inputs: what is reported.
-        sections: its content.
+        sections: its questions, and the blocks that answer them.
         drawn: the files of every figure by its name.
         figures: where the files are, relative to the page.
 
@@ -57,7 +58,7 @@ def page(inputs: Inputs, sections: Sequence[Section], drawn: Mapping[str, Drawn]
         summary=summary(inputs),
         sections=sections,
         runs={name: f"MLflow run {run}" for name in inputs.trained() if (run := inputs.run_id(name))},
-        pictures={name: picture(each, figures) for name, each in drawn.items()},
+        pictures={name: picture(files_of, figures) for name, files_of in drawn.items()},
         style=asset("page.css"),
         script=asset("page.js"),
         theme=asset("theme.js"),
@@ -66,7 +67,7 @@ def page(inputs: Inputs, sections: Sequence[Section], drawn: Mapping[str, Drawn]
 
 
 def picture(drawn: Drawn, figures: str) -> Picture:
-    """The smaller of the two files, inlined."""
+    """Put the smaller of the two pictures into an address."""
     smaller = min((drawn.png, drawn.svg), key=lambda path: path.stat().st_size)
     encoded = b64encode(smaller.read_bytes()).decode("ascii")
     width, height = _size(drawn.svg)
@@ -76,7 +77,7 @@ def picture(drawn: Drawn, figures: str) -> Picture:
 
 @cache
 def asset(name: str) -> str:
-    """A file of the page's own."""
+    """Read a file that the page is made of."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
@@ -92,30 +93,24 @@ def _environment() -> Any:
         lstrip_blocks=True,
         finalize=_unbroken,
     )
-    environment.tests["plate"] = lambda block: isinstance(block, Plate)
-    environment.tests["table"] = lambda block: isinstance(block, Table)
-    environment.tests["notice"] = lambda block: isinstance(block, Notice)
+    environment.filters["cell"] = cell
     return environment
 
 
 def _unbroken(value: Any) -> Any:
-    """No line break before a per cent sign or around an equals sign; what is markup already stays."""
+    """Forbid line breaks before a per cent sign and around an equals sign; what is markup already stays."""
     if type(value) is not str:
         return value
     return value.replace(" %", f"{NO_BREAK_SPACE}%").replace(" = ", f"{NO_BREAK_SPACE}={NO_BREAK_SPACE}")
 
 
 def _size(svg: Path) -> tuple[int, int]:
-    """Width and height of a figure, from points to CSS pixels."""
-    found = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', _head(svg))
-    if found is None:
-        raise ValueError(f"{svg}: no size in points was found")
-    return round(float(found[1]) * PIXELS_PER_POINT), round(float(found[2]) * PIXELS_PER_POINT)
-
-
-def _head(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return file.read(1000)
+    """Read width and height of a figure, and turn points into CSS pixels."""
+    with svg.open(encoding="utf-8") as file:
+        size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', file.read(1000))
+    if size is None:
+        raise ValueError(f"{svg}: no size in points is there, expected one in the svg element")
+    return round(float(size[1]) * PIXELS_PER_POINT), round(float(size[2]) * PIXELS_PER_POINT)
 
 
 def _facts(inputs: Inputs) -> list[tuple[str, str]]:

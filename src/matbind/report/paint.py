@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matbind.modalities.table import modality_names
-from matbind.report.style import COLOURS, INK
+from matbind.report.style import COLOURS, GRID, INK, SOFT
+from matbind.report.words import arrow, state
 
 WIDTH_INCH = 9.0
 ROW_INCH = 0.2
 PAD_INCH = 0.08
 SMALL, LABEL, TITLE = 7.5, 8.5, 10
-SOFT, GRID = "#5b616b", "#e6e8eb"
+EDGE = "#c4c8ce"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES = ("-", "--", "-.", ":")
 CHANCE: dict[str, Any] = {"color": SOFT, "linestyle": (0, (1, 2)), "linewidth": 1.2}
 STATES: dict[str, dict[str, Any]] = {
     "better": {"marker": "^", "color": COLOURS[2], "markerfacecolor": COLOURS[2]},
@@ -28,117 +28,120 @@ STATE_NAMES = {
 }
 
 
-class Estimate(NamedTuple):
-    """A labelled value with its interval."""
-
-    label: str
-    value: float
-    low: float | None
-    high: float | None
-
-
-def panels(
-    rows: int, columns: int, *, height: float, width: float = WIDTH_INCH, **options: Any
+def grid(
+    n: int, *, across: int, row: float, rest: float = 0.0, width: float = WIDTH_INCH, **options: Any
 ) -> tuple[Any, list[Any]]:
-    """A figure and its axes in reading order; axes that stay empty are for the caller to hide.
+    """Make a figure of `n` panels in rows.
 
     Args:
-        rows: of axes.
-        columns: of axes.
-        height: of the figure, inch.
+        n: panels, at least one.
+        across: panels in a row, at most.
+        row: height of a row, inch.
+        rest: height of what is above and below the rows, inch.
         width: of the figure, inch.
         options: of ``Figure.subplots``.
+
+    Returns:
+        The figure and the axes of its panels, in reading order.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    columns = min(across, n)
+    lines = -(-n // columns)
     layout = ConstrainedLayoutEngine(w_pad=PAD_INCH, h_pad=PAD_INCH)
-    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
-    axes = figure.subplots(rows, columns, squeeze=False, **options)
-    return figure, list(axes.flat)
+    figure = Figure(figsize=(width, row * lines + rest), layout=layout, facecolor="white")
+    axes = list(figure.subplots(lines, columns, squeeze=False, **options).flat)
+    for spare in axes[n:]:
+        spare.set_visible(False)
+    return figure, axes[:n]
 
 
-def finish(axes: Any, *, title: str = "", xlabel: str = "", ylabel: str = "", grid: str = "both") -> None:
-    """Quiet axes: no box, a light grid, small figures."""
-    axes.set_title(title, fontsize=TITLE, loc="left")
+def panel(height: float, *, width: float = WIDTH_INCH) -> tuple[Any, Any]:
+    """Make a figure of one panel; sizes in inch."""
+    figure, [axes] = grid(1, across=1, row=height, width=width)
+    return figure, axes
+
+
+def finish(
+    axes: Any, *, title: str = "", xlabel: str = "", ylabel: str = "", lines: str = "both", title_size: float = TITLE
+) -> None:
+    """Quieten axes: no box, small labels, light lines along `lines` ("x", "y" or "both")."""
+    axes.set_title(title, fontsize=title_size, loc="left")
     axes.set_xlabel(xlabel, fontsize=LABEL)
     axes.set_ylabel(ylabel, fontsize=LABEL)
     axes.tick_params(labelsize=SMALL, length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#c4c8ce")
+    axes.spines[["left", "bottom"]].set_color(EDGE)
     axes.set_axisbelow(True)
-    if grid:
-        axes.grid(axis=grid, color=GRID, linewidth=0.7)
-
-
-def hide(axes: Iterable[Any]) -> None:
-    """Take away axes that nothing is drawn in."""
-    for each in axes:
-        each.set_visible(False)
+    axes.grid(axis=lines, color=GRID, linewidth=0.7)
 
 
 def say(axes: Any, sentence: str) -> None:
-    """Stand in for a panel that has no data."""
+    """Write a sentence in the place of a panel that has no data."""
     from textwrap import fill
 
     axes.axis("off")
     axes.text(0.5, 0.5, fill(sentence, 30), ha="center", va="center", fontsize=SMALL, transform=axes.transAxes)
 
 
-def modality_look(name: str) -> dict[str, Any]:
-    """Colour and marker of a modality, the same in every figure."""
-    position = modality_names().index(name)
+def look(position: int) -> dict[str, Any]:
+    """Return the colour and the marker of the thing at a position of a list."""
     return {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
 
 
-def state(low: float | None, high: float | None) -> str:
-    """What an interval of a change says."""
-    if low is not None and low > 0:
-        return "better"
-    return "worse" if high is not None and high < 0 else "unclear"
+def modality_look(name: str) -> dict[str, Any]:
+    """Return the colour and the marker of a modality, by its place in the table: the same in every figure."""
+    return look(modality_names().index(name))
 
 
-def forest(axes: Any, estimates: Sequence[Estimate]) -> None:
-    """Changes with their intervals, the first on top; shape and colour tell which way they go."""
-    for y, each in enumerate(estimates):
-        look = STATES[state(each.low, each.high)]
-        if each.low is not None and each.high is not None:
-            axes.plot([each.low, each.high], [y, y], color=look["color"], linewidth=1.4, solid_capstyle="butt")
-        axes.plot(each.value, y, markersize=5, markeredgewidth=1.2, linestyle="", **look)
+def forest(axes: Any, changes: Sequence[Mapping[str, Any]], *, note: str = "") -> None:
+    """Draw changes with their intervals, the largest on top; shape and colour say which way they go.
+
+    Args:
+        axes: where to draw.
+        changes: rows with `change`, `low` and `high`, and what they are of.
+        note: put behind the label, with columns of the row in braces.
+    """
+    rows = sorted(changes, key=lambda row: -row["change"])
+    for y, row in enumerate(rows):
+        style = STATES[state(row)]
+        if row["low"] is not None and row["high"] is not None:
+            axes.plot([row["low"], row["high"]], [y, y], color=style["color"], linewidth=1.4, solid_capstyle="butt")
+        axes.plot(row["change"], y, markersize=5, markeredgewidth=1.2, linestyle="", **style)
     axes.axvline(0, color=INK, linewidth=0.9)
-    rows(axes, [each.label for each in estimates])
+    label_rows(axes, [f"{row['before']}: {arrow(row['question'])} {note.format(**row)}".strip() for row in rows])
 
 
-def rows(axes: Any, labels: Sequence[str]) -> None:
-    """A label a row, the first on top."""
+def bar(axes: Any, y: float, value: float, row: Mapping[str, Any], *, line: float, cap: float, **style: Any) -> None:
+    """Draw a bar to the right and over it the interval of its row, if it has one."""
+    axes.barh(y, value, **style)
+    if row["low"] is not None:
+        distances = [[max(0.0, value - row["low"])], [max(0.0, row["high"] - value)]]
+        axes.errorbar(value, y, xerr=distances, color=INK, linewidth=line, capsize=cap)
+
+
+def label_rows(axes: Any, labels: Sequence[str]) -> None:
+    """Label the rows of axes, the first on top."""
     axes.set_yticks(range(len(labels)), labels, fontsize=SMALL)
     axes.set_ylim(len(labels) - 0.4, -0.6)
 
 
-def state_legend(figure: Any) -> None:
-    """What the shapes of `forest` mean."""
+def state_legend(figure: Any) -> Any:
+    """Say below all panels what the shapes of `forest` mean, and return the figure."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], markersize=5, linestyle="", label=STATE_NAMES[name], **STATES[name]) for name in STATES]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL)
+    return figure
 
 
-def legend(figure: Any, handles: Mapping[str, Any], *, columns: int = 4) -> None:
-    """One legend below all panels, each label once."""
-    names = list(handles)
+def legend(figure: Any, *, columns: int = 4) -> Any:
+    """Put one legend of all labels below all panels, every label once, and return the figure."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
     options = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": SMALL}
-    figure.legend([handles[name] for name in names], names, **options)
-
-
-def handles_of(axes: Iterable[Any]) -> dict[str, Any]:
-    """What the axes drew, by label, each once."""
-    found: dict[str, Any] = {}
-    for each in axes:
-        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return found
-
-
-def errors(value: float, bounds: Sequence[float] | None) -> list[list[float]] | None:
-    """An interval as matplotlib wants it: distances below and above the value."""
-    return None if bounds is None else [[max(0.0, value - bounds[0])], [max(0.0, bounds[1] - value)]]
+    figure.legend(list(handles.values()), list(handles), **options)
+    return figure

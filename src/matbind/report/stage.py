@@ -22,7 +22,7 @@ from matbind.report import (
     retrieval,
     robustness,
 )
-from matbind.report.blocks import Plate, Section
+from matbind.report.blocks import Plate, Question
 from matbind.report.inputs import Inputs
 from matbind.report.page import Drawn, page
 from matbind.report.style import save_figure
@@ -35,30 +35,35 @@ RUN_COLUMNS = {  # a column of combinations, and that of their runs
     "without": "run_id_without",
     "with": "run_id_with",
 }
-QUESTIONS: tuple[Callable[[Inputs], Section], ...] = (
-    retrieval.section,
-    helping.section,
-    probes.section,
-    perovskites.section,
-    maps.section,
-    fused.section,
-    robustness.section,
-    gallery.section,
-    geometry.section,
-    failures.section,
-    records.encoders,
-    records.tuning,
-    records.sources,
+QUESTIONS = (  # in the order of the page
+    Question("retrieval", retrieval.answer),
+    Question("helping", helping.answer),
+    Question("probes", probes.answer),
+    Question("perovskites", perovskites.answer),
+    Question("maps", maps.answer),
+    Question("fused", fused.answer),
+    Question("robustness", robustness.answer),
+    Question("gallery", gallery.answer),
+    Question("geometry", geometry.answer),
+    Question("failures", failures.answer),
+    Question("encoders", records.encoders, file="parameters"),
+    Question("tuning", records.tuning),
+    Question("sources", records.sources),
 )
+
+Save = Callable[[Callable[[], Any], Path], tuple[Path, Path]]
+"""Draws a figure by a function and writes it to a path without suffix; returns PNG and SVG."""
 
 
 class _Job(NamedTuple):
-    name: str
+    save: Save
     draw: Callable[[], Any]
-    directory: Path
+    stem: Path
 
 
-def write_report(inputs: Inputs, *, out: Path, log: Callable[[str], None], workers: int = 0) -> Path:
+def write_report(
+    inputs: Inputs, *, out: Path, log: Callable[[str], None], workers: int = 0, save: Save = save_figure
+) -> Path:
     """Draw every figure, write its numbers beside it, and put all on one page that needs nothing else.
 
     Figures of an earlier report that this one does not have are removed.
@@ -66,27 +71,27 @@ def write_report(inputs: Inputs, *, out: Path, log: Callable[[str], None], worke
     Args:
         inputs: what is reported.
         out: the directory of the reports; gets `index.html` and `figures/`, the rest is left alone.
-        log: is told the progress in sentences.
-        workers: processes that draw; 0 for one a core, 1 for none but the caller's own.
+        log: called with the progress in sentences.
+        workers: processes that draw; 0 for one a core, 1 for none but that of the caller.
+        save: draws and writes a figure.
 
     Returns:
         Path of the page.
     """
-    sections = [question(inputs) for question in QUESTIONS]
-    plates = [block for section in sections for block in section.blocks if isinstance(block, Plate)]
+    sections = [(question, question.blocks(inputs)) for question in QUESTIONS]
+    plates = [block for _, blocks in sections for block in blocks if isinstance(block, Plate)]
     directory = out / FIGURES
     directory.mkdir(parents=True, exist_ok=True)
     log(f"drawing {len(plates)} figures")
-    jobs = [_Job(plate.name, plate.draw, directory) for plate in plates]
+    jobs = [_Job(save, plate.draw, directory / plate.name) for plate in plates]
     with processes(workers if len(jobs) > 1 else 1) as pool:
-        pictures = list(pool.map(draw_job, jobs))
+        pictures = list(pool.map(_run, jobs))
     drawn = {
         plate.name: Drawn(png, svg, write_data(with_runs(plate.data, inputs), directory / plate.name))
         for plate, (png, svg) in zip(plates, pictures, strict=True)
     }
-    kept = {path for each in drawn.values() for path in each}
-    for path in directory.iterdir():
-        if path not in kept and path.is_file():
+    for path in set(directory.iterdir()).difference(*drawn.values()):
+        if path.is_file():
             path.unlink()
     path = out / PAGE
     with written_whole(path) as partial:
@@ -95,13 +100,12 @@ def write_report(inputs: Inputs, *, out: Path, log: Callable[[str], None], worke
     return path
 
 
-def draw_job(job: _Job) -> tuple[Path, Path]:
-    """Draw one figure, in whatever process."""
-    return save_figure(job.draw, job.directory / job.name)
+def _run(job: _Job) -> tuple[Path, Path]:
+    return job.save(job.draw, job.stem)
 
 
 def with_runs(data: Any, inputs: Inputs) -> Any:
-    """The numbers of a figure with the tracking runs of the combinations they are of."""
+    """Return the numbers of a figure with the tracking runs of the combinations they are of."""
     if isinstance(data, Mapping):
         return {**data, "run_ids": {name: inputs.run_id(name) for name in inputs.trained()}}
     return [

@@ -2,71 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
+DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 SMALLEST_P = 1e-4
 
+State = Literal["better", "worse", "unclear"]
+
+
+def state(row: Mapping[str, Any], *, of: str = "") -> State:
+    """Return what the interval of a change says, `low` to `high`: ``unclear`` if it includes 0 or is not known.
+
+    Args:
+        row: holds the interval.
+        of: what goes before the names of the columns.
+    """
+    low, high = row[f"{of}low"], row[f"{of}high"]
+    if low is not None and low > 0:
+        return "better"
+    return "worse" if high is not None and high < 0 else "unclear"
+
 
 def share(value: float) -> str:
-    """A recall, an accuracy: three decimals."""
+    """Write a recall or an accuracy: three decimals."""
     return f"{value:.3f}".replace("-", MINUS)
 
 
 def signed(value: float) -> str:
-    """A change, with its sign."""
+    """Write a change, with its sign."""
     return f"{value:+.3f}".replace("-", MINUS)
 
 
-def chance(value: float) -> str:
-    """A chance level: two significant figures."""
-    return f"{value:.2g}"
-
-
 def plain(value: float) -> str:
-    """Any number: three significant figures, no exponent where it is not needed."""
+    """Write any number: three significant figures, no exponent where it is not needed."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", MINUS)  # noqa: PLR2004
 
 
-def interval(bounds: Sequence[float | None] | None) -> str:
-    """Both ends of an interval, or a dash where there is none."""
-    if bounds is None or bounds[0] is None or bounds[1] is None:
-        return "\N{EN DASH}"
-    return f"{share(bounds[0])} to {share(bounds[1])}"
+def interval(row: Mapping[str, Any], *, of: str = "") -> str:
+    """Write both ends of an interval, or a dash where there is none; see :func:`state` for the arguments."""
+    low, high = row[f"{of}low"], row[f"{of}high"]
+    return DASH if low is None or high is None else f"{share(low)} to {share(high)}"
 
 
 def p_value(value: float) -> str:
-    """With its relation: ``p = 0.004`` or ``p < 0.0001``."""
+    """Write a p-value with its relation: ``p = 0.004`` or ``p < 0.0001``."""
     return f"p < {SMALLEST_P:g}" if value < SMALLEST_P else f"p = {value:.2g}"
 
 
 def span(values: Iterable[float], form: str = "g") -> str:
-    """Smallest to largest, once if they are the same."""
-    found = list(values)
-    return " to ".join(dict.fromkeys(format(each, form) for each in (min(found), max(found))))
+    """Write the smallest and the largest of several numbers, once if they are the same."""
+    numbers = list(values)
+    return " to ".join(dict.fromkeys(format(number, form) for number in (min(numbers), max(numbers))))
+
+
+def basis(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say how large the galleries of some rows are, and what chance would reach there."""
+    return f"N = {span(row['n'] for row in rows)}, chance {span((row['chance'] for row in rows), '.2g')}."
 
 
 def arrow(pair: str) -> str:
-    """A pair or a fused question for people."""
+    """Write a pair or a fused question for people."""
     return pair.replace("->", " → ")
 
 
 def listing(names: Iterable[str]) -> str:
-    """``a, b and c``."""
-    found = list(names)
-    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    """Write ``a, b and c``."""
+    *first, last = [*names] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def readable(name: str) -> str:
-    """A key of the files as words."""
+    """Write a key of the files as words."""
     return name.replace("_", " ")
 
 
 def counted(n: int, noun: str) -> str:
-    """``1 answer``, ``2 answers``."""
+    """Write ``1 answer``, ``2 answers``."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def capital(sentence: str) -> str:
-    """The sentence with a capital first letter; the rest stays."""
+    """Give a sentence a capital first letter; the rest stays."""
     return sentence[:1].upper() + sentence[1:]
