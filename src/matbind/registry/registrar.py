@@ -221,17 +221,10 @@ class Registrar:
                     self._client.delete_logged_model(model.model_id)
 
     def _search(self, status: str, terms: str) -> list[Any]:
-        """Logged models in a state, which MLflow cannot search by."""
-        found: list[Any] = []
-        token: str | None = ""
-        while token is not None:
-            with self._registry.usable():
-                page = self._client.search_logged_models(
-                    [self._registry.experiment], filter_string=terms, page_token=token or None
-                )
-            found += [model for model in page if str(model.status) == status]
-            token = page.token or None
-        return found
+        """Return the logged models in a state, which MLflow cannot search by."""
+        search, experiments = self._client.search_logged_models, [self._registry.experiment]
+        models = self._registry.all_pages(lambda token: search(experiments, filter_string=terms, page_token=token))
+        return [model for model in models if str(model.status) == status]
 
 
 def _filled(tags: Mapping[str, str]) -> dict[str, str]:
