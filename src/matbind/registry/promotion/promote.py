@@ -115,7 +115,7 @@ def promote(
     entry = _entry(state, candidate, champion, to=to, by=acting_user(root), reason=why, classic_stages=classic_stages)
     if source == to and (to != ARCHIVED or chosen.number in state.put_away):
         _show(registry, state.name)
-        return Decision(state.name, entry, True, False, f"{titled} is in the stage {to} already")  # noqa: FBT003
+        return Decision(state.name, entry, True, False, f"{titled} is in the stage {to} already")
     if to == ARCHIVED:
         says = "this would leave none in production" if source == PRODUCTION else "it is not in production"
         gates: tuple[Gate, ...] = (Gate("champion", source != PRODUCTION, says),)
@@ -126,7 +126,7 @@ def promote(
     if failed and not force:
         says = "; ".join(gate.says for gate in failed)
         says = f"{titled} is not moved to {to}: {says} (--force with --reason overrides this)"
-        raise Refused(Decision(state.name, entry, False, False, says))  # noqa: FBT003
+        raise Refused(Decision(state.name, entry, False, False, says))
     return _carry_out(registry, state, chosen, entry, root)
 
 
@@ -220,7 +220,7 @@ def _carry_out(registry: Registry, state: State, version: Version, entry: Entry,
             registry.client.transition_model_version_stage(
                 state.name, str(version.number), CLASSIC[entry.to], archive_existing_versions=entry.to != ARCHIVED
             )
-    return Decision(state.name, entry, True, True, _moved(state.name, entry))  # noqa: FBT003
+    return Decision(state.name, entry, True, True, _moved(state.name, entry))
 
 
 def _show(registry: Registry, name: str) -> None:
