@@ -121,12 +121,13 @@ def promote(
         gates: tuple[Gate, ...] = (Gate("champion", source != PRODUCTION, says),)
     else:
         gates = gates_of(candidate, champion, features)
+    entry = entry.model_copy(update={"gates": gates})
     failed = [gate for gate in gates if not gate.passed]
-    entry = entry.model_copy(update={"gates": gates, "overridden": tuple(gate.name for gate in failed)})
     if failed and not force:
         says = "; ".join(gate.says for gate in failed)
         says = f"{titled} is not moved to {to}: {says} (--force with --reason overrides this)"
         raise Refused(Decision(state.name, entry, False, False, says))
+    entry = entry.model_copy(update={"overridden": tuple(gate.name for gate in failed)})
     return _carry_out(registry, state, chosen, entry, root)
 
 
