@@ -66,7 +66,7 @@ class Version:
 
 
 def registered_name(combination: str) -> str:
-    """The name of a combination in the registry: a plus sign would have to be escaped in addresses."""
+    """Return the name of a combination in the registry: a plus sign would have to be escaped in addresses."""
     return PREFIX + combination.replace("+", "-")
 
 
@@ -127,7 +127,7 @@ class Registry:
                 self.client.set_model_version_tag(version.name, str(version.number), key, value)
 
     def evaluation(self, version: Version) -> dict[str, Any]:
-        """The content of the metrics file that a version was registered with.
+        """Return the content of the metrics file that a version was registered with.
 
         Raises:
             UserError: if it is not there.
@@ -143,7 +143,7 @@ class Registry:
         return evaluation
 
     def model_files(self, version: Version) -> Path:
-        """A local directory with the weights, settings and gallery of a version.
+        """Return a local directory with the weights, settings and gallery of a version.
 
         Raises:
             UserError: if they are not there.
@@ -151,7 +151,7 @@ class Registry:
         return self.fetch(version.model_id, MODEL_FILES)
 
     def resolve(self, reference: str) -> Version:
-        """The version that a user means.
+        """Return the version that a user means.
 
         Args:
             reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, with or without ``models:/``; or a name
@@ -185,7 +185,7 @@ class Registry:
         raise UserError(f"the registered model {name} has {what}, expected {expected}")
 
     def fetch(self, model_id: str, path: str) -> Path:
-        """A local copy of a file or directory of a logged model, or itself where the store is on this machine.
+        """Return a local copy of a file or directory of a logged model, or itself where the store is on this machine.
 
         Raises:
             UserError: if it is not there.
@@ -259,7 +259,7 @@ def _version(stored: Any) -> Version:
 
 
 def name_of(given: str) -> str:
-    """The registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
+    """Return the registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
     try:
         return registered_name(parse_combination(given).name)
     except ValueError:
