@@ -14,7 +14,7 @@ import typer
 from prefect import flow
 
 from matbind.registry.promotion import promote as promotion
-from matbind.registry.promotion.decision import Decision, Refused
+from matbind.registry.promotion.promote import Decision, Refused
 from pipelines.stage import main, reporter, run
 
 

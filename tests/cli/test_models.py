@@ -147,19 +147,26 @@ def test_an_unknown_model_is_told_with_those_that_are_there() -> None:
         run("models", "text")
 
 
-def test_listing_derives_tags_from_aliases_set_by_hand(project: Path) -> None:
+def test_the_list_goes_by_the_aliases_whoever_set_them(project: Path) -> None:
     registry = Registry(project)
-    before = registry.versions(NAME)
-    registry.set_alias(before[2], CHAMPION)
+    versions = registry.versions(NAME)
+    registry.set_alias(versions[2], CHAMPION)
 
     lines = run("models", NAME).splitlines()
-    tags = [version.tags["stage"] for version in registry.versions(NAME)]
-    registry.set_alias(before[1], CHAMPION)
-    run("models")
+    registry.set_alias(versions[1], CHAMPION)
 
     assert [line.split()[1] for line in lines[2:]] == ["staging", "archived", "production"]
-    assert tags == ["staging", "archived", "production"]
-    assert [version.tags["stage"] for version in registry.versions(NAME)] == ["staging", "production", "archived"]
+
+
+def test_a_promotion_that_cannot_be_read_is_a_sentence_below_the_list(project: Path) -> None:
+    client = Registry(project).client
+    client.set_registered_model_tag(NAME, "promotion.0001.0a", "no JSON")
+
+    lines = run("models", NAME).splitlines()
+    client.delete_registered_model_tag(NAME, "promotion.0001.0a")
+
+    assert lines[-1].startswith(f"{NAME}: its tag promotion.0001.0a holds no promotion that can be read (")
+    assert lines[-2].split()[:2] == ["1", "archived"]
 
 
 def test_a_store_that_can_only_be_read_is_listed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from matbind.base.errors import UserError
-from matbind.registry.promotion.decision import Decision
 from matbind.registry.promotion.gates import Gate
+from matbind.registry.promotion.promote import Decision
 from matbind.registry.promotion.trail import Entry
 from matbind.registry.registry import CHAMPION, Registry
 from pipelines import promote as module
@@ -85,7 +85,6 @@ def test_a_refusal_is_shown_too(project: Path) -> None:
 def test_an_overridden_condition_is_told_as_such() -> None:
     entry = Entry(
         number=1,
-        token="0",  # noqa: S106  # of a claim, no secret
         at="2025-01-01T00:00:00.000+00:00",
         by="Ann",
         action="promote",

@@ -6,11 +6,10 @@ import pytest
 
 from matbind.modalities.combinations import all_combinations, parse_combination
 from matbind.registry.card import LONGEST, model_card
-from matbind.serving.bundle import Bundle
 from matbind.serving.confidence import Confidence
 
 
-def found_of(name: str) -> dict[str, Any]:
+def evaluation_of(name: str) -> dict[str, Any]:
     combination = parse_combination(name)
     result = {
         "n": 705,
@@ -28,11 +27,14 @@ def card(name: str, *, sure: bool = True) -> str:
     told = {"n": 50, "precision": 0.912, "coverage": 0.25} if sure else {"n": 0, "precision": 0.0, "coverage": 0.0}
     one = Confidence((0.0, 1.0, 1.0), 0.9 if sure else None, told, told)
     names = combination.modalities
-    bundle = Bundle(
-        {f"{query}->{key}": one for query in (*names, "+".join(names)) for key in names},
-        {side: dict.fromkeys(names, 705) for side in ("train", "validation", "test")},
+    return model_card(
+        combination,
+        evaluation_of(name),
+        counts={side: dict.fromkeys(names, 705) for side in ("train", "validation", "test")},
+        confidence={f"{query}->{key}": one for query in (*names, "+".join(names)) for key in names},
+        preset="small",
+        digest="0123456789abcdef" * 4,
     )
-    return model_card(combination, found_of(name), bundle=bundle, preset="small", digest="0123456789abcdef" * 4)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +63,9 @@ def test_a_single_was_contrasted_with_itself() -> None:
 
 def test_unknown_origins_are_said() -> None:
     combination = parse_combination("dos")
-    found = found_of("dos") | {"data_md5": None, "git_commit": None}
+    found = evaluation_of("dos") | {"data_md5": None, "git_commit": None}
 
-    told = model_card(combination, found, bundle=Bundle({}, {}), preset="small", digest="d")
+    told = model_card(combination, found, counts={}, confidence={}, preset="small", digest="d")
 
     assert "DVC md5 `unknown`, code `unknown`" in told
 

@@ -12,7 +12,7 @@ from matbind.search.search import Reading, load_model, search
 from matbind.serving.searcher import Options
 from tests.factories import needs_sample, real_features
 from tests.registry.registered import register, registry_in
-from tests.serving.trained import EVERYTHING, GRID_DEG, dos_json, pattern_json, test_materials, trained
+from tests.serving.trained import EVERYTHING, GRID_DEG, dos_json, intensity, pattern_json, query, trained, with_dos
 
 pytestmark = needs_sample
 MODEL = "matbind-crystal-dos-pxrd-text@challenger"
@@ -39,17 +39,17 @@ def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     """One material with all modalities, as people hold them in files."""
-    material = next(m for m in test_materials() if m.dos is not None)
-    rows = zip(GRID_DEG[1000:6000], 1000 * material.pxrd.intensity[1000:6000], strict=True)
+    material = with_dos()
+    rows = zip(GRID_DEG[1000:6000], 1000 * intensity(material)[1000:6000], strict=True)
     lines = "\n".join(f"{angle:.3f} {height:.3f}" for angle, height in rows)
     content = {
         "s.cif": material.structure.to_pymatgen().to(fmt="cif"),
         "POSCAR": material.structure.to_pymatgen().to(fmt="poscar"),
         "p.xy": f"# Wavelength = 1.54184\n{lines}",
         "bare.xy": lines,
-        "p.json": pattern_json(material.pxrd.intensity),
+        "p.json": pattern_json(intensity(material)),
         "d.json": dos_json(material),
-        "t.txt": material.text,
+        "t.txt": query(material, "text")["text"],
     }
     for name, text in content.items():
         (tmp_path / name).write_text(text)

@@ -11,8 +11,9 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.modalities.combinations import parse_combination
+from matbind.modalities.store import MANIFEST
 from matbind.serving import bundle as bundles
-from matbind.serving.bundle import Bundle, bundle_digest, default_key, test_set_digest, write_bundle
+from matbind.serving.bundle import bundle_digest, default_key, test_set_digest, write_bundle
 from matbind.serving.gallery import Gallery
 from matbind.serving.searcher import CONFIDENCE, MODEL, Searcher, read_settings
 from tests.factories import needs_sample, real_features
@@ -24,7 +25,7 @@ test_set_digest.__test__ = False  # its name is that of the split, it is no test
 
 def digest(**changes: Path) -> str:
     return bundle_digest(
-        trained().combination, **({"home": trained().directory, "features": real_features()} | changes)
+        trained().combination, **({"model_dir": trained().directory, "features": real_features()} | changes)
     )
 
 
@@ -49,7 +50,7 @@ def test_every_question_is_calibrated() -> None:
 
 
 def test_it_counts_what_the_gallery_holds() -> None:
-    found = Bundle.read(bundle() / MODEL, bundle() / CONFIDENCE).counts
+    found = json.loads((bundle() / MODEL).read_text())["counts"]
     index = pl.read_parquet(real_features() / "index.parquet")
 
     assert {side: n["crystal"] for side, n in found.items()} == dict(index["split"].value_counts().iter_rows())
@@ -67,12 +68,12 @@ def test_another_part_of_the_model_is_another_digest(part: str, tmp_path: Path) 
     else:
         (home / part).write_bytes((home / part).read_bytes()[:-1] + b"\x01")
 
-    assert digest(home=home) != digest()
+    assert digest(model_dir=home) != digest()
 
 
 def test_other_code_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest()
-    monkeypatch.setattr(bundles, "code_digest", lambda: "other")
+    monkeypatch.setattr(bundles, "packaged_digest", lambda: "other")
 
     assert digest() != before
 
@@ -82,7 +83,7 @@ def test_a_model_without_weights_is_said(tmp_path: Path) -> None:
     (home / "settings.json").unlink()
 
     with pytest.raises(UserError, match=r"settings\.json: the file does not exist"):
-        digest(home=home)
+        digest(model_dir=home)
 
 
 def test_the_test_set_is_known_by_its_materials(tmp_path: Path) -> None:
@@ -116,10 +117,12 @@ def test_settings_of_other_stages_may_have_changed_since(tmp_path: Path) -> None
 def test_settings_of_another_version_are_told(tmp_path: Path) -> None:
     home = shutil.copytree(trained().directory, tmp_path / "model")
     settings = json.loads((home / "settings.json").read_text())
-    del settings["modalities"]["pxrd"]["views"]["hidden"]
+    del settings["modalities"]["pxrd"]["transform"]["hidden"]
     (home / "settings.json").write_text(json.dumps(settings))
 
-    with pytest.raises(UserError, match=r"settings\.json: hidden: field required; expected .*, train it anew$"):
+    with pytest.raises(
+        UserError, match=r"settings\.json: hidden: field required; expected .*, train it anew: dvc repro$"
+    ):
         read_settings(home, ("pxrd",))
 
 
@@ -146,12 +149,16 @@ def test_materials_of_any_size_come_out_in_their_order() -> None:
 
 
 def test_a_language_model_is_carried_without_pickle(tmp_path: Path) -> None:
-    checkpoint = _tiny_bert(tmp_path / "checkpoint")
-    out = tmp_path / "out"
-    out.mkdir()
+    features, model_dir, out = (tmp_path / name for name in ("features", "model", "out"))
+    shutil.copytree(real_features(), features)
+    shutil.copytree(trained("text").directory, model_dir)
+    manifest = json.loads((features / "text" / MANIFEST).read_text())
+    manifest["meta"]["checkpoint"] = str(_tiny_bert(tmp_path / "checkpoint"))
+    (features / "text" / MANIFEST).write_text(json.dumps(manifest))
 
-    bundles._carry_checkpoint({"text": {"checkpoint": str(checkpoint)}}, out)
+    write_bundle(trained("text").combination, model_dir=model_dir, features=features, out=out)
 
+    assert json.loads((out / MODEL).read_text())["metas"]["text"]["checkpoint"] == "checkpoint"
     suffixes = {path.suffix for path in (out / "checkpoint").iterdir()}
     assert ".safetensors" in suffixes
     assert suffixes <= {".json", ".safetensors", ".txt"}
@@ -172,4 +179,4 @@ def _tiny_bert(directory: Path) -> Path:
 
 def test_a_missing_store_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
-        write_bundle(trained().combination, home=trained().directory, features=tmp_path, out=tmp_path / "out")
+        write_bundle(trained().combination, model_dir=trained().directory, features=tmp_path, out=tmp_path / "out")

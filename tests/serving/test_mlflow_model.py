@@ -19,7 +19,7 @@ import pytest
 from matbind.registry.files import save_files
 from matbind.serving.searcher import FIELDS
 from tests.factories import needs_sample
-from tests.serving.trained import bundle, pattern_json, query, test_materials, trained
+from tests.serving.trained import bundle, intensity, pattern_json, query, test_materials, trained, with_dos
 
 pytestmark = needs_sample
 # Site packages without their .pth files: an editable install is one of those.
@@ -53,7 +53,7 @@ def model(files: Path) -> Iterator[Any]:
 
 
 def test_it_answers_where_the_source_tree_is_not(files: Path, tmp_path: Path) -> None:
-    material = next(m for m in test_materials() if m.dos is not None)
+    material = with_dos()
     row = test_materials().index(material)
     names = ("crystal", "dos", "pxrd", "text")
     (tmp_path / "queries.json").write_text(json.dumps([query(material, name) for name in names]))
@@ -103,8 +103,8 @@ def test_every_column_may_be_left_out(model: Any) -> None:
 
 
 def test_one_bad_row_stops_no_other(model: Any) -> None:
-    good = pattern_json(test_materials()[0].pxrd.intensity)
-    bad = pattern_json(test_materials()[0].pxrd.intensity, wavelength_angstrom=None)
+    good = pattern_json(intensity(test_materials()[0]))
+    bad = pattern_json(intensity(test_materials()[0]), wavelength_angstrom=None)
 
     found = model.predict(pd.DataFrame([{"pxrd": bad}, {"pxrd": good}, {"text": " "}]))
 

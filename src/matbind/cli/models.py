@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,14 +28,10 @@ def models(
     recall@1 is the mean over the aligned pairs on the test split, of a single over its views.
     """
     from matbind.registry import listing as registry_list
-    from matbind.registry.promotion.steps import settle
-    from matbind.registry.promotion.user import acting_user
     from matbind.registry.registry import Registry
 
     registry = Registry()
     states = registry_list.read_states(registry, name)
-    with suppress(UserError):  # a store that can only be read is listed as it is: stages are told by aliases
-        states = [settle(registry, state, by=acting_user()) for state in states]
     if history and as_json:
         told = [{"name": state.name, "promotions": [each.as_dict() for each in state.entries]} for state in states]
         say(json.dumps({"models": told}, indent=1))
@@ -51,6 +46,8 @@ def models(
         else:
             lines = registry_list.rows(registry_list.describe(state))
             print_table(registry_list.HEADER, lines, right=registry_list.TO_THE_RIGHT)
+        if state.unread:
+            say(state.unread)
 
 
 def promote(

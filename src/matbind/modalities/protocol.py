@@ -65,6 +65,8 @@ class FeaturesPart(Protocol):
 
     A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
     section `prepare.<name>`.
+    Where `fit` gives the directory of a language model as `checkpoint`, `save_checkpoint(checkpoint, out)` copies it.
+    Where featurizing needs further packages, `requirements(meta)` names them.
     """
 
     Settings: type[StrictModel]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from matbind.modalities.combinations import Combination
-from matbind.serving.bundle import Bundle, default_key
-from matbind.serving.confidence import PRECISION
+from matbind.serving.bundle import default_key
+from matbind.serving.confidence import PRECISION, Confidence
 
 LONGEST = 5000  # characters of a description that MLflow keeps
 SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds all of them:"
@@ -28,32 +28,41 @@ LICENCE = (
 )
 
 
-def model_card(combination: Combination, found: Mapping[str, Any], *, bundle: Bundle, preset: str, digest: str) -> str:
+def model_card(
+    combination: Combination,
+    evaluation: Mapping[str, Any],
+    *,
+    counts: Mapping[str, Mapping[str, int]],
+    confidence: Mapping[str, Confidence],
+    preset: str,
+    digest: str,
+) -> str:
     """Describe a registered model.
 
     Args:
         combination: its modalities.
-        found: content of its metrics file.
-        bundle: what its gallery holds, and its calibration.
+        evaluation: content of its metrics file.
+        counts: materials of each split that hold each modality, such as ``counts["test"]["dos"]``.
+        confidence: the calibration by pair, such as ``pxrd+text->crystal``.
         preset: of the settings it was trained with.
         digest: of all that it was made of.
 
     Returns:
         Markdown; about 3,000 characters for four modalities.
     """
-    made = f"DVC md5 `{found.get('data_md5') or 'unknown'}`, code `{found.get('git_commit') or 'unknown'}`"
+    made = f"DVC md5 `{evaluation.get('data_md5') or 'unknown'}`, code `{evaluation.get('git_commit') or 'unknown'}`"
     parts = [
         f"# matbind {combination.name}",
         _what(combination, preset),
         "## Data",
         f"{made}, content `{digest[:16]}`. {SPLIT}",
-        _table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in bundle.counts.items()]),
+        _table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in counts.items()]),
         "## Retrieval on the test split",
         "Recall with its 95 % bootstrap interval; ties count against the model. Chance is 1/N.",
-        _table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(found)),
+        _table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(evaluation)),
         "## When it is sure",
         SURE,
-        _table(["query -> key", "right", "found"], _sure(bundle, default_key(combination))),
+        _table(["query -> key", "right", "found"], _sure(confidence, default_key(combination))),
         "## Use and limits",
         LIMITS,
         "## Licence",
@@ -73,9 +82,9 @@ def _what(combination: Combination, preset: str) -> str:
     )
 
 
-def _pairs(found: Mapping[str, Any]) -> list[list[str]]:
+def _pairs(evaluation: Mapping[str, Any]) -> list[list[str]]:
     rows = []
-    for name, pair in found["pairs"].items():
+    for name, pair in evaluation["pairs"].items():
         low, high = pair["recall_at_1_ci95"]
         recall = f"{pair['recall_at_1']:.3f} [{low:.3f}, {high:.3f}]"
         chance = f"{pair['chance_at_1']:.4f}"
@@ -83,10 +92,10 @@ def _pairs(found: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _sure(bundle: Bundle, key: str) -> list[list[str]]:
+def _sure(calibrated: Mapping[str, Confidence], key: str) -> list[list[str]]:
     """Single modalities asking the default gallery; of others the file confidence.json tells."""
     rows = []
-    for pair, confidence in bundle.confidence.items():
+    for pair, confidence in calibrated.items():
         query, _, asked = pair.partition("->")
         if asked == key and "+" not in query:
             test = confidence.test

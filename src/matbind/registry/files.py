@@ -29,20 +29,19 @@ def save_files(combination: Combination, bundle: Path, out: Path, *, model_id: s
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
 
-    metas = read_json(bundle / MODEL)["metas"]
-    own = Model(model_id=model_id, model_uuid=model_id, run_id=run_id)
+    description = Model(model_id=model_id, model_uuid=model_id, run_id=run_id)
     with tempfile.TemporaryDirectory() as directory:
         save_model(
             path=str(out),
             python_model=str(SCRIPT),
             artifacts={"model": str(bundle)},
             code_paths=[str(copy_code(Path(directory)))],
-            pip_requirements=requirements(frozen_text=metas.get("text", {}).get("tokenizer") == "frozen"),
+            pip_requirements=requirements(read_json(bundle / MODEL)["metas"]),
             signature=signature(combination),
             input_example=pd.DataFrame([example_of(combination.hub)]),
-            mlflow_model=own,
+            mlflow_model=description,
         )
-    _forget_this_machine(own, out)
+    _forget_this_machine(description, out)
     for cache in list(out.rglob("__pycache__")):
         shutil.rmtree(cache)
 
@@ -78,11 +77,11 @@ def signature(combination: Combination) -> Any:
     )
 
 
-def _forget_this_machine(own: Any, out: Path) -> None:
+def _forget_this_machine(description: Any, out: Path) -> None:
     """Give the data the one place where it is looked for, and take this machine's paths out of the description."""
-    flavor = own.flavors["python_function"]
+    flavor = description.flavors["python_function"]
     flavor["model_code_path"] = SCRIPT.name
     data = flavor["artifacts"]["model"]
     (out / data["path"]).rename(out / MODEL_FILES)
     data["path"] = data["uri"] = MODEL_FILES
-    own.save(str(out / "MLmodel"))
+    description.save(str(out / "MLmodel"))

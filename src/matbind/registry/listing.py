@@ -14,11 +14,10 @@ HEADER = ("  version", "stage", "aliases", "recall@1", "emergent", "data", "comm
 TO_THE_RIGHT = (0, 3, 4)
 SHORT = 8
 UNKNOWN = "unknown"
-Told = Mapping[str, Any]
 
 
 def read_states(registry: Registry, name: str | None = None) -> list[State]:
-    """The registered models by name; those without a whole version are left out.
+    """Read the registered models by name; those without a whole version are left out.
 
     Args:
         registry: an open one.
@@ -29,11 +28,11 @@ def read_states(registry: Registry, name: str | None = None) -> list[State]:
     """
     if name is not None:
         return [read_state(registry, name)]
-    return [read_state(registry, each) for each in registered_names(registry) if registry.versions(each)]
+    return [read_state(registry, model) for model in registered_names(registry) if registry.versions(model)]
 
 
 def describe(state: State) -> dict[str, Any]:
-    """A registered model for JSON; the keys are stable, what is not known is None.
+    """Describe a registered model for JSON; the keys are stable, what is not known is None.
 
     Returns:
         ``name``, ``combination``, ``champion`` and ``staging`` (numbers), and ``versions``, the newest first, each with
@@ -50,8 +49,8 @@ def describe(state: State) -> dict[str, Any]:
     }
 
 
-def rows(told: Told) -> list[list[str]]:
-    """The versions of a model as `describe` tells them, for a terminal of 100 columns; see `HEADER`."""
+def rows(model: Mapping[str, Any]) -> list[list[str]]:
+    """Return the versions of a described model for a terminal of 100 columns; see `HEADER`."""
     return [
         [
             f"  {version['version']}",
@@ -63,18 +62,18 @@ def rows(told: Told) -> list[list[str]]:
             (version["git_commit"] or UNKNOWN)[:SHORT],
             version["registered_at"][: len("2025-01-01T00:00")].replace("T", " "),
         ]
-        for version in told["versions"]
+        for version in model["versions"]
     ]
 
 
 def history(state: State) -> list[list[str]]:
-    """The trail of promotions for a terminal: a line for what, one for why where it is told."""
+    """Return the trail of promotions for a terminal: a line for what, then lines for who and why."""
     lines = []
     for entry in state.entries:
         replaced = f" (in place of {entry.replaced})" if entry.replaced and entry.points_to else ""
         what = f"version {entry.version}: {entry.source} -> {entry.to}{replaced}"
         head = [f"  {entry.number}", entry.at[: len("2025-01-01T00:00:00")].replace("T", " "), entry.action]
-        lines.append([*head, entry.outcome or "open", what])
+        lines.append([*head, entry.outcome, what])
         lines += [
             ["", "", "", "", detail] for detail in _details(entry.by, entry.reason, entry.overridden, entry.figures)
         ]

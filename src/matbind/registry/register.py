@@ -26,8 +26,8 @@ def register_all(
 
     Args:
         features: the feature stores.
-        models: holds `<combination>/` for each.
-        metrics: holds `<combination>.json` for each; one that failed says so and is left out.
+        models: holds a directory `<combination>/` of every trained one.
+        metrics: holds their `<combination>.json`; one that failed says so and is left out.
         out: the JSON file to write.
         root: the project directory.
         log: is told the progress in sentences.
@@ -39,27 +39,28 @@ def register_all(
         UserError: if nothing was trained, or a model, the features or the store cannot be used.
     """
     registrar = Registrar(Registry(root), features=features, models=models)
-    trained = {each.name: metrics / f"{each.name}.json" for each in all_combinations()}
-    found = {name: read_json(path) for name, path in trained.items() if path.exists()}
-    whole = {name: content for name, content in found.items() if "pairs" in content}
-    if not whole:
+    files = {combination.name: metrics / f"{combination.name}.json" for combination in all_combinations()}
+    evaluations = {name: read_json(path) for name, path in files.items() if path.exists()}
+    evaluations = {name: evaluation for name, evaluation in evaluations.items() if "pairs" in evaluation}
+    if not evaluations:
         raise UserError(f"{metrics}: no combination's metrics are here, run the ablate stage first")
-    combinations = {name: Combination(tuple(name.split("+")), content["hub"]) for name, content in whole.items()}
-    told: dict[str, Any] = {}
-    with _bundles([each for each in combinations.values() if registrar.lacks(each)], features, models) as bundles:
-        for done, (name, content) in enumerate(whole.items(), start=1):
-            registered = registrar.register(combinations[name], content, bundle=bundles(name))
-            version = registered.version
-            state = "made" if registered.is_new else "holds this model already"
-            log(f"{done} of {len(whole)} | {version.name}: version {version.number} {state}")
-            told[name] = {
+    combinations = {name: Combination(tuple(name.split("+")), e["hub"]) for name, e in evaluations.items()}
+    lacking = [combination for combination in combinations.values() if registrar.lacks(combination)]
+    registered: dict[str, Any] = {}
+    with _bundles(lacking, features, models) as bundle_of:
+        for done, (name, evaluation) in enumerate(evaluations.items(), start=1):
+            registration = registrar.register(combinations[name], evaluation, bundle=bundle_of(name))
+            version = registration.version
+            state = "made" if registration.is_new else "holds this model already"
+            log(f"{done} of {len(evaluations)} | {version.name}: version {version.number} {state}")
+            registered[name] = {
                 "name": version.name,
                 "version": version.number,
                 "digest": version.digest,
-                "run_id": content.get("run_id"),
+                "run_id": evaluation.get("run_id"),
             }
-    write_json(out, {"models": told})
-    return told
+    write_json(out, {"models": registered})
+    return registered
 
 
 @contextmanager
@@ -69,20 +70,20 @@ def _bundles(
     """Make what some models carry, in all processes of the machine: embedding the gallery is what takes long.
 
     Yields:
-        A function that gives the directory of a combination, or None if it was not asked for; to be called in order.
+        A function that returns the directory of a combination, or None if it was not asked for; to be called in order.
     """
     with tempfile.TemporaryDirectory() as directory:
-        jobs = [(each, models / each.name, features, Path(directory) / each.name) for each in combinations]
-        asked = {each.name for each in combinations}
+        names = [combination.name for combination in combinations]
+        jobs = [(c, models / c.name, features, Path(directory) / c.name) for c in combinations]
         with processes(0 if len(jobs) >= PARALLEL_FROM else 1) as workers:
             made = workers.map(_make_bundle, jobs)
-            yield lambda name: next(made) if name in asked else None
+            yield lambda name: next(made) if name in names else None
 
 
 def _make_bundle(job: tuple[Combination, Path, Path, Path]) -> Path:
     import torch
 
-    combination, home, features, out = job
+    combination, model_dir, features, out = job
     torch.set_num_threads(1)  # the processes share the cores
-    write_bundle(combination, home=home, features=features, out=out)
+    write_bundle(combination, model_dir=model_dir, features=features, out=out)
     return out

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbind.base.files import write_json
+from matbind.base.files import read_json, write_json
 from matbind.base.provenance import is_gone, process_mark
 from matbind.modalities.combinations import Combination, metric_name
 from matbind.registry.card import LONGEST, model_card
@@ -28,7 +28,8 @@ from matbind.registry.registry import (
     Version,
     registered_name,
 )
-from matbind.serving.bundle import Bundle, bundle_digest, test_set_digest, weights_digest, write_bundle
+from matbind.serving.bundle import bundle_digest, test_set_digest, weights_digest, write_bundle
+from matbind.serving.confidence import read_confidence
 from matbind.serving.searcher import CONFIDENCE, MODEL
 from matbind.tracking.record import combination_tags, parted, result_digest, stored_settings, summarise
 from matbind.tracking.runs import PROCESS, RESULT
@@ -65,16 +66,18 @@ class Registrar:
         self._remove_abandoned()
 
     def lacks(self, combination: Combination) -> bool:
-        """Whether the store has no files of this very model yet, so that registering it has to make them."""
+        """Return whether the store has no files of this very model yet, so that registering it has to make them."""
         digest = self._digest(combination)
         return self._version(registered_name(combination.name), digest) is None and self._logged(digest) is None
 
-    def register(self, combination: Combination, found: Mapping[str, Any], *, bundle: Path | None = None) -> Registered:
+    def register(
+        self, combination: Combination, evaluation: Mapping[str, Any], *, bundle: Path | None = None
+    ) -> Registered:
         """Register one trained combination, unless a version holds the very same model.
 
         Args:
             combination: which modalities.
-            found: content of its metrics file.
+            evaluation: content of its metrics file.
             bundle: what `write_bundle` wrote for it, if that was done already.
 
         Returns:
@@ -88,26 +91,26 @@ class Registrar:
         version = self._version(name, digest)
         is_new = version is None
         if version is None:
-            model_id = self._logged(digest) or self._log(combination, digest, self._run_of(found), bundle)
-            self._create_version(name, model_id, self._tags(combination, found, digest), found)
+            model_id = self._logged(digest) or self._log(combination, digest, self._run_of(evaluation), bundle)
+            self._create_version(name, model_id, self._tags(combination, evaluation, digest), evaluation)
             version = self._version(name, digest)
             assert version is not None
-        elif version.tags.get(EVALUATION_DIGEST) != result_digest(found):
-            self._refresh(version, combination, found)
+        elif version.tags.get(EVALUATION_DIGEST) != result_digest(evaluation):
+            self._refresh(version, combination, evaluation)
         if self._registry.aliases(name).get(CHALLENGER) != version.number:
             self._registry.set_alias(version, CHALLENGER)
         return Registered(version, is_new)
 
     def _digest(self, combination: Combination) -> str:
-        return bundle_digest(combination, home=self._models / combination.name, features=self._features)
+        return bundle_digest(combination, model_dir=self._models / combination.name, features=self._features)
 
     def _version(self, name: str, digest: str) -> Version | None:
         return next((version for version in self._registry.versions(name) if version.digest == digest), None)
 
     def _logged(self, digest: str) -> str | None:
-        """The whole files of a registration that ended before it made its version."""
-        found = self._search("READY", f"tags.`{DIGEST}` = '{digest}'")
-        return str(found[0].model_id) if found else None
+        """Return the logged model that a registration left which ended before it made its version."""
+        whole = self._search("READY", f"tags.`{DIGEST}` = '{digest}'")
+        return str(whole[0].model_id) if whole else None
 
     def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path | None) -> str:
         with self._registry.usable():
@@ -123,21 +126,23 @@ class Registrar:
             files = Path(directory) / "files"
             if bundle is None:
                 bundle = Path(directory) / "bundle"
-                write_bundle(combination, home=self._models / combination.name, features=self._features, out=bundle)
+                write_bundle(
+                    combination, model_dir=self._models / combination.name, features=self._features, out=bundle
+                )
             save_files(combination, bundle, files, model_id=model.model_id, run_id=run_id)
             with self._registry.usable():
                 self._client.log_model_artifacts(model.model_id, str(files))
                 self._client.finalize_logged_model(model.model_id, "READY")
         return str(model.model_id)
 
-    def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], found: Mapping[str, Any]) -> None:
+    def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], evaluation: Mapping[str, Any]) -> None:
         from mlflow.exceptions import MlflowException
 
-        card = self._attach(model_id, found, tags)
-        run_id = self._run_of(found)
+        card = self._attach(model_id, evaluation, tags)
+        run_id = self._run_of(evaluation)
         with self._registry.usable():
             if run_id is not None:
-                self._log_figures(run_id, model_id, found)
+                self._log_figures(run_id, model_id, evaluation)
             try:
                 about = f"{tags['combination']}: the alias {CHALLENGER} is the model that was trained last"
                 self._client.create_registered_model(name, description=about)
@@ -154,65 +159,74 @@ class Registrar:
                     model_id=model_id,
                 )
 
-    def _refresh(self, version: Version, combination: Combination, found: Mapping[str, Any]) -> None:
-        """The evaluation of a model that is registered already, where it was evaluated anew."""
-        tags = self._tags(combination, found, version.digest)
-        card = self._attach(version.model_id, found, tags)
+    def _refresh(self, version: Version, combination: Combination, evaluation: Mapping[str, Any]) -> None:
+        """Replace the evaluation of a model that is registered already, where it was evaluated anew."""
+        tags = self._tags(combination, evaluation, version.digest)
+        card = self._attach(version.model_id, evaluation, tags)
         with self._registry.usable():
             self._client.update_model_version(version.name, str(version.number), description=card)
         self._registry.set_tags(version, tags)
 
-    def _attach(self, model_id: str, found: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Put the evaluation and the model card beside a model's files, and give the card."""
-        told, calibration = (self._registry.fetch(model_id, f"{MODEL_FILES}/{name}") for name in (MODEL, CONFIDENCE))
+    def _attach(self, model_id: str, evaluation: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Put the evaluation and the model card beside a model's files, and return the card."""
+        description, calibration = (
+            self._registry.fetch(model_id, f"{MODEL_FILES}/{name}") for name in (MODEL, CONFIDENCE)
+        )
         combination = Combination(tuple(tags["combination"].split("+")), tags["hub"])
-        bundle = Bundle.read(told, calibration)
-        card = model_card(combination, found, bundle=bundle, preset=tags["preset"], digest=tags[DIGEST])
+        card = model_card(
+            combination,
+            evaluation,
+            counts=read_json(description)["counts"],
+            confidence=read_confidence(calibration),
+            preset=tags["preset"],
+            digest=tags[DIGEST],
+        )
         with tempfile.TemporaryDirectory() as directory:
             (Path(directory) / CARD).write_text(card)
-            write_json(Path(directory) / EVALUATION_FILE, dict(found))
+            write_json(Path(directory) / EVALUATION_FILE, dict(evaluation))
             with self._registry.usable():
                 self._client.log_model_artifacts(model_id, directory)
         return card[:LONGEST]
 
-    def _tags(self, combination: Combination, found: Mapping[str, Any], digest: str) -> dict[str, str]:
-        """What a version is told apart by; the digest of the evaluation last, as it says that the others are set."""
-        home = self._models / combination.name
+    def _tags(self, combination: Combination, evaluation: Mapping[str, Any], digest: str) -> dict[str, str]:
+        """Return what a version is told apart by; the digest of the evaluation last: the others are set."""
         tags = {
             **combination_tags(combination),
-            "data_md5": str(found.get("data_md5") or "unknown"),
-            "git_commit": str(found.get("git_commit") or "unknown"),
+            "data_md5": str(evaluation.get("data_md5") or "unknown"),
+            "git_commit": str(evaluation.get("git_commit") or "unknown"),
             "preset": self._preset(combination),
-            "run_id": str(found.get("run_id") or "unknown"),
+            "run_id": str(evaluation.get("run_id") or "unknown"),
             "test_set_digest": test_set_digest(self._features),
-            "weights_digest": weights_digest(home),
-            **{key: f"{value:.4f}" for key, value in parted(summarise(found))[0].items()},
+            "weights_digest": weights_digest(self._models / combination.name),
+            **{key: f"{value:.4f}" for key, value in parted(summarise(evaluation))[0].items()},
             DIGEST: digest,
-            EVALUATION_DIGEST: result_digest(found),
+            EVALUATION_DIGEST: result_digest(evaluation),
         }
         return _filled(tags)
 
     def _preset(self, combination: Combination) -> str:
         return stored_settings(self._models / combination.name).get("preset", "unknown")
 
-    def _log_figures(self, run_id: str, model_id: str, found: Mapping[str, Any]) -> None:
-        """Main figures of the evaluation, shown with the model; the run has them all."""
+    def _log_figures(self, run_id: str, model_id: str, evaluation: Mapping[str, Any]) -> None:
+        """Show the main figures of the evaluation with the model; the run has them all."""
         from mlflow.entities import Metric
 
         run = self._client.get_run(run_id)
-        figures = summarise(found)
-        for pair, result in found["pairs"].items():
+        figures = summarise(evaluation)
+        for pair, result in evaluation["pairs"].items():
             figures[f"recall_at_1.{metric_name(*pair.split('->'))}"] = result["recall_at_1"]
         at = int(run.info.end_time or run.info.start_time)  # their time in the run: there they are not added twice
         metrics = [Metric(key, value, at, 0, model_id=model_id) for key, value in parted(figures)[0].items()]
         self._client.log_batch(run_id, metrics=metrics)
 
-    def _run_of(self, found: Mapping[str, Any]) -> str | None:
-        """The run that holds this result, None if the store has none."""
+    def _run_of(self, evaluation: Mapping[str, Any]) -> str | None:
+        """Return the run that holds this result, None if the store has none."""
         with self._registry.usable():
-            runs = self._client.search_runs([self._registry.experiment], f"tags.`{RESULT}` = '{result_digest(found)}'")
-        own = [run.info.run_id for run in runs]
-        return str(found["run_id"] if found.get("run_id") in own else own[0]) if own else None
+            runs = self._client.search_runs(
+                [self._registry.experiment], f"tags.`{RESULT}` = '{result_digest(evaluation)}'"
+            )
+        run_ids = [run.info.run_id for run in runs]
+        return str(evaluation["run_id"] if evaluation.get("run_id") in run_ids else run_ids[0]) if run_ids else None
 
     def _remove_abandoned(self) -> None:
         for model in self._search("PENDING", f"name LIKE '{PREFIX}%'"):
@@ -221,19 +235,12 @@ class Registrar:
                     self._client.delete_logged_model(model.model_id)
 
     def _search(self, status: str, terms: str) -> list[Any]:
-        """Logged models in a state, which MLflow cannot search by."""
-        found: list[Any] = []
-        token: str | None = ""
-        while token is not None:
-            with self._registry.usable():
-                page = self._client.search_logged_models(
-                    [self._registry.experiment], filter_string=terms, page_token=token or None
-                )
-            found += [model for model in page if str(model.status) == status]
-            token = page.token or None
-        return found
+        """Return the logged models in a state, which MLflow cannot search by."""
+        search, experiments = self._client.search_logged_models, [self._registry.experiment]
+        models = self._registry.all_pages(lambda token: search(experiments, filter_string=terms, page_token=token))
+        return [model for model in models if str(model.status) == status]
 
 
 def _filled(tags: Mapping[str, str]) -> dict[str, str]:
-    """Without empty values, which not every store takes: a single has no spokes."""
+    """Leave out empty values, which not every store takes: a single has no spokes."""
     return {key: value for key, value in tags.items() if value}

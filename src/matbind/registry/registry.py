@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +66,7 @@ class Version:
 
 
 def registered_name(combination: str) -> str:
-    """The name of a combination in the registry: a plus sign would have to be escaped in addresses."""
+    """Return the name of a combination in the registry: a plus sign would have to be escaped in addresses."""
     return PREFIX + combination.replace("+", "-")
 
 
@@ -87,35 +87,26 @@ class Registry:
             self.client, self.experiment = connect(root)
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a registered model that count, the newest first; none if there is no such model."""
+        """Return all versions of a registered model that count, the newest first; none if there is no such model."""
         with self.usable():
-            found = self.client.search_model_versions(f"name = '{_quotable(name)}'")
-            versions = [_version(each) for each in found if DIGEST in each.tags]
+            present = self.client.search_model_versions(f"name = '{_quotable(name)}'")
+        versions = [_version(version) for version in present if DIGEST in version.tags]
         return sorted(versions, key=lambda version: -version.number)
 
     def by_alias(self, name: str, alias: str) -> Version | None:
-        """The version that an alias points to, None if there is none."""
-        from mlflow.exceptions import MlflowException
-
-        with self.usable():
-            try:
-                # Searching for versions tells no aliases, this does.
-                found = self.client.get_model_version_by_alias(name, alias)
-            except MlflowException as error:
-                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    return None
-                raise
-        return _version(found) if DIGEST in found.tags else None
+        """Return the version that an alias points to, None if there is none."""
+        number = self.aliases(name).get(alias)
+        return None if number is None else self._by_number(name, number)
 
     def aliases(self, name: str) -> dict[str, int]:
-        """The version numbers of a registered model's aliases."""
+        """Return the version numbers of a registered model's aliases."""
         from mlflow.exceptions import MlflowException
 
         with self.usable():
             try:
                 return {alias: int(n) for alias, n in self.client.get_registered_model(name).aliases.items()}
             except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return {}
                 raise
 
@@ -136,7 +127,7 @@ class Registry:
                 self.client.set_model_version_tag(version.name, str(version.number), key, value)
 
     def evaluation(self, version: Version) -> dict[str, Any]:
-        """The content of the metrics file that a version was registered with.
+        """Return the content of the metrics file that a version was registered with.
 
         Raises:
             UserError: if it is not there.
@@ -148,11 +139,11 @@ class Registry:
                 f"{version.name} version {version.number}: it has no {EVALUATION_FILE}, expected the evaluation it was "
                 "registered with; run the register stage again"
             ) from error
-        found: dict[str, Any] = read_json(path)
-        return found
+        evaluation: dict[str, Any] = read_json(path)
+        return evaluation
 
     def model_files(self, version: Version) -> Path:
-        """A local directory with the weights, settings and gallery of a version.
+        """Return a local directory with the weights, settings and gallery of a version.
 
         Raises:
             UserError: if they are not there.
@@ -160,7 +151,7 @@ class Registry:
         return self.fetch(version.model_id, MODEL_FILES)
 
     def resolve(self, reference: str) -> Version:
-        """The version that a user means.
+        """Return the version that a user means.
 
         Args:
             reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, with or without ``models:/``; or a name
@@ -176,14 +167,16 @@ class Registry:
             return self.by_alias(name, alias) or self._missing(name, f"no version with the alias {alias}")
         if match := _NUMBER.match(given):
             name, number = name_of(match["name"]), int(match["number"])
-            found = [version for version in self.versions(name) if version.number == number]
-            return found[0] if found else self._missing(name, f"no version {number}")
+            return self._by_number(name, number) or self._missing(name, f"no version {number}")
         name = name_of(given)
         return (
             self.by_alias(name, CHAMPION)
             or self.by_alias(name, CHALLENGER)
             or self._missing(name, f"no {CHAMPION} and no {CHALLENGER}")
         )
+
+    def _by_number(self, name: str, number: int) -> Version | None:
+        return next((version for version in self.versions(name) if version.number == number), None)
 
     def _missing(self, name: str, what: str) -> Version:
         numbers = [f"{name}/{version.number}" for version in self.versions(name)]
@@ -192,7 +185,7 @@ class Registry:
         raise UserError(f"the registered model {name} has {what}, expected {expected}")
 
     def fetch(self, model_id: str, path: str) -> Path:
-        """A local copy of a file or directory of a logged model, or itself where the store is on this machine.
+        """Return a local copy of a file or directory of a logged model, or itself where the store is on this machine.
 
         Raises:
             UserError: if it is not there.
@@ -208,6 +201,22 @@ class Registry:
             raise UserError(
                 f"{path} of the model {model_id} cannot be fetched ({reason}), expected it in the store"
             ) from error
+
+    def all_pages(self, search: Callable[[str | None], Any]) -> list[Any]:
+        """Return all that a search of the store finds.
+
+        Args:
+            search: gives the page that a token stands for, None for the first.
+        """
+        items: list[Any] = []
+        token: str | None = None
+        while True:
+            with self.usable():
+                page = search(token)
+            items += page
+            token = page.token
+            if not token:
+                return items
 
     @contextmanager
     def as_default_store(self) -> Iterator[None]:
@@ -237,21 +246,20 @@ class Registry:
             raise UserError(f"the registry of models cannot be used: {reason_of(error, self._root)}") from error
 
 
-def _version(found: Any) -> Version:
-    # Not every way of asking tells the model by its id, but all tell the source.
-    model_id = found.model_id or str(found.source).removeprefix("models:/")
+def _version(stored: Any) -> Version:
     return Version(
-        name=found.name,
-        number=int(found.version),
-        run_id=found.run_id or None,
-        model_id=model_id,
-        tags=dict(found.tags),
-        created_ms=int(found.creation_timestamp or 0),
+        name=stored.name,
+        number=int(stored.version),
+        run_id=stored.run_id or None,
+        # A search does not tell the model by its id in every store, but by its source.
+        model_id=stored.model_id or str(stored.source).removeprefix("models:/"),
+        tags=dict(stored.tags),
+        created_ms=int(stored.creation_timestamp or 0),
     )
 
 
 def name_of(given: str) -> str:
-    """The registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
+    """Return the registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
     try:
         return registered_name(parse_combination(given).name)
     except ValueError:

@@ -157,5 +157,5 @@ def _of_directory(model_dir: Path, features: Path) -> Searcher:
 
     combination = parse_combination(model_dir.name, read_json(model_dir / SETTINGS)["hub_order"])
     with tempfile.TemporaryDirectory() as directory:
-        write_bundle(combination, home=model_dir, features=features, out=Path(directory))
+        write_bundle(combination, model_dir=model_dir, features=features, out=Path(directory))
         return Searcher(Path(directory))

@@ -10,11 +10,13 @@ split then tells what it keeps of that.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from matbind.base.files import read_json
 from matbind.serving.gallery import Keys
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,15 +47,15 @@ class Confidence:
     test: dict[str, float]
 
     def probability(self, evidence: FloatArray) -> FloatArray:
-        """Probability that the best answer is right, shape (n,), of what :func:`evidence_of` gives."""
+        """Return the probability that the best answer is right, shape (n,), of what :func:`evidence_of` gives."""
         return np.asarray(1 / (1 + np.exp(-np.clip(_design(evidence) @ np.array(self.weights), -50, 50))))
 
     def is_confident(self, probability: float) -> bool:
-        """Whether the best answer is a match, not only the nearest thing there is."""
+        """Return whether the best answer is a match, not only the nearest thing there is."""
         return self.threshold is not None and probability >= self.threshold
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return it as plain JSON types."""
         return {**asdict(self), "weights": list(self.weights)}
 
     @classmethod
@@ -62,9 +64,14 @@ class Confidence:
         return cls(**{**content, "weights": tuple(content["weights"])})
 
 
+def read_confidence(path: Path) -> dict[str, Confidence]:
+    """Read the calibration of every pair, such as ``pxrd+text->crystal``, from a JSON file."""
+    return {pair: Confidence.from_dict(content) for pair, content in read_json(path).items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What queries of known materials found.
+    """The answers to queries of known materials.
 
     Attributes:
         evidence: shape (2 n, 2), the second half with the query's own material taken out of the gallery.
@@ -76,7 +83,7 @@ class Asked:
 
 
 def evidence_of(similarity: npt.NDArray[np.floating[Any]]) -> FloatArray:
-    """What speaks for the best answer of each query.
+    """Compute what speaks for the best answer of every query.
 
     Args:
         similarity: of every query to every key, shape (n, n_keys); -inf for keys that are left out.
@@ -97,17 +104,17 @@ def ask(queries: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], keys: Key
         rows: which material each is of; those that the gallery does not hold are left out.
         keys: the gallery.
     """
-    held = np.flatnonzero(np.isin(rows, keys.rows))
-    held = held[:: max(1, -(-len(held) // MOST_QUERIES))]
-    queries, true = queries[held], np.searchsorted(keys.rows, rows[held])
+    known = np.flatnonzero(np.isin(rows, keys.rows))
+    known = known[:: max(1, -(-len(known) // MOST_QUERIES))]
+    queries, true = queries[known], np.searchsorted(keys.rows, rows[known])
     evidence, right = np.empty((2, len(true), 2)), np.zeros((2, len(true)), dtype=bool)
     for start in range(0, len(true), BLOCK):
         rows_of = slice(start, start + BLOCK)
-        own = true[rows_of]
+        targets = true[rows_of]
         similarity = queries[rows_of] @ keys.vectors.T
         evidence[0, rows_of] = evidence_of(similarity)
-        right[0, rows_of] = similarity.argmax(axis=1) == own
-        similarity[np.arange(len(own)), own] = -np.inf
+        right[0, rows_of] = similarity.argmax(axis=1) == targets
+        similarity[np.arange(len(targets)), targets] = -np.inf
         evidence[1, rows_of] = evidence_of(similarity)
     return Asked(evidence.reshape(-1, 2), right.ravel())
 
@@ -115,13 +122,13 @@ def ask(queries: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], keys: Key
 def calibrate(validation: Asked, test: Asked) -> Confidence:
     """Fit the probability and find the threshold on validation; measure both on test."""
     weights = _logistic(_design(validation.evidence), validation.right)
-    free = Confidence(weights, None, {}, {})
-    threshold = _threshold(free.probability(validation.evidence), validation.right)
-    told = []
+    fitted = Confidence(weights, None, {}, {})
+    threshold = _threshold(fitted.probability(validation.evidence), validation.right)
+    shares = []
     for asked in (validation, test):
-        accepted = free.probability(asked.evidence) >= (np.inf if threshold is None else threshold)
-        told.append(_of_accepted(asked, accepted))
-    return Confidence(weights, threshold, told[0], told[1])
+        accepted = fitted.probability(asked.evidence) >= (np.inf if threshold is None else threshold)
+        shares.append(_of_accepted(asked, accepted))
+    return Confidence(weights, threshold, shares[0], shares[1])
 
 
 def _of_accepted(asked: Asked, accepted: npt.NDArray[np.bool_]) -> dict[str, float]:

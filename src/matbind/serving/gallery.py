@@ -34,7 +34,7 @@ class Gallery:
     """All materials of a data set, and the embeddings of each modality they hold."""
 
     def __init__(self, materials: pl.DataFrame, keys: Mapping[str, Keys]) -> None:
-        """Hold a gallery.
+        """Take the materials and their embeddings.
 
         Args:
             materials: columns material_id, formula, split; one row a material.
@@ -46,7 +46,7 @@ class Gallery:
     def allowed(
         self, *, contains: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
     ) -> npt.NDArray[np.bool_]:
-        """Which materials pass an element filter, shape (n_materials,).
+        """Return which materials pass an element filter, shape (n_materials,).
 
         Args:
             contains: elements that have to be in.
@@ -65,7 +65,7 @@ class Gallery:
         )
 
     def describe(self, row: int) -> dict[str, Any]:
-        """What is said of one material."""
+        """Return what is known of one material: material_id, formula, split."""
         return self.materials.row(row, named=True)
 
     def write(self, directory: Path) -> None:

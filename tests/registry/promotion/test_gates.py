@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from matbind.registry.promotion.candidate import Candidate, as_candidate
-from matbind.registry.promotion.gates import allowed_fall, own_gates, regression_gates
+from matbind.registry.promotion.gates import Candidate, Gate, allowed_fall, gates_of
 from matbind.registry.registry import Version
 from matbind.serving.bundle import test_set_digest as split_digest
 from matbind.tracking.record import result_digest
@@ -22,13 +21,19 @@ def candidate(found: dict[str, Any], number: int = 2, **tags: str) -> Candidate:
         "test_set_digest": "t1",
         **tags,
     }
-    return as_candidate(Version(NAME, number, None, "m-1", told), found)
+    return Candidate(Version(NAME, number, None, "m-1", told), found)
 
 
 def failed(new: dict[str, Any], old: dict[str, Any] | None, **tags: str) -> dict[str, str]:
-    """What the gates of regression say, by name of those that are not passed."""
+    """Return what the gates of regression say, by name of those that are not passed."""
     champion = None if old is None else candidate(old, 1, **tags)
-    return {gate.name: gate.says for gate in regression_gates(candidate(new), champion) if not gate.passed}
+    gates = gates_of(candidate(new), champion, Path("no features"))
+    return {gate.name: gate.says for gate in gates if not gate.passed and gate.name != "test_split"}
+
+
+def gate(name: str, of: Candidate, features: Path) -> Gate:
+    """Return one gate of a version where nothing is in production."""
+    return {gate.name: gate for gate in gates_of(of, None, features)}[name]
 
 
 def test_the_allowed_fall_is_that_of_a_difference_of_two_shares() -> None:
@@ -153,25 +158,25 @@ def test_what_cannot_be_compared_is_said(old: dict[str, Any], tags: dict[str, st
     ],
 )
 def test_an_evaluation_that_is_not_whole_is_told(found: dict[str, Any], lack: str, tmp_path: Path) -> None:
-    gate = own_gates(candidate(found), write_features(tmp_path))[0]
+    whole = gate("evaluation", candidate(found), write_features(tmp_path))
 
-    assert (gate.name, gate.passed) == ("evaluation", False)
-    assert gate.says.startswith(f"its evaluation.json {lack}")
+    assert not whole.passed
+    assert whole.says.startswith(f"its evaluation.json {lack}")
 
 
 def test_a_pair_that_nothing_was_there_to_measure_is_not_missing(tmp_path: Path) -> None:
     found = evaluation()
     del found["pairs"]["pxrd->crystal"]
 
-    assert own_gates(candidate(found | {"unmeasured": {"pxrd->crystal": 1}}), write_features(tmp_path))[0].passed
+    assert gate("evaluation", candidate(found | {"unmeasured": {"pxrd->crystal": 1}}), write_features(tmp_path)).passed
 
 
 def test_the_current_split_passes_and_another_is_stale(tmp_path: Path) -> None:
     features = write_features(tmp_path)
     current = split_digest(features)
 
-    passed = own_gates(candidate(evaluation(), test_set_digest=current), features)[-1]
-    stale = own_gates(candidate(evaluation(), test_set_digest="0123456789"), features)[-1]
+    passed = gate("test_split", candidate(evaluation(), test_set_digest=current), features)
+    stale = gate("test_split", candidate(evaluation(), test_set_digest="0123456789"), features)
 
     assert passed.passed
     assert stale.says == (
@@ -181,7 +186,7 @@ def test_the_current_split_passes_and_another_is_stale(tmp_path: Path) -> None:
 
 
 def test_without_features_the_split_is_not_known(tmp_path: Path) -> None:
-    gate = own_gates(candidate(evaluation()), tmp_path)[-1]
+    split = gate("test_split", candidate(evaluation()), tmp_path)
 
-    assert not gate.passed
-    assert "index.parquet: the file does not exist, run the featurize stage first" in gate.says
+    assert not split.passed
+    assert "index.parquet: the file does not exist, run the featurize stage first" in split.says

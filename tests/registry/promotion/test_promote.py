@@ -12,9 +12,9 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.registry.promotion import promote as promotion
-from matbind.registry.promotion.decision import Decision, Refused
+from matbind.registry.promotion.promote import Decision, Refused
 from matbind.registry.promotion.state import State, read_state
-from matbind.registry.promotion.user import acting_user
+from matbind.registry.promotion.trail import acting_user, write_intent
 from matbind.registry.registry import Registry
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
 from tests.registry.registered import registry_in
@@ -345,6 +345,29 @@ def test_the_trail_is_in_order_and_tells_all(registry: Registry, add: Add, promo
     ]
 
 
+def test_a_champion_that_somebody_else_moved_meanwhile_is_left_there(
+    registry: Registry, add: Add, promote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        add()
+    promote(version=1)
+    versions = state(registry).versions
+
+    def moved(*arguments: Any) -> str:
+        registry.set_alias(versions[2], "champion")
+        return write_intent(*arguments)
+
+    monkeypatch.setattr(promotion, "write_intent", moved)
+
+    with pytest.raises(
+        UserError, match=rf"^{NAME}: somebody else moved the alias champion from version 1 to version 2 meanwhile, "
+    ):
+        promote(version=3)
+
+    assert state(registry).champion == 2
+    assert [entry.outcome for entry in state(registry).entries] == ["done", "interrupted"]
+
+
 def test_classic_stages_are_set_and_kept_up(registry: Registry, add: Add, promote: Any, rollback: Any) -> None:
     add()
     promote(classic_stages=True)
@@ -425,4 +448,4 @@ def test_a_full_disk(registry: Registry, add: Add, tmp_path: Path) -> None:
     )
 
     assert done.stdout == f"the registry of models cannot be used: the disk of {tmp_path}/mlflow.db is full\n"
-    assert state(registry).entries == ()
+    assert state(registry).entries == []

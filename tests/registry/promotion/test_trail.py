@@ -1,30 +1,44 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matbind.base.errors import UserError
 from matbind.registry.promotion.gates import Gate
-from matbind.registry.promotion.trail import Entry, checked_reason, read_entries, write_entry, write_outcome
+from matbind.registry.promotion.trail import EXPERIMENT, Entry, checked_reason, read_trail, write_intent, write_outcome
 from matbind.registry.registry import Registry
 from tests.registry.registered import registry_in
 
 NAME = "matbind-text"
+OLD = {
+    "number": 1,
+    "at": "2024-01-01T00:00:00.000+00:00",
+    "by": "Ann",
+    "action": "promote",
+    "version": 2,
+    "from": "none",
+    "to": "production",
+    "alias": "champion",
+    "replaced": 1,
+    "reason": "größer",
+    "overridden": ["mean"],
+    "figures": {"candidate": {"version": 2, "recall_at_1.aligned_mean": 0.5}},
+    "gates": [{"name": "mean", "passed": False, "says": "lower"}],
+    "classic_stages": True,
+}
 
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    found = registry_in(tmp_path)
-    found.client.create_registered_model(NAME)
-    return found
+    return registry_in(tmp_path)
 
 
-def entry(number: int = 1, token: str = "0a", **changes: Any) -> Entry:  # noqa: S107  # of a claim, no secret
-    own: dict[str, Any] = {
-        "at": "2025-01-01T00:00:00.000+00:00",
+def entry(number: int = 1, **changes: Any) -> Entry:
+    content: dict[str, Any] = {
+        "at": f"2025-01-0{number}T00:00:00.000+00:00",
         "by": "Ann",
         "action": "promote",
         "version": 2,
@@ -36,60 +50,70 @@ def entry(number: int = 1, token: str = "0a", **changes: Any) -> Entry:  # noqa:
         "gates": (Gate("mean", passed=False, says="lower"),),
         "overridden": ("mean",),
         "figures": {"candidate": {"version": 2, "recall_at_1.aligned_mean": 0.5}},
-        "classic": True,
+        "classic_stages": True,
     }
-    return Entry(number=number, token=token, **own | changes)
+    return Entry(number=number, **content | changes)
 
 
-def read(registry: Registry) -> list[Entry]:
-    return read_entries(NAME, registry.client.get_registered_model(NAME).tags)
+def runs(registry: Registry, terms: str) -> list[Any]:
+    experiment = registry.client.get_experiment_by_name(EXPERIMENT)
+    return list(registry.client.search_runs([experiment.experiment_id], terms))
 
 
-def test_what_is_written_is_read_with_its_outcome(registry: Registry) -> None:
-    write_entry(registry, NAME, entry())
-    assert read(registry) == [entry()]
+@pytest.mark.parametrize("outcome", ["done", "interrupted"])
+def test_what_is_written_is_read_with_its_outcome(outcome: str, registry: Registry, tmp_path: Path) -> None:
+    run_id = write_intent(tmp_path, NAME, entry())
+    assert read_trail(registry, NAME, {}) == ([entry()], "")
 
-    write_outcome(registry, NAME, entry(), "done", by="Ben")
+    write_outcome(registry, run_id, done=outcome == "done")
 
-    assert read(registry) == [entry(outcome="done")]
-
-
-def test_entries_of_one_number_do_not_overwrite_each_other(registry: Registry) -> None:
-    later = entry(token="0b", at="2025-01-01T00:00:00.001+00:00")  # noqa: S106  # of a claim, no secret
-    for each in (entry(2), later, entry()):
-        write_entry(registry, NAME, each)
-
-    assert read(registry) == [entry(), later, entry(2)]
+    assert read_trail(registry, NAME, {}) == ([entry(outcome=outcome)], "")
 
 
-def test_the_longest_entry_is_one_that_every_database_takes(registry: Registry) -> None:
-    gates = tuple(Gate(name, passed=False, says="ß" * 9999) for name in ("attached", "evaluation", "test_split"))
-    gates += tuple(Gate(name, passed=False, says="x" * 9999) for name in ("comparable", "mean", "pairs"))
-    figures = {f"recall_at_1.{kind}_mean": 0.1234 for kind in ("aligned", "emergent", "view")} | {"version": 1234}
-    names = tuple(gate.name for gate in gates)
-    longest = entry(
-        by="x" * 999,
-        reason="y" * 500,
-        gates=gates,
-        overridden=names,
-        figures={"candidate": figures, "champion": figures},
-    )
+def test_the_trail_is_of_one_model_and_in_order(registry: Registry, tmp_path: Path) -> None:
+    for number in (2, 1):
+        write_intent(tmp_path, NAME, entry(number))
+    write_intent(tmp_path, "matbind-dos", entry(3))
 
-    write_entry(registry, NAME, longest)
+    assert read_trail(registry, NAME, {})[0] == [entry(1), entry(2)]
 
-    tags = registry.client.get_registered_model(NAME).tags
-    assert len(tags["promotion.0001.0a"]) <= 5000
-    assert read(registry)[0].gates[0].says == "ß" * 400
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        "tags.model = 'matbind-text' and tags.version = '2'",
+        "tags.who = 'Ann' and tags.why = 'größer'",
+        "tags.stage = 'production' and tags.from_version = '1'",
+        "tags.decision = 'promote' and tags.forced = 'mean'",
+    ],
+)
+def test_it_is_searched_on_the_page_of_mlflow(terms: str, registry: Registry, tmp_path: Path) -> None:
+    write_intent(tmp_path, NAME, entry())
+
+    assert [run.info.run_name for run in runs(registry, terms)] == ["matbind-text 2 to production"]
+
+
+def test_a_store_without_promotions_has_an_empty_trail(registry: Registry) -> None:
+    assert read_trail(registry, NAME, {"owner": "Ann"}) == ([], "")
+
+
+def test_promotions_in_tags_of_the_model_come_first(registry: Registry, tmp_path: Path) -> None:
+    write_intent(tmp_path, NAME, entry(2))
+    tags = {"promotion.0001.0a": json.dumps(OLD), "promotion.0001.0a.outcome": '{"outcome": "done"}'}
+
+    old = entry(1, at=OLD["at"], outcome="done")
+    assert read_trail(registry, NAME, tags) == ([old, entry(2)], "")
 
 
 @pytest.mark.parametrize("content", ["no JSON", "{}", "[]"])
-def test_an_entry_that_somebody_changed_is_said(content: str) -> None:
-    with pytest.raises(UserError, match=r"^matbind-text: its tag promotion.0001.0a or .* holds no promotion"):
-        read_entries(NAME, {"promotion.0001.0a": content})
+def test_one_that_somebody_changed_is_said_and_left_out(content: str, registry: Registry, tmp_path: Path) -> None:
+    write_intent(tmp_path, NAME, entry(1))
 
+    entries, unread = read_trail(registry, NAME, {"promotion.0001.0a": content})
 
-def test_other_tags_are_no_entries() -> None:
-    assert read_entries(NAME, {"promotion.note": "x", "owner": "Ann", "promoting.0a": "{}"}) == []
+    assert entries == [entry(1)]
+    assert unread.startswith("matbind-text: its tag promotion.0001.0a holds no promotion that can be read (")
+    assert "\n" not in unread
 
 
 def test_a_reason_is_one_line() -> None:

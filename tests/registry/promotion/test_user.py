@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matbind.registry.promotion.user import acting_user
+from matbind.registry.promotion.trail import acting_user
 
 
 @pytest.fixture(autouse=True)

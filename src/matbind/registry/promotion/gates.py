@@ -6,16 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matbind.base.errors import UserError
-from matbind.registry.promotion.candidate import Candidate, Pair
-from matbind.registry.registry import EVALUATION_DIGEST, EVALUATION_FILE
-from matbind.tracking.record import result_digest
+from matbind.modalities.combinations import Combination, pair_name
+from matbind.registry.registry import EVALUATION_DIGEST, EVALUATION_FILE, Registry, Version
+from matbind.tracking.record import KINDS, result_digest, summarise
 
+FEWEST = 2  # materials: below it there is nothing to confuse a key with
 RULE_OF_THREE = 3.0  # all or none of n queries hit: at 95 % the share is off by less than 3 / n
 ROUNDING = 1e-9
 MOST_PAIRS = 3  # named in a sentence
 SHORT = 8
+
+Pair = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +37,52 @@ class Gate:
     says: str
 
 
-def own_gates(candidate: Candidate, features: Path) -> list[Gate]:
-    """What a version has to meet by itself.
+class Candidate:
+    """A version of a registered model with the evaluation that it is judged by.
 
-    Args:
-        candidate: the version.
-        features: the feature stores, which tell the current test split.
+    Attributes:
+        version: of a registered model.
+        evaluation: what it was registered with, empty if that cannot be used.
+        problem: why it cannot be used, empty if it can.
     """
-    if candidate.problem:
-        gates = [Gate("evaluation", False, candidate.problem)]
-    else:
-        gates = [Gate("evaluation", True, f"its evaluation is whole ({len(candidate.found['pairs'])} pairs)")]
-        gates.append(_attached(candidate))
-    return [*gates, _on_current_split(candidate, features)]
+
+    def __init__(self, version: Version, evaluation: Any, problem: str = "") -> None:
+        """Take what is attached to a version as its evaluation, whatever that is."""
+        self.version, self.problem = version, problem or _problem(version, evaluation)
+        self.evaluation: Mapping[str, Any] = {} if self.problem else evaluation
+
+    @classmethod
+    def read(cls, registry: Registry, version: Version) -> Candidate:
+        """Read a version with its evaluation; one that is missing or not whole is a problem, and no error."""
+        try:
+            return cls(version, registry.evaluation(version))
+        except UserError as error:
+            return cls(version, {}, str(error))
+
+    @property
+    def figures(self) -> dict[str, int | float]:
+        """Its number and the means of recall@1 by kind of pair, such as ``recall_at_1.aligned_mean``."""
+        means = {key: round(mean, 4) for key, mean in summarise(self.evaluation).items()}
+        return {"version": self.version.number} | {key: means[key] for key in means if key.startswith("recall_at_1.")}
+
+    @property
+    def trained(self) -> dict[str, Pair]:
+        """The pairs it was trained for: the aligned ones, of a single its two views."""
+        return {name: pair for name, pair in self.evaluation["pairs"].items() if pair["kind"] != "emergent"}
+
+    @property
+    def mean(self) -> float:
+        """Mean recall@1 of the pairs it was trained for."""
+        return sum(float(pair["recall_at_1"]) for pair in self.trained.values()) / len(self.trained)
+
+    @property
+    def test_split(self) -> str:
+        """Digest of the test split it was evaluated on."""
+        return self.version.tags.get("test_set_digest", "unknown")
 
 
-def regression_gates(candidate: Candidate, champion: Candidate | None) -> list[Gate]:
-    """Whether a version is worse than the one in production, by more than chance explains.
+def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -> tuple[Gate, ...]:
+    """Return what a version has to meet by itself, and whether it is worse than the one in production.
 
     A fall is the recall@1 of the champion less that of the candidate. It is beyond chance if the 95 % interval of the
     difference lies above zero: fall > sqrt(u^2 + l^2), where u is how far the bootstrap interval of the candidate
@@ -62,24 +95,31 @@ def regression_gates(candidate: Candidate, champion: Candidate | None) -> list[G
     Args:
         candidate: the version to promote.
         champion: the one in production, None if there is none.
+        features: the feature stores, which tell the current test split.
 
     Returns:
-        ``comparable``, and if it is passed ``mean`` and ``pairs``; nothing to compare passes.
+        ``evaluation``, ``attached``, ``test_split`` and ``comparable``, and if they can be compared ``mean`` and
+        ``pairs``. Without an evaluation there is no ``attached``.
 
     Source: Zou and Donner 2008, Statistics in Medicine 27, 1693: limits of a difference from the limits of both.
     """
+    whole = f"its evaluation is whole ({len(candidate.evaluation.get('pairs', ()))} pairs)"
+    gates = [Gate("evaluation", not candidate.problem, candidate.problem or whole)]
+    if not candidate.problem:
+        differs = _differs(candidate)
+        says = f"its {differs}, register it again" if differs else "the evaluation is the one that its tags speak of"
+        gates.append(Gate("attached", not differs, says))
+    gates.append(_on_current_split(candidate, features))
     if champion is None:
-        return [Gate("comparable", True, "there is no version in production to compare with")]
-    if candidate.problem:
-        return [Gate("comparable", False, f"without an evaluation it cannot be compared with {_named(champion)}")]
-    if problem := _incomparable(candidate, champion):
-        return [Gate("comparable", False, f"{problem}, so they cannot be compared")]
+        return *gates, Gate("comparable", True, "there is no version in production to compare with")
+    if reason := _incomparable(candidate, champion):
+        return *gates, Gate("comparable", False, reason)
     same = Gate("comparable", True, f"it was evaluated on the same test split as {_named(champion)}")
-    return [same, _mean(candidate, champion), _pairs(candidate, champion)]
+    return *gates, same, _mean(candidate, champion), _pairs(candidate, champion)
 
 
 def allowed_fall(new: Sequence[Pair], old: Sequence[Pair]) -> float:
-    """How much lower than ``old`` the mean recall@1 of ``new`` may be by chance; see `regression_gates`."""
+    """Return how much lower than ``old`` the mean recall@1 of ``new`` may be by chance; see `gates_of`."""
     above = sum(_reach(pair, 1) for pair in new) / len(new)
     below = sum(_reach(pair, 0) for pair in old) / len(old)
     return math.hypot(above, below)
@@ -92,18 +132,40 @@ def _reach(pair: Pair, side: int) -> float:
     return float(RULE_OF_THREE / pair["n"] if low == high else abs(end - pair["recall_at_1"]))
 
 
-def _attached(candidate: Candidate) -> Gate:
-    found, told = result_digest(candidate.found), candidate.version.tags.get(EVALUATION_DIGEST, "unknown")
-    if found == told:
-        return Gate("attached", True, "the evaluation is the one that its tags speak of")
-    says = (
-        f"its {EVALUATION_FILE} ({found[:SHORT]}) is not the one that its tags speak of ({told[:SHORT]}), register it"
-    )
-    return Gate("attached", False, f"{says} again")
+def _problem(version: Version, evaluation: Any) -> str:
+    """What an evaluation lacks; empty if it can be judged by."""
+    try:
+        combination = Combination(tuple(version.combination.split("+")), evaluation["hub"])
+        expected = [pair_name(*pair) for pair in combination.pairs()]
+        measured, unmeasured = evaluation["pairs"], evaluation.get("unmeasured") or {}
+        missing = [name for name in expected if name not in measured and name not in unmeasured]
+        foreign = sorted(measured.keys() - set(expected))
+        broken = [name for name, pair in measured.items() if not _is_whole(pair)]
+        trained = [pair for pair in measured.values() if pair["kind"] != "emergent"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return f"its {EVALUATION_FILE} is no evaluation of {version.combination} ({type(error).__name__}: {error})"
+    for names, lack in ((missing, "lacks"), (foreign, "is of another model, it holds"), (broken, "has no figures of")):
+        if names:
+            return f"its {EVALUATION_FILE} {lack} {', '.join(names)}"
+    return "" if trained else f"its {EVALUATION_FILE} measures no pair that was trained"
+
+
+def _is_whole(pair: Pair) -> bool:
+    low, high = pair["recall_at_1_ci95"]
+    shares = [float(share) for share in (pair["recall_at_1"], low, high)]
+    return all(0 <= share <= 1 for share in shares) and pair["n"] >= FEWEST and pair["kind"] in KINDS
+
+
+def _differs(candidate: Candidate) -> str:
+    """How the evaluation differs from the one that the tags speak of; empty if it is that one."""
+    digest, tagged = result_digest(candidate.evaluation), candidate.version.tags.get(EVALUATION_DIGEST, "unknown")
+    if digest == tagged:
+        return ""
+    return f"{EVALUATION_FILE} ({digest[:SHORT]}) is not the one that its tags speak of ({tagged[:SHORT]})"
 
 
 def _on_current_split(candidate: Candidate, features: Path) -> Gate:
-    from matbind.serving.bundle import test_set_digest
+    from matbind.serving.bundle import test_set_digest  # loads torch, which a list of models can do without
 
     try:
         current = test_set_digest(features)
@@ -111,60 +173,59 @@ def _on_current_split(candidate: Candidate, features: Path) -> Gate:
         return Gate("test_split", False, f"the current test split is not known ({error})")
     if candidate.test_split == current:
         return Gate("test_split", True, f"it was evaluated on the current test split ({current[:SHORT]})")
-    return Gate(
-        "test_split",
-        False,
+    says = (
         f"its evaluation is stale: it was made on the test split {candidate.test_split[:SHORT]}, the current one is "
-        f"{current[:SHORT]}; evaluate and register it again",
+        f"{current[:SHORT]}; evaluate and register it again"
     )
+    return Gate("test_split", False, says)
 
 
 def _incomparable(candidate: Candidate, champion: Candidate) -> str:
+    """Why two versions cannot be compared; empty if they can."""
+    named, so = _named(champion), "so they cannot be compared"
+    if candidate.problem:
+        return f"without an evaluation it cannot be compared with {named}"
     if champion.problem:
-        return f"{_named(champion)} has no evaluation that can be used ({champion.problem})"
-    if not _attached(champion).passed:
-        return f"the {EVALUATION_FILE} of {_named(champion)} is not the one that its tags speak of"
+        return f"{named} has no evaluation that can be used ({champion.problem}), {so}"
+    if _differs(champion):
+        return f"the {EVALUATION_FILE} of {named} is not the one that its tags speak of, {so}"
     if champion.test_split != candidate.test_split:
-        means = " and ".join(f"{_mean_recall(each.main):.3f}" for each in (candidate, champion))
         return (
-            f"{_named(champion)} was evaluated on another test split ({champion.test_split[:SHORT]}, not "
-            f"{candidate.test_split[:SHORT]}; mean {_kind(candidate)} recall@1 {means})"
+            f"{named} was evaluated on another test split ({champion.test_split[:SHORT]}, not "
+            f"{candidate.test_split[:SHORT]}; mean {_kind(candidate)} recall@1 {candidate.mean:.3f} and "
+            f"{champion.mean:.3f}), {so}"
         )
-    for name in sorted({*candidate.found["pairs"], *champion.found["pairs"]}):
-        sizes = [each.found["pairs"].get(name, {}).get("n", 0) for each in (candidate, champion)]
-        if sizes[0] != sizes[1]:
-            return f"{name} was measured on {sizes[0]} materials, of {_named(champion)} on {sizes[1]}"
+    for name in sorted({*candidate.evaluation["pairs"], *champion.evaluation["pairs"]}):
+        new, old = (side.evaluation["pairs"].get(name, {}).get("n", 0) for side in (candidate, champion))
+        if new != old:
+            return f"{name} was measured on {new} materials, of {named} on {old}, {so}"
     return ""
 
 
 def _mean(candidate: Candidate, champion: Candidate) -> Gate:
-    new, old = _mean_recall(candidate.main), _mean_recall(champion.main)
-    allowed = allowed_fall([*candidate.main.values()], [*champion.main.values()])
-    figures = f"its mean {_kind(candidate)} recall@1 is {new:.3f}, that of {_named(champion)} {old:.3f}"
-    passed = old - new <= allowed + ROUNDING
-    verdict = f"the intervals of both allow a fall of {allowed:.3f}"
-    return Gate(
-        "mean", passed, f"{figures}; {verdict}" if passed else f"{figures}, lower by {old - new:.3f}: {verdict}"
+    fall = champion.mean - candidate.mean
+    allowed = allowed_fall([*candidate.trained.values()], [*champion.trained.values()])
+    passed = fall <= allowed + ROUNDING
+    says = (
+        f"its mean {_kind(candidate)} recall@1 is {candidate.mean:.3f}, that of {_named(champion)} {champion.mean:.3f}"
+        f"{';' if passed else f', lower by {fall:.3f}:'} the intervals of both allow a fall of {allowed:.3f}"
     )
+    return Gate("mean", passed, says)
 
 
 def _pairs(candidate: Candidate, champion: Candidate) -> Gate:
     fallen = []
-    for name, new in candidate.found["pairs"].items():
-        old = champion.found["pairs"][name]
+    for name, new in candidate.evaluation["pairs"].items():
+        old = champion.evaluation["pairs"][name]
         fall, allowed = old["recall_at_1"] - new["recall_at_1"], allowed_fall([new], [old])
         if fall > allowed + ROUNDING:
-            told = f"{name} from {old['recall_at_1']:.3f} to {new['recall_at_1']:.3f} (allowed: {allowed:.3f})"
-            fallen.append((fall - allowed, told))
+            says = f"{name} from {old['recall_at_1']:.3f} to {new['recall_at_1']:.3f} (allowed: {allowed:.3f})"
+            fallen.append((fall - allowed, says))
     if not fallen:
         return Gate("pairs", True, f"no pair fell below that of {_named(champion)} by more than its interval")
-    worst = [told for _, told in sorted(fallen, reverse=True)]
+    worst = [says for _, says in sorted(fallen, reverse=True)]
     more = [f"{len(worst) - MOST_PAIRS} more"] if len(worst) > MOST_PAIRS else []
     return Gate("pairs", False, f"recall@1 fell beyond its interval: {', '.join(worst[:MOST_PAIRS] + more)}")
-
-
-def _mean_recall(pairs: Mapping[str, Pair]) -> float:
-    return sum(float(pair["recall_at_1"]) for pair in pairs.values()) / len(pairs)
 
 
 def _kind(candidate: Candidate) -> str:

@@ -1,39 +1,68 @@
 """Promotion of a registered model's versions: staging, production, archived, and back.
 
 A stage is an alias: `champion` is production, `staging` is staging. A version takes one only if it meets the gates of
-`promotion_gates`, or is forced, which is recorded with who and why.
+`matbind.registry.promotion.gates`, or is forced, which is recorded with who and why. Switching the alias is one call
+and the only one that counts: the trail is written before it, and what MLflow's page shows besides follows from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES
-from matbind.registry.promotion.candidate import Candidate, read_candidate
-from matbind.registry.promotion.claim import alone
-from matbind.registry.promotion.decision import Decision, Refused, accepted, refused, unchanged
-from matbind.registry.promotion.gates import Gate, own_gates, regression_gates
-from matbind.registry.promotion.state import ALIASES, State, read_state
-from matbind.registry.promotion.steps import carry_out, repair
+from matbind.registry.promotion.gates import Candidate, Gate, gates_of
+from matbind.registry.promotion.state import ALIASES, STAGING_ALIAS, State, read_state
 from matbind.registry.promotion.trail import (
     ARCHIVED,
-    DONE,
+    NONE,
     PRODUCTION,
     PROMOTE,
     ROLLBACK,
     STAGING,
     Entry,
+    acting_user,
     checked_reason,
     now,
+    write_intent,
+    write_outcome,
 )
-from matbind.registry.promotion.user import acting_user
 from matbind.registry.registry import CHALLENGER, Registry, Version
 
 STAGES = (STAGING, PRODUCTION, ARCHIVED)
+CLASSIC = {STAGING: "Staging", PRODUCTION: "Production", ARCHIVED: "Archived"}
+STAGE = "stage"  # the tag of a version; aliases are what counts
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided of a version.
+
+    Attributes:
+        name: of the registered model.
+        entry: what is kept of it; of a refusal it is kept nowhere.
+        accepted: whether the version is in its stage now.
+        is_new: whether anything was changed.
+        says: all that in a sentence.
+    """
+
+    name: str
+    entry: Entry
+    accepted: bool
+    is_new: bool
+    says: str
+
+
+class Refused(UserError):  # noqa: N818  # it is an answer, and no failure of the program
+    """A version does not meet the gates."""
+
+    def __init__(self, decision: Decision) -> None:
+        """Keep what was decided."""
+        super().__init__(decision.says)
+        self.decision = decision
 
 
 def promote(
@@ -64,28 +93,42 @@ def promote(
 
     Raises:
         Refused: if it does not meet the gates.
-        UserError: if there is no such model, version or stage, or the store cannot be used.
+        UserError: if there is no such model, version or stage, somebody else promotes the model meanwhile, or the store
+            cannot be used.
     """
     if to not in STAGES:
         raise UserError(f"--to is {to!r}, expected one of {', '.join(STAGES)}")
     why = checked_reason(reason)
     if force and not why:
         raise UserError("--force is given without --reason, expected why the gates are to be overridden")
-    with _held(name, root) as held:
-        chosen = held.choose(version)
-        entry = held.entry(chosen, to=to, reason=why, classic=classic_stages)
-        if entry.source == to and (to != ARCHIVED or chosen.number in held.state.put_away):
-            return unchanged(held.state.name, entry)
-        if entry.source == PRODUCTION and to == STAGING:
-            raise UserError(
-                f"{held.state.name} version {chosen.number} is in production, expected another one for staging; "
-                "promote another to production first, or go back by --rollback"
-            )
-        entry = replace(entry, gates=tuple(held.gates(entry, features)))
-        failed = tuple(gate.name for gate in entry.gates if not gate.passed)
-        if failed and not force:
-            raise Refused(refused(held.state.name, entry))
-        return held.carry_out(replace(entry, overridden=failed))
+    registry = Registry(root)
+    state = read_state(registry, name)
+    chosen = registry.resolve(f"{state.name}@{CHALLENGER}" if version is None else f"{state.name}/{version}")
+    source = state.stage(chosen.number)
+    titled = f"{state.name} version {chosen.number}"
+    if source == PRODUCTION and to == STAGING:
+        raise UserError(
+            f"{titled} is in production, expected another one for staging; promote another to production first, or go "
+            "back by --rollback"
+        )
+    candidate, champion = _candidates(registry, state, chosen)
+    entry = _entry(state, candidate, champion, to=to, by=acting_user(root), reason=why, classic_stages=classic_stages)
+    if source == to and (to != ARCHIVED or chosen.number in state.put_away):
+        _show(registry, state.name)
+        return Decision(state.name, entry, True, False, f"{titled} is in the stage {to} already")
+    if to == ARCHIVED:
+        says = "this would leave none in production" if source == PRODUCTION else "it is not in production"
+        gates: tuple[Gate, ...] = (Gate("champion", source != PRODUCTION, says),)
+    else:
+        gates = gates_of(candidate, champion, features)
+    entry = entry.model_copy(update={"gates": gates})
+    failed = [gate for gate in gates if not gate.passed]
+    if failed and not force:
+        says = "; ".join(gate.says for gate in failed)
+        says = f"{titled} is not moved to {to}: {says} (--force with --reason overrides this)"
+        raise Refused(Decision(state.name, entry, False, False, says))
+    entry = entry.model_copy(update={"overridden": tuple(gate.name for gate in failed)})
+    return _carry_out(registry, state, chosen, entry, root)
 
 
 def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root: Path = Path()) -> Decision:
@@ -107,78 +150,102 @@ def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root:
         UserError: if there is nothing to go back to, no such model, or the store cannot be used.
     """
     why = checked_reason(reason)
-    with _held(name, root) as held:
-        last = held.state.last_champion()
-        if last is None:
-            there = f"version {held.state.champion}" if held.state.champion else "no version"
-            raise UserError(
-                f"{held.state.name} has {there} in production and none before it, expected an earlier champion to go "
-                "back to"
-            )
-        chosen = held.state.versions[last]
-        return held.carry_out(held.entry(chosen, to=PRODUCTION, reason=why, classic=classic_stages, action=ROLLBACK))
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A registered model that nobody else promotes meanwhile."""
-
-    registry: Registry
-    state: State
-    by: str
-    token: str
-    read: dict[int, Candidate] = field(default_factory=dict)  # their evaluations are fetched once
-
-    def choose(self, number: int | None) -> Version:
-        which = f"@{CHALLENGER}" if number is None else f"/{number}"
-        return self.registry.resolve(f"{self.state.name}{which}")
-
-    def candidate(self, number: int | None) -> Candidate | None:
-        if number is None or number not in self.state.versions:
-            return None
-        if number not in self.read:
-            self.read[number] = read_candidate(self.registry, self.state.versions[number])
-        return self.read[number]
-
-    def entry(self, version: Version, *, to: str, reason: str, classic: bool, action: str = PROMOTE) -> Entry:
-        """A draft without gates."""
-        source = self.state.stage(version.number)
-        alias = ALIASES.get(source if to == ARCHIVED else to, "")
-        sides = {"candidate": self.candidate(version.number), "champion": self.candidate(self.state.champion)}
-        return Entry(
-            number=1 + max((entry.number for entry in self.state.entries), default=0),
-            token=self.token,
-            at=now(),
-            by=self.by,
-            action=action,
-            version=version.number,
-            source=source,
-            to=to,
-            alias=alias,
-            replaced=self.state.aliases.get(alias),
-            reason=reason,
-            figures={who: {"version": each.version.number} | each.figures for who, each in sides.items() if each},
-            classic=classic or any(entry.classic for entry in self.state.entries),
+    registry = Registry(root)
+    state = read_state(registry, name)
+    last = state.last_champion()
+    if last is None:
+        there = f"version {state.champion}" if state.champion else "no version"
+        unread = f"; {state.unread}" if state.unread else ""
+        raise UserError(
+            f"{state.name} has {there} in production and none before it, expected an earlier champion to go back to"
+            f"{unread}"
         )
-
-    def gates(self, entry: Entry, features: Path) -> list[Gate]:
-        if entry.to == ARCHIVED:
-            kept = entry.source != PRODUCTION
-            says = "another version or none is in production" if kept else "this would leave none in production"
-            return [Gate("champion", kept, says)]
-        candidate = self.candidate(entry.version)
-        assert candidate is not None
-        return [*own_gates(candidate, features), *regression_gates(candidate, self.candidate(self.state.champion))]
-
-    def carry_out(self, entry: Entry) -> Decision:
-        carry_out(self.registry, self.state, entry)
-        return accepted(self.state.name, replace(entry, outcome=DONE))
+    chosen = state.versions[last]
+    sides = _candidates(registry, state, chosen)
+    who = acting_user(root)
+    entry = _entry(state, *sides, to=PRODUCTION, by=who, reason=why, classic_stages=classic_stages, action=ROLLBACK)
+    return _carry_out(registry, state, chosen, entry, root)
 
 
-@contextmanager
-def _held(name: str, root: Path) -> Iterator[_Held]:
-    """Hold a registered model, with whatever an earlier promotion left half done completed."""
-    registry, by = Registry(root), acting_user(root)
-    own = read_state(registry, name).name
-    with alone(registry, own, by=by) as token:
-        yield _Held(registry, repair(registry, own, by=by), by, token)
+def _candidates(registry: Registry, state: State, chosen: Version) -> tuple[Candidate, Candidate | None]:
+    champion = state.versions.get(state.champion or 0)
+    return Candidate.read(registry, chosen), None if champion is None else Candidate.read(registry, champion)
+
+
+def _entry(state: State, candidate: Candidate, champion: Candidate | None, *, to: str, **known: Any) -> Entry:
+    """What is going to be kept, without gates."""
+    source = state.stage(candidate.version.number)
+    alias = ALIASES.get(source if to == ARCHIVED else to, "")
+    sides = {"candidate": candidate, "champion": champion}
+    known["classic_stages"] |= any(entry.classic_stages for entry in state.entries)
+    return Entry(
+        at=now(),
+        version=candidate.version.number,
+        source=source,
+        to=to,
+        alias=alias,
+        replaced=state.aliases.get(alias),
+        figures={side: version.figures for side, version in sides.items() if version},
+        **{"action": PROMOTE, **known},
+    )
+
+
+def _carry_out(registry: Registry, state: State, version: Version, entry: Entry, root: Path) -> Decision:
+    """Write the intent, switch the alias, finish the trail; then show it where MLflow's page looks.
+
+    Raises:
+        UserError: if an alias moved since the state was read, or the store cannot be used.
+    """
+    with registry.usable():
+        run_id = write_intent(root, state.name, entry)
+    present = registry.aliases(state.name)
+    for alias in ALIASES.values():
+        before, after = (f"version {where[alias]}" if alias in where else "none" for where in (state.aliases, present))
+        if before != after:
+            with registry.usable():
+                write_outcome(registry, run_id, done=False)
+            raise UserError(
+                f"{state.name}: somebody else moved the alias {alias} from {before} to {after} meanwhile, expected it "
+                "to stay; nothing was changed, look at matbind models and promote again"
+            )
+    if entry.points_to is not None:
+        registry.set_alias(version, entry.alias)
+    elif entry.alias:
+        registry.delete_alias(state.name, entry.alias)
+    with registry.usable():
+        write_outcome(registry, run_id, done=True)
+    _show(registry, state.name)
+    if entry.classic_stages:
+        with registry.usable(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # they are deprecated, which is known and wanted here
+            registry.client.transition_model_version_stage(
+                state.name, str(version.number), CLASSIC[entry.to], archive_existing_versions=entry.to != ARCHIVED
+            )
+    return Decision(state.name, entry, True, True, _moved(state.name, entry))
+
+
+def _show(registry: Registry, name: str) -> None:
+    """Let the tags of the versions say what the aliases say; nothing is read from them."""
+    state = read_state(registry, name)
+    if state.champion is not None and state.champion == state.aliases.get(STAGING_ALIAS):
+        registry.delete_alias(name, STAGING_ALIAS)  # it went to production and is in staging no more
+    for number, version in state.versions.items():
+        if version.tags.get(STAGE, NONE) != state.stage(number):
+            registry.set_tags(version, {STAGE: state.stage(number)})
+
+
+def _moved(name: str, entry: Entry) -> str:
+    """The sentence about a version that was moved."""
+    forced = f"; forced in spite of: {', '.join(entry.overridden)}" if entry.overridden else ""
+    if entry.to == ARCHIVED:
+        return f"{name} version {entry.version} is archived{forced}"
+    place = f" in place of version {entry.replaced}" if entry.replaced else ""
+    means = [
+        f"version {figures['version']}: {kind} {figures[key]:.3f}"
+        for side, figures in entry.figures.items()
+        if side == "candidate" or figures["version"] != entry.version
+        for kind in ("aligned", "view")
+        if (key := f"recall_at_1.{kind}_mean") in figures
+    ]
+    recall = f" (mean recall@1 of {', '.join(means)})" if means else ""
+    return f"{name} version {entry.version} is in {entry.to} now{place}{recall}{forced}"

@@ -1,74 +1,78 @@
-"""The trail of promotions of a registered model, kept in its tags and never rewritten.
+"""The trail of promotions: one MLflow run a decision, in an experiment of its own.
 
-An entry is written before anything is changed; its outcome is a tag beside it. No two entries can have the same key,
-whoever writes them at the same time.
+A run is made with all its tags before anything is changed and is finished after the alias was switched, so a process
+that dies on the way leaves an open run: whether its switch took place is told by the alias. Earlier versions of matbind
+kept promotions in tags of the registered model; those are still read.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
+import platform
 import re
+import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from matbind.base.errors import UserError
 from matbind.registry.promotion.gates import Gate
 from matbind.registry.registry import Registry
+from matbind.tracking.store import connect
 
-DONE, INTERRUPTED = "done", "interrupted"
+EXPERIMENT = "matbind-promotions"
+DONE, INTERRUPTED, INTENDED = "done", "interrupted", "intended"
+OUTCOMES = {"FINISHED": DONE, "FAILED": INTERRUPTED, "KILLED": INTERRUPTED}  # by the status of the run
 PROMOTE, ROLLBACK = "promote", "rollback"
 NONE, STAGING, PRODUCTION, ARCHIVED = "none", "staging", "production", "archived"
-LONGEST_TAG = 5000  # characters of a tag of a registered model that every database of MLflow keeps
-LONGEST_REASON, LONGEST_NAME, LONGEST_SENTENCE = 500, 150, 400
-_KEY = re.compile(r"^promotion\.(?P<number>\d{4,})\.(?P<token>[0-9a-f]+)$")
+LONGEST_REASON = 500
+DOCUMENT = "matbind.promotion"  # the tag with all of an entry as JSON; the others are to search by
+_OLD = re.compile(r"promotion\.\d{4,}\.[0-9a-f]+$")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(BaseModel):
     """One promotion, archiving or rollback.
 
     Attributes:
         number: its place in the trail, from 1.
-        token: tells it from one of the same number, should there ever be one.
         at: when, ISO 8601, UTC.
         by: who.
         action: promote or rollback.
         version: which version is moved.
-        source: its stage before.
+        source: its stage before, ``from`` outside of Python.
         to: its stage after.
         alias: which alias moves with it, empty if none does.
         replaced: the version that the alias pointed to before, None if to none.
         reason: why, as given.
-        gates: what was asked of it.
         overridden: names of the gates that it failed and was forced through.
         figures: means of recall@1 of it and of the champion at that time, by ``candidate`` and ``champion``.
-        classic: whether MLflow's deprecated stages are set too.
-        outcome: done, interrupted (nothing was changed), or empty while it is under way.
+        gates: what was asked of it.
+        classic_stages: whether MLflow's deprecated stages are set too.
+        outcome: done, interrupted (nothing was changed), or intended: under way, or its process died before the switch.
     """
 
-    number: int
-    token: str
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    number: int = 0
     at: str
     by: str
     action: str
     version: int
-    source: str
+    source: str = Field(validation_alias=AliasChoices("from", "source"), serialization_alias="from")
     to: str
-    alias: str
-    replaced: int | None
+    alias: str = ""
+    replaced: int | None = None
     reason: str = ""
-    gates: tuple[Gate, ...] = ()
     overridden: tuple[str, ...] = ()
-    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    classic: bool = False
-    outcome: str = ""
-
-    @property
-    def key(self) -> str:
-        """Of its tag."""
-        return f"promotion.{self.number:04d}.{self.token}"
+    figures: Mapping[str, Mapping[str, int | float]] = {}
+    gates: tuple[Gate, ...] = ()
+    classic_stages: bool = False
+    outcome: str = INTENDED
 
     @property
     def points_to(self) -> int | None:
@@ -76,86 +80,84 @@ class Entry:
         return None if self.to == ARCHIVED else self.version
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; the keys are stable."""
-        gates = [{"name": gate.name, "passed": gate.passed, "says": gate.says} for gate in self.gates]
-        return {
-            "number": self.number,
-            "at": self.at,
-            "by": self.by,
-            "action": self.action,
-            "version": self.version,
-            "from": self.source,
-            "to": self.to,
-            "alias": self.alias,
-            "replaced": self.replaced,
-            "reason": self.reason,
-            "overridden": list(self.overridden),
-            "figures": {who: dict(means) for who, means in self.figures.items()},
-            "gates": gates,
-            "classic_stages": self.classic,
-            "outcome": self.outcome,
-        }
+        """Return it for JSON; the keys are stable."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
-def read_entries(name: str, tags: Mapping[str, str]) -> list[Entry]:
-    """The trail of a registered model, the oldest first.
+def read_trail(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[list[Entry], str]:
+    """Read the trail of a registered model.
 
     Args:
+        registry: an open one.
         name: of the model.
-        tags: all of the model.
+        tags: of the model; its oldest promotions are among them.
+
+    Returns:
+        The promotions, the oldest first; and a sentence about what cannot be read, empty if all can.
 
     Raises:
-        UserError: if somebody changed an entry into something else.
+        UserError: if the store cannot be used.
     """
-    found = []
-    for key, value in tags.items():
-        if match := _KEY.match(key):
-            try:
-                outcome = json.loads(tags[outcome_key(key)])["outcome"] if outcome_key(key) in tags else ""
-                found.append(_entry(match["token"], json.loads(value) | {"outcome": outcome}))
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{name}: its tag {key} or {outcome_key(key)} holds no promotion ({error})") from error
-    return sorted(found, key=lambda entry: (entry.number, entry.at, entry.token))
-
-
-def write_entry(registry: Registry, name: str, entry: Entry) -> None:
-    """Add an entry to the trail.
-
-    Raises:
-        UserError: if the store does not take it.
-    """
-    content = {key: value for key, value in entry.as_dict().items() if key != "outcome"}
-    content["by"] = entry.by[:LONGEST_NAME]
-    content["gates"] = [gate | {"says": gate["says"][:LONGEST_SENTENCE]} for gate in content["gates"]]
-    text = json.dumps(content, ensure_ascii=False)
-    assert len(text) <= LONGEST_TAG
+    documents = [(f"tag {key}", tags[key], _old_outcome(tags.get(f"{key}.outcome"))) for key in tags if _OLD.match(key)]
     with registry.usable():
-        registry.client.set_registered_model_tag(name, entry.key, text)
+        experiment = registry.client.get_experiment_by_name(EXPERIMENT)
+    if experiment is not None:
+        ids, terms = [experiment.experiment_id], f"tags.model = '{name}'"
+        for run in registry.all_pages(lambda token: registry.client.search_runs(ids, terms, page_token=token)):
+            outcome = OUTCOMES.get(run.info.status, INTENDED)
+            documents.append((f"run {run.info.run_id}", run.data.tags.get(DOCUMENT, ""), outcome))
+    entries, unread = [], ""
+    for place, document, outcome in documents:
+        try:
+            entries.append(Entry.model_validate_json(document).model_copy(update={"outcome": outcome}))
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            unread = f"{name}: its {place} holds no promotion that can be read ({reason}), the history leaves it out"
+    entries.sort(key=lambda entry: entry.at)
+    return [entry.model_copy(update={"number": i}) for i, entry in enumerate(entries, start=1)], unread
 
 
-def write_outcome(registry: Registry, name: str, entry: Entry, outcome: str, *, by: str) -> None:
-    """Say what became of an entry, once.
+def write_intent(root: Path, name: str, entry: Entry) -> str:
+    """Add a decision to the trail before it is carried out.
 
-    Raises:
-        UserError: if the store does not take it.
+    Args:
+        root: the project directory.
+        name: of the registered model.
+        entry: what is going to be done.
+
+    Returns:
+        The id of its run, which :func:`write_outcome` finishes.
     """
-    content = {"outcome": outcome, "at": now(), "by": by[:LONGEST_NAME]}
-    with registry.usable():
-        registry.client.set_registered_model_tag(name, outcome_key(entry.key), json.dumps(content, ensure_ascii=False))
+    client, experiment = connect(root, EXPERIMENT)
+    tags = {
+        "model": name,
+        "version": str(entry.version),
+        "stage": entry.to,
+        "from_version": str(entry.replaced or ""),
+        "decision": entry.action,
+        "who": entry.by,
+        "why": entry.reason,
+        "forced": ",".join(entry.overridden),
+        "mlflow.user": entry.by,
+        DOCUMENT: entry.model_dump_json(by_alias=True, exclude={"number", "outcome"}),
+    }
+    tags = {key: value for key, value in tags.items() if value}  # not every store takes empty ones
+    run = client.create_run(experiment, tags=tags, run_name=f"{name} {entry.version} to {entry.to}")
+    return str(run.info.run_id)
 
 
-def outcome_key(key: str) -> str:
-    """Of the tag that tells what became of the entry with this key."""
-    return f"{key}.outcome"
+def write_outcome(registry: Registry, run_id: str, *, done: bool) -> None:
+    """Finish the run of a decision: it was carried out, or nothing was changed."""
+    registry.client.set_terminated(run_id, "FINISHED" if done else "FAILED")
 
 
 def now() -> str:
-    """The time as it is kept: ISO 8601, UTC."""
+    """Return the time as it is kept: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def checked_reason(reason: str) -> str:
-    """A reason in one line.
+    """Return a reason in one line.
 
     Raises:
         UserError: if it is too long.
@@ -166,17 +168,39 @@ def checked_reason(reason: str) -> str:
     return line
 
 
-def _entry(token: str, content: Mapping[str, Any]) -> Entry:
-    return Entry(
-        token=token,
-        source=content["from"],
-        gates=tuple(Gate(**gate) for gate in content["gates"]),
-        overridden=tuple(content["overridden"]),
-        classic=content["classic_stages"],
-        **{
-            key: content[key]
-            for key in ("number", "at", "by", "action", "version", "to", "alias", "replaced", "reason")
-        },
-        figures=content["figures"],
-        outcome=content["outcome"],
-    )
+def acting_user(root: Path = Path()) -> str:
+    """Return who is at work: name and address as git knows them, else the account and the machine.
+
+    Args:
+        root: the project directory, whose git settings count.
+
+    Returns:
+        Such as ``Ann Lee <ann@example.org>`` or ``ann@node7``.
+    """
+    name, address = (_git_setting(root, key) for key in ("user.name", "user.email"))
+    if name and address:
+        return f"{name} <{address}>"
+    if name or address:
+        return name or address
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):  # containers run under numbers that no account has
+        account = f"user {os.getuid()}"
+    return f"{account}@{platform.node()}"
+
+
+def _git_setting(root: Path, key: str) -> str:
+    command = ["git", "-C", str(root), "config", "--get", key]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _old_outcome(tag: str | None) -> str:
+    """What became of a promotion that is kept in tags."""
+    try:
+        return str(json.loads(tag or "")["outcome"])
+    except (ValueError, KeyError, TypeError):
+        return INTENDED

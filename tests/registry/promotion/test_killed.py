@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from matbind.registry.promotion import promote as promotion
-from matbind.registry.promotion.claim import claims
 from matbind.registry.promotion.state import State, read_state
-from matbind.registry.promotion.steps import settle
 from matbind.registry.registry import Registry
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
 from tests.registry.registered import registry_in
@@ -26,6 +24,7 @@ from pathlib import Path
 import alembic.command, mlflow.artifacts, polars
 import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
 from mlflow import MlflowClient
+from matbind.base.errors import UserError
 from matbind.registry.promotion import promote as promotion
 import matbind.serving.bundle
 
@@ -35,8 +34,8 @@ def promote(root, **options):
 KILLED = (
     PRELUDE
     + """
-WRITES = ("set_registered_model_tag", "delete_registered_model_tag", "set_registered_model_alias",
-          "delete_registered_model_alias", "set_model_version_tag", "transition_model_version_stage")
+WRITES = ("create_run", "set_terminated", "set_registered_model_alias", "delete_registered_model_alias",
+          "set_model_version_tag", "transition_model_version_stage")
 
 def die_after(last):
     done = 0
@@ -66,14 +65,18 @@ children = []
 for number in (1, 2, 3):
     child = os.fork()
     if not child:
-        promote(Path(sys.argv[1]), version=number)
+        try:
+            promote(Path(sys.argv[1]), version=number)
+        except UserError as error:
+            assert "meanwhile" in str(error), error
+            os._exit(2)
         os._exit(0)
     children.append(child)
 for child in children:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 )
-N_CALLS = 10  # two for the claim, entry, alias, staging alias, two stage tags, classic stage, outcome, claim
+N_CALLS = 7  # intent, alias, outcome, staging alias, two stage tags, classic stage
 
 
 @pytest.fixture(autouse=True)
@@ -112,54 +115,44 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return roots
 
 
-def _stages(state: State) -> dict[int, str]:
+def _tags(state: State) -> dict[int, str]:
     return {number: version.tags.get("stage", "none") for number, version in state.versions.items()}
 
 
 @pytest.mark.parametrize("calls", range(1, N_CALLS + 1))
-def test_a_promotion_that_was_killed_leaves_one_champion_and_is_completed_or_closed(
-    calls: int, killed: list[Path], tmp_path: Path
-) -> None:
-    root = killed[calls - 1]
-    registry = Registry(root)
-    switched = calls >= 4
+def test_a_promotion_that_was_killed_leaves_the_old_champion_or_the_new_one(calls: int, killed: list[Path]) -> None:
+    state = read_state(Registry(killed[calls - 1]), NAME)
+    is_switched = calls > 1
 
-    assert read_state(registry, NAME).champion == (2 if switched else 1)
-    after = settle(registry, read_state(registry, NAME), by="me")
-
-    assert after.champion == (2 if switched else 1)
-    assert after.aliases.get("staging") == (None if switched else 2)
-    assert _stages(after) == ({1: "archived", 2: "production"} if switched else {1: "production", 2: "staging"})
-    outcomes = [entry.outcome for entry in after.entries]
-    assert outcomes == ["done", "done"] + {True: ["done"], False: []}[switched] + ["interrupted"] * (calls == 3)
-    classic = registry.client.get_model_version(NAME, "2").current_stage
-    assert classic == ("Production" if switched else "None")
-    assert claims(registry, NAME) == []
-
-
-def test_the_next_promotion_goes_on_from_there(killed: list[Path], tmp_path: Path) -> None:
-    shutil.copy(killed[2] / "mlflow.db", tmp_path)
-
-    decision = promotion.promote(
-        COMBINATION, to="production", version=2, features=killed[2] / "artifacts/features", root=tmp_path
+    assert state.champion == (2 if is_switched else 1)
+    assert [state.stage(number) for number in (1, 2)] == (
+        ["archived", "production"] if is_switched else ["production", "staging"]
     )
+    assert [entry.outcome for entry in state.entries] == ["done", "done", "done" if is_switched else "intended"]
+
+
+@pytest.mark.parametrize("calls", range(1, N_CALLS + 1))
+def test_the_next_promotion_goes_on_from_there(calls: int, killed: list[Path], tmp_path: Path) -> None:
+    shutil.copy(killed[calls - 1] / "mlflow.db", tmp_path)
+    features = killed[calls - 1] / "artifacts/features"
+
+    promotion.promote(COMBINATION, to="production", version=2, features=features, root=tmp_path)
 
     state = read_state(Registry(tmp_path), NAME)
-    assert decision.is_new
-    assert state.champion == 2
-    assert [(each.number, each.outcome) for each in state.entries[2:]] == [(3, "interrupted"), (4, "done")]
+    assert state.aliases == {"challenger": 2, "champion": 2}
+    assert _tags(state) == {1: "archived", 2: "production"}
+    promotion.rollback(COMBINATION, root=tmp_path)
+    assert read_state(Registry(tmp_path), NAME).champion == 1
 
 
-def test_promotions_at_once_leave_one_champion_and_every_trace(tmp_path: Path) -> None:
+def test_of_promotions_at_once_those_that_come_too_late_are_refused(tmp_path: Path) -> None:
     registry = _store(tmp_path, 3)
 
-    assert _run(AT_ONCE, tmp_path) == [0, 0, 0]
+    codes = dict(enumerate(_run(AT_ONCE, tmp_path), start=1))
 
     state = read_state(registry, NAME)
-    assert [(entry.number, entry.outcome) for entry in state.entries] == [(1, "done"), (2, "done"), (3, "done")]
-    order = [entry.version for entry in state.entries]
-    assert sorted(order) == [1, 2, 3]
-    assert [entry.replaced for entry in state.entries] == [None, *order[:2]]
-    assert state.champion == order[-1]
-    assert sorted(_stages(state).values()) == ["archived", "archived", "production"]
-    assert claims(registry, NAME) == []
+    moved = {number for number, code in codes.items() if code == 0}
+    assert set(codes.values()) <= {0, 2}
+    assert {entry.version for entry in state.carried_out} == moved
+    assert {entry.version for entry in state.entries} == {1, 2, 3}
+    assert state.champion in moved
