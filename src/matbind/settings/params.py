@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from matbind.base.config import StrictModel
 from matbind.settings.ablate import AblateSettings
@@ -27,7 +27,7 @@ class Settings(StrictModel):
     preset: str
     seed: int = Field(ge=0)
     hub_order: tuple[str, ...]
-    prepare: PrepareSettings
+    prepare: SerializeAsAny[PrepareSettings]  # with the sections of the modalities
     parallel: ParallelSettings
     complete: CompleteSettings
     validation: dict[str, Any] = Field(alias="validate")  # pydantic keeps the section's own name for itself
