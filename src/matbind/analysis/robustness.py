@@ -116,7 +116,7 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
                 key: {
                     "unit": each.unit,
                     "strengths": inputs.request.settings.robustness[modality][key],
-                    "models": {name: found.get(key, found) for name, found in answers.items()},
+                    "models": {name: reply.get(key, reply) for name, reply in answers.items()},
                 }
                 for key, each in rows.items()
             }
