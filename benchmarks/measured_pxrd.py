@@ -20,11 +20,11 @@ import torch
 import yaml
 from choices import FEATURES, changed
 
-from matbind.analysis.measures.robustness import perturb
 from matbind.evaluation.retrieval import ranks
 from matbind.modalities.combinations import parse_combination
 from matbind.modalities.memory_store import MemoryStore
 from matbind.modalities.pxrd import features as pxrd
+from matbind.modalities.pxrd.perturbations import PERTURBATIONS
 from matbind.modalities.pxrd.transform import Transform
 from matbind.settings.params import Settings
 from matbind.training.trainer import Trainer
@@ -56,12 +56,11 @@ def measure(settings: Settings, combination: str) -> dict[str, float]:
     index = index[store.present[index]]
     keys = trainer.embed_split(model, "crystal", index, exact=True)
     rows = store.dense("pattern", index)
-    low, high = store.meta["two_theta_deg"]
     specs = pxrd.specs(settings.modalities["pxrd"].features)
     nothing: dict[str, Any] = {k: np.zeros((0, *spec.row_shape)) for k, spec in specs.items() if spec.ragged}
     found = {"aligned": trainer.progress.best_recall, "cpu_seconds": time.process_time() - started}
     for name, strength in (("noise", 0.0), *MEASURED):
-        worse = perturb(rows, "pxrd", name, strength=strength, bin_width=(high - low) / rows.shape[1])
+        worse = PERTURBATIONS[name](rows, strength, bounds=store.meta["two_theta_deg"])
         held = MemoryStore(specs, [{**nothing, "pattern": row} for row in worse], store.meta)
         trainer.transforms["pxrd"] = Transform(held, settings.modalities["pxrd"].transform)
         queries = trainer.embed_split(model, "pxrd", np.arange(len(rows)), exact=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from matbind.analysis.inputs import Request
 from matbind.analysis.stage import analyse as analyse_models
 from matbind.base.files import ANALYSIS, FEATURES, METRICS, MODELS, SCRATCH, VALID
 from matbind.settings.load import PARAMS_FILE
@@ -15,16 +16,19 @@ LATENT, SHAPLEY = Path("metrics/latent.json"), Path("metrics/shapley.json")
 @stage
 def analyse(settings: Settings) -> None:
     """Write the numbers behind the figures: similarities, maps, contributions, probes, robustness, failures."""
+    request = Request(
+        settings=settings.analysis,
+        seed=settings.seed,
+        hub_order=settings.hub_order,
+        records=VALID,
+        features=FEATURES,
+        models=MODELS,
+        metrics=METRICS,
+        out=ANALYSIS,
+    )
     with workers(settings.parallel) as pool:
         analyse_models(
-            settings.analysis,
-            seed=settings.seed,
-            hub_order=settings.hub_order,
-            records=VALID,
-            features=FEATURES,
-            models=MODELS,
-            metrics=METRICS,
-            out=ANALYSIS,
+            request,
             latent=LATENT,
             shapley=SHAPLEY,
             scratch=SCRATCH / "symmetry",

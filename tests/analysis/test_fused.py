@@ -35,7 +35,7 @@ def test_two_halves_make_a_whole(halves):
     assert told["queries"] == ["dos", "pxrd"]
     assert told["key"] == "crystal"
     assert told["parts"] == {"dos": 0.0, "pxrd": 0.0}
-    assert (told["recall_at_1"], told["gain"], told["gain_ci95"]) == (1.0, 1.0, [1.0, 1.0])
+    assert (told["recall_at_1"], told["gain"], told["gain_ci95"]) == (1.0, 1.0, (1.0, 1.0))
 
 
 def test_only_combinations_of_three_or_more_are_asked(found):

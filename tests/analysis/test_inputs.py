@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
 from matbind.base.files import write_json
 from tests.analysis.world import inputs, write_models

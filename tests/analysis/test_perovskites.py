@@ -5,8 +5,8 @@ import pytest
 
 from matbind.analysis import perovskites
 from matbind.analysis.labels import LABEL_SETS
-from matbind.analysis.measures.unavailable import UnavailableError
 from matbind.analysis.perovskites import assemble, excerpt, separation, separations
+from matbind.analysis.task import UnavailableError
 from tests.analysis.world import inputs, write_models
 from tests.factories import needs_sample
 

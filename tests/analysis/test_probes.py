@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from matbind.analysis import probes
-from matbind.analysis.measures.contribution import resampling_weights
-from matbind.analysis.probes import fuse, paired
+from matbind.analysis.probes import fuse
 from tests.analysis.world import inputs, write_models
 from tests.factories import needs_sample
 
@@ -15,18 +14,6 @@ nothing = np.array([np.nan, np.nan])
 def test_fusing_takes_the_mean_of_the_directions_that_are_held():
     found = fuse({"dos": np.array([[2.0, 0.0], [3.0, 0.0], nothing]), "text": np.array([[0.0, 5.0], nothing, nothing])})
     np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 0.0], nothing])
-
-
-def test_a_paired_difference_by_hand():
-    weights = resampling_weights(4, n_resamples=200)
-    mean, low, high = paired(np.array([1.0, 1.0, 0.0, np.nan]), np.array([0.0, 1.0, 0.0, 1.0]), weights)
-    assert mean == pytest.approx(1 / 3)
-    assert (low, high) == (0.0, 1.0)
-
-
-def test_a_constant_gain_has_an_interval_of_no_width():
-    weights = resampling_weights(3, n_resamples=50)
-    assert paired(np.ones(3), np.full(3, 0.75), weights) == (0.25, 0.25, 0.25)
 
 
 @pytest.fixture(scope="module")

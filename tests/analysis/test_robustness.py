@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from matbind.analysis import robustness
-from matbind.analysis.measures.unavailable import UnavailableError
-from matbind.analysis.task import perform
+from matbind.analysis.task import UnavailableError, perform
 from tests.analysis.world import add_trained, inputs, write_models
 from tests.factories import needs_sample
 from tests.serving.trained import EVERYTHING
@@ -39,10 +38,11 @@ def test_strength_zero_is_the_input_as_it_is(content, modality, name):
 
 
 def test_a_perturbed_pattern_has_another_embedding(asked):
-    embedder, store, rows = robustness._asked(asked, EVERYTHING, "pxrd")
+    embedder, store, rows = robustness._model_and_queries(asked, EVERYTHING, "pxrd")
     patterns = store.dense("pattern", asked.test[rows])
     same, noisy = (
-        robustness._embed_rows(embedder, "pxrd", np.clip(patterns + extra, 0, 1), store) for extra in (0, 0.3)
+        robustness._embed_rows(embedder, "pxrd", "pattern", np.clip(patterns + extra, 0, 1), store)
+        for extra in (0, 0.3)
     )
     np.testing.assert_allclose(same, asked.test_embeddings(EVERYTHING)["pxrd"][rows], atol=1e-5)
     assert np.abs(noisy - same).max() > 0.01
@@ -59,7 +59,7 @@ def test_a_model_that_was_not_trained_says_so(content):
 
 
 def test_texts_in_full_and_shortened(content):
-    assert content["text"]["levels"] == ("full", "first_sentence", "without_numbers")
+    assert content["text"]["levels"] == ["full", "first_sentence", "without_numbers"]
     told = content["text"]["models"][EVERYTHING]
     assert told["failed"] == {"full": 0, "first_sentence": 0, "without_numbers": 0}
     curve = told["pairs"]["text->crystal"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ import pytest
 from matbind.analysis.stage import analyse
 from matbind.base.errors import UserError
 from matbind.base.files import write_json
-from matbind.modalities.table import HUB_ORDER
-from tests.analysis.world import ANALYSIS, add_trained, write_models
+from tests.analysis.world import add_trained, request, write_models
 from tests.factories import ROOT, needs_sample, real_features, silent
 from tests.serving.trained import EVERYTHING
 
@@ -22,22 +22,16 @@ pytestmark = needs_sample
 QUESTIONS = ("failures", "fused", "gallery", "geometry", "helping", "maps", "perovskites", "probes", "robustness")
 
 
-def run(home: Path, out: Path, **changes: Any) -> None:
-    own = {
-        "seed": 0,
-        "hub_order": HUB_ORDER,
-        "records": real_features().parent / "records",
-        "features": real_features(),
-        "models": home / "models",
-        "metrics": home / "metrics",
-        "out": out / "analysis",
-        "latent": out / "latent.json",
-        "shapley": out / "shapley.json",
-        "scratch": real_features().parent / "symmetry",
-        "params": ROOT / "params.yaml",
-        "report": silent,
-    }
-    analyse(ANALYSIS, **own | changes)
+def run(home: Path, out: Path, *, workers: Any = None, **changes: Any) -> None:
+    analyse(
+        replace(request(home), out=out / "analysis", **changes),
+        latent=out / "latent.json",
+        shapley=out / "shapley.json",
+        scratch=real_features().parent / "symmetry",
+        params=ROOT / "params.yaml",
+        log=silent,
+        workers=workers,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from matbind.analysis.measures.unavailable import UnavailableError
-from matbind.analysis.task import perform, plain, write_result
+from matbind.analysis.task import UnavailableError, perform, plain, write_result
 
 
 def test_what_json_does_not_know_is_made_plain():

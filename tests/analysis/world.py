@@ -98,10 +98,11 @@ def add_trained(home: Path, name: str) -> None:
 def request(home: Path, **changes: Any) -> Request:
     """The request of such a home; symmetries are found if there are none yet."""
     records = real_features().parent / "records"
-    symmetry = home / "symmetry.parquet"
-    if not symmetry.exists():
-        write_symmetries(records, out=symmetry, scratch=real_features().parent / "symmetry", workers=SerialPool())
-    own = {
+    if not (home / "symmetry.parquet").exists():
+        write_symmetries(
+            records, out=home / "symmetry.parquet", scratch=real_features().parent / "symmetry", workers=SerialPool()
+        )
+    fields = {
         "settings": ANALYSIS,
         "seed": 0,
         "hub_order": HUB_ORDER,
@@ -109,10 +110,10 @@ def request(home: Path, **changes: Any) -> Request:
         "features": real_features(),
         "models": home / "models",
         "metrics": home / "metrics",
-        "symmetry": symmetry,
+        "out": home,
         "state": str(home),
     }
-    return Request(**own | changes)
+    return Request(**fields | changes)
 
 
 def inputs(home: Path, **changes: Any) -> Inputs:

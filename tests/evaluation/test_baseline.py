@@ -6,19 +6,11 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from matbind.evaluation.baseline import (
-    ALPHAS,
-    DEFAULT_ALPHA,
-    baseline_embeddings,
-    composition_lattice_features,
-    grid_features,
-    ridge_path,
-    standardise,
-    text_features,
-    words,
-)
+from matbind.evaluation.baseline import ALPHAS, DEFAULT_ALPHA, baseline_embeddings, ridge_path, standardise
 from matbind.evaluation.retrieval import evaluate_pairs
 from matbind.materials.structure import Structure
+from matbind.modalities.crystal import baseline as crystal
+from matbind.modalities.dos.baseline import inputs as curve_inputs
 
 SYMBOLS = {3: "Li", 8: "O", 9: "F", 11: "Na", 12: "Mg", 17: "Cl", 19: "K", 20: "Ca", 35: "Br", 37: "Rb"}
 
@@ -28,58 +20,27 @@ def rocksalt(cation: int, anion: int, a: float) -> Structure:
     return Structure.ordered(lattice, [[0, 0, 0], [0.5, 0.5, 0.5]], [cation, anion])
 
 
-def toy_materials(n: int = 90) -> dict[str, list]:
+def described(structure: Structure) -> np.ndarray:
+    return crystal.description(structure, structure)
+
+
+def toy_materials(n: int = 90) -> tuple[dict[str, list], list]:
     """Rock salts whose text names the formula and whose curves have a peak where the lattice constant says."""
     rng = np.random.default_rng(0)
     pairs = rng.choice(list(SYMBOLS), size=(n, 2))
     edges = rng.uniform(4, 8, size=n)
     grid = np.linspace(4, 8, 40)
     curves = [np.exp(-(((grid - a) / 0.2) ** 2)) for a in edges]
-    return {
-        "structures": [rocksalt(int(c), int(x), a) for (c, x), a in zip(pairs, edges, strict=True)],
-        "texts": [
+    descriptions = {
+        "crystal": [described(rocksalt(int(c), int(x), a)) for (c, x), a in zip(pairs, edges, strict=True)],
+        "dos": list(curves),
+        "pxrd": list(curves),
+        "text": [
             f"{SYMBOLS[c]}{SYMBOLS[x]} is Halite. Bond lengths are {a / 2:.1f} Å"
             for (c, x), a in zip(pairs, edges, strict=True)
         ],
-        "pxrd": list(curves),
-        "dos": list(curves),
-        "split": ["train"] * 60 + ["validation"] * 10 + ["test"] * (n - 70),
     }
-
-
-def test_features_of_rock_salt_worked_by_hand():
-    a = 5.64
-    (features,) = composition_lattice_features([rocksalt(11, 17, a)])
-    np.testing.assert_allclose(features[[10, 16]], np.sqrt([0.5, 0.5]))
-    assert np.count_nonzero(features[:-9]) == 2
-    volume = a**3 / 4
-    edge = a / np.sqrt(2)
-    expected = [volume / 2, (22.98976928 + 35.453) / volume, 2, edge, edge, edge]
-    np.testing.assert_allclose(np.exp(features[-9:-3]), expected, rtol=1e-6)
-    np.testing.assert_allclose(features[-3:], [60, 60, 60], atol=1e-6)
-
-
-def test_features_do_not_depend_on_the_choice_of_cell():
-    cell = np.array([[4.0, 0, 0], [0.3, 5.0, 0], [0.4, 0.7, 6.5]])
-    sheared = np.array([[1, 0, 0], [2, 1, 0], [-1, 3, 1]]) @ cell
-    one, other = composition_lattice_features([Structure.ordered(c, [[0, 0, 0]], [26]) for c in (cell, sheared)])
-    np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-def test_reduced_cell_equals_pymatgen():
-    from pymatgen.core.lattice import Lattice
-
-    cell = np.array([[4.0, 0, 0], [3.1, 5.0, 0], [2.4, 1.7, 6.5]])
-    (features,) = composition_lattice_features([Structure.ordered(cell, [[0, 0, 0]], [26])])
-    reduced = Lattice(cell).get_niggli_reduced_lattice()
-    np.testing.assert_allclose(np.exp(features[-6:-3]), sorted(reduced.abc), rtol=1e-5)
-    np.testing.assert_allclose(features[-3:], sorted(reduced.angles), rtol=1e-5)
-
-
-def test_mixed_site_counts_by_occupancy():
-    mixed = Structure(np.eye(3) * 4, np.zeros((1, 3)), np.array([0, 0]), np.array([12, 20]), np.array([0.36, 0.64]))
-    (features,) = composition_lattice_features([mixed])
-    np.testing.assert_allclose(features[[11, 19]], [0.6, 0.8])
+    return descriptions, ["train"] * 60 + ["validation"] * 10 + ["test"] * (n - 70)
 
 
 def test_standardise_equals_scikit_learn_on_the_training_split():
@@ -93,41 +54,6 @@ def test_feature_without_variation_in_training_is_left_out():
     features = np.column_stack([np.arange(6.0), np.ones(6)])
     features[5, 1] = 7
     assert standardise(features, train=np.arange(6) < 5).shape == (6, 1)
-
-
-def test_words_keep_formulas_numbers_and_hyphens():
-    assert words("BaTiO3 has corner-sharing TiO6 octahedra (2.31 Å), Fm-3m.") == [
-        "BaTiO3",
-        "Ba",
-        "Ti",
-        "O3",
-        "has",
-        "corner-sharing",
-        "TiO6",
-        "Ti",
-        "O6",
-        "octahedra",
-        "2.31",
-        "Fm-3m",
-    ]
-
-
-def test_words_of_the_test_split_stay_unknown():
-    texts = ["red blue", "red green", "red blue", "violet red"]
-    train = np.array([True, True, True, False])
-    assert text_features(texts, train=train).shape == (4, 1)  # "red" alone is in three training texts
-
-
-def test_curves_are_binned_by_their_means():
-    curve = np.repeat([4.0, 0.0, 9.0], 850)
-    curve[:3] = [1.0, 4.0, 7.0]
-    features = grid_features([curve])
-    assert features.shape == (1, 850)
-    assert features[0, [0, 1, 400, 849]].tolist() == [2.0, 2.0, 0.0, 3.0]
-
-
-def test_short_curves_keep_their_points_and_lose_what_was_not_measured():
-    assert grid_features([np.array([4.0, np.nan, -1.0, np.inf])]).tolist() == [[2.0, 0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("container", [np.asarray, csr_matrix], ids=["dense", "sparse"])
@@ -151,8 +77,8 @@ def test_ridge_does_not_depend_on_blocks(monkeypatch):
 
 
 def test_baseline_finds_what_is_linear():
-    found = baseline_embeddings(**toy_materials())
-    results = evaluate_pairs(found.embeddings, found.present, found.combination)
+    baseline = baseline_embeddings(*toy_materials())
+    results = evaluate_pairs(*baseline)
     assert len(results) == 12
     assert {name for name, result in results.items() if result.kind == "emergent"} == {
         "dos->pxrd",
@@ -167,68 +93,84 @@ def test_baseline_finds_what_is_linear():
 
 
 def test_baseline_of_one_test_material_does_not_depend_on_the_others():
-    materials = toy_materials()
-    whole = baseline_embeddings(**materials)
-    cut = baseline_embeddings(**{name: values[:72] for name, values in materials.items()})
+    descriptions, split = toy_materials()
+    whole = baseline_embeddings(descriptions, split)
+    cut = baseline_embeddings({name: values[:72] for name, values in descriptions.items()}, split[:72])
     for name, values in cut.embeddings.items():
         np.testing.assert_allclose(values, whole.embeddings[name][:2], atol=1e-9)
 
 
+def test_the_order_of_the_modalities_does_not_matter():
+    descriptions, split = toy_materials()
+    expected = baseline_embeddings(descriptions, split)
+    other = baseline_embeddings(dict(reversed(descriptions.items())), split)
+    for name, values in expected.embeddings.items():
+        np.testing.assert_array_equal(other.embeddings[name], values)
+        np.testing.assert_array_equal(other.present[name], expected.present[name])
+
+
 def test_absent_measurement_is_absent_and_does_not_move_the_rest():
-    materials = toy_materials()
-    materials["texts"][75] = None
-    found = baseline_embeddings(**materials)
-    assert np.flatnonzero(~found.present["text"]).tolist() == [5]
-    expected = baseline_embeddings(**toy_materials()).embeddings["text"]
-    np.testing.assert_allclose(np.delete(found.embeddings["text"], 5, axis=0), np.delete(expected, 5, axis=0))
+    descriptions, split = toy_materials()
+    expected = baseline_embeddings(descriptions, split).embeddings["text"]
+    descriptions["text"][75] = None
+    baseline = baseline_embeddings(descriptions, split)
+    assert np.flatnonzero(~baseline.present["text"]).tolist() == [5]
+    np.testing.assert_allclose(np.delete(baseline.embeddings["text"], 5, axis=0), np.delete(expected, 5, axis=0))
 
 
 def test_modality_without_training_material_has_no_baseline():
-    materials = toy_materials()
-    materials["dos"][:60] = [None] * 60
-    found = baseline_embeddings(**materials)
-    assert not found.present["dos"].any()
-    assert "dos->crystal" not in evaluate_pairs(found.embeddings, found.present, found.combination)
+    descriptions, split = toy_materials()
+    descriptions["dos"][:60] = [None] * 60
+    baseline = baseline_embeddings(descriptions, split)
+    assert not baseline.present["dos"].any()
+    assert "dos->crystal" not in evaluate_pairs(*baseline)
+
+
+def test_modality_that_is_not_described_has_no_baseline():
+    descriptions, split = toy_materials()
+    del descriptions["text"]
+    baseline = baseline_embeddings(descriptions, split)
+    assert not baseline.present["text"].any()
+    assert len(evaluate_pairs(*baseline)) == 6
 
 
 def test_penalty_without_validation_materials_is_the_default():
-    materials = toy_materials()
-    materials["split"] = ["train"] * 70 + ["test"] * 20
+    descriptions, _ = toy_materials()
     train = np.arange(90) < 70
-    targets = standardise(composition_lattice_features(materials["structures"]), train=train)
-    expected = Ridge(alpha=DEFAULT_ALPHA).fit(grid_features(materials["dos"])[train], targets[train])
-    found = baseline_embeddings(**materials).embeddings["dos"]
-    np.testing.assert_allclose(found, expected.predict(grid_features(materials["dos"])[70:]), atol=1e-8)
+    targets = standardise(np.stack(descriptions["crystal"]), train=train)
+    inputs = curve_inputs(descriptions["dos"], train=train)
+    expected = Ridge(alpha=DEFAULT_ALPHA).fit(inputs[train], targets[train]).predict(inputs[70:])
+    embeddings = baseline_embeddings(descriptions, ["train"] * 70 + ["test"] * 20).embeddings
+    np.testing.assert_allclose(embeddings["dos"], expected, atol=1e-8)
 
 
 def test_penalty_is_the_one_that_finds_the_validation_materials():
-    materials = toy_materials()
+    descriptions, split = toy_materials()
     train = np.arange(90) < 60
     # A pattern that tells nothing: the weakest penalty fits noise, and validation has to choose among them all.
     rng = np.random.default_rng(1)
-    materials["pxrd"] = [rng.random(40) for _ in range(90)]
-    targets = standardise(composition_lattice_features(materials["structures"]), train=train)
-    inputs = grid_features(materials["pxrd"])
+    descriptions["pxrd"] = [rng.random(40) for _ in range(90)]
+    targets = standardise(np.stack(descriptions["crystal"]), train=train)
+    inputs = curve_inputs(descriptions["pxrd"], train=train)
     candidates = [Ridge(alpha=alpha).fit(inputs[train], targets[train]).predict(inputs) for alpha in ALPHAS]
 
     def score(predicted: np.ndarray) -> float:
         from matbind.evaluation.retrieval import mean_reciprocal_rank, ranks_both
 
-        return sum(mean_reciprocal_rank(found) for found in ranks_both(predicted[60:70], targets[60:70]))
+        return sum(mean_reciprocal_rank(ranks) for ranks in ranks_both(predicted[60:70], targets[60:70]))
 
     best = max(candidates, key=score)
-    np.testing.assert_allclose(baseline_embeddings(**materials).embeddings["pxrd"], best[70:], atol=1e-8)
+    np.testing.assert_allclose(baseline_embeddings(descriptions, split).embeddings["pxrd"], best[70:], atol=1e-8)
 
 
 def test_lists_of_different_lengths_are_refused():
-    materials = toy_materials()
-    materials["texts"].pop()
+    descriptions, split = toy_materials()
+    descriptions["text"].pop()
     with pytest.raises(ValueError, match=r"have different lengths: \[89, 90\]"):
-        baseline_embeddings(**materials)
+        baseline_embeddings(descriptions, split)
 
 
 def test_nothing_to_train_on_is_refused():
-    materials = toy_materials()
-    materials["split"] = ["test"] * 90
+    descriptions, _ = toy_materials()
     with pytest.raises(ValueError, match="at least 2 training materials, found 0"):
-        baseline_embeddings(**materials)
+        baseline_embeddings(descriptions, ["test"] * 90)

@@ -55,6 +55,11 @@ def test_document_holds_what_each_run_brought():
     assert (found["data_md5"], found["git_commit"]) == ("abc.dir", "f00d")
 
 
+def test_document_says_which_pairs_have_no_baseline():
+    why = {"text->dos": "the baseline describes too few"}
+    assert compare([run_of(parse_combination("dos+text"))], baseline_unmeasured=why)["baseline_unmeasured"] == why
+
+
 def test_document_survives_json():
     found = compare([run_of(combination) for combination in all_combinations()])
     assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -8,10 +8,9 @@ from matbind.evaluation.vectors import (
     collapse_alarm,
     describe_space,
     effective_rank,
-    held_rows,
     modality_gap,
+    present_rows,
     uniformity,
-    unit_rows,
 )
 
 CROSS = np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, -4.0]])
@@ -21,12 +20,9 @@ def cloud(n: int = 300, d: int = 8, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
-def test_unit_rows_leave_zero_alone():
-    np.testing.assert_array_equal(unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0.0, 0.0]])
-
-
-def test_held_rows_are_the_finite_ones():
-    np.testing.assert_array_equal(held_rows(np.array([[1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0]])), [True, False, False])
+def test_present_rows_are_the_finite_ones():
+    values = np.array([[1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0]])
+    np.testing.assert_array_equal(present_rows(values), [True, False, False])
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(0, 0.0), (60, 1.0), (90, 2.0), (180, 4.0)])
@@ -49,9 +45,10 @@ def test_uniformity_is_zero_where_all_is_the_same():
     assert uniformity(np.ones((5, 3))) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_uniformity_does_not_depend_on_the_chunks():
-    values = cloud(101)
-    assert uniformity(values, chunk_size=17) == pytest.approx(uniformity(values), rel=1e-12)
+def test_uniformity_does_not_depend_on_the_chunks(monkeypatch):
+    whole = uniformity(cloud(101))
+    monkeypatch.setattr("matbind.evaluation.vectors.CHUNK_SIZE", 17)
+    assert uniformity(cloud(101)) == pytest.approx(whole, rel=1e-12)
 
 
 def test_uniformity_needs_two_rows():
@@ -66,24 +63,22 @@ def test_the_gap_is_the_distance_of_the_means():
 
 
 @pytest.mark.parametrize(
-    ("values", "centred", "expected"),
+    ("values", "expected"),
     [
-        (np.eye(4), False, 4.0),
-        (np.eye(4), True, 3.0),  # around their mean, four corners span three equal directions
-        (CROSS, True, 2.0),
-        (np.ones((5, 3)), False, 1.0),
-        (np.ones((5, 3)), True, 0.0),
+        (np.eye(4), 3.0),  # around their mean, four corners span three equal directions
+        (CROSS, 2.0),
+        (np.ones((5, 3)), 0.0),
     ],
 )
-def test_effective_rank_of_equal_directions(values, centred, expected):
-    assert effective_rank(values, centred=centred) == pytest.approx(expected, abs=1e-9)
+def test_effective_rank_of_equal_directions(values, expected):
+    assert effective_rank(values) == pytest.approx(expected, abs=1e-9)
 
 
 def test_effective_rank_by_hand():
-    # Unit rows e1, e1, e1, e1, e2: singular values 2 and 1, shares 2/3 and 1/3.
-    values = np.array([[1.0, 0]] * 4 + [[0.0, 1]])
+    # Unit rows e1 and -e1 four times, e2 and -e2 once: singular values in the ratio 2 to 1, shares 2/3 and 1/3.
+    values = np.array([[1.0, 0], [-1.0, 0]] * 4 + [[0.0, 1], [0.0, -1]])
     expected = np.exp(-(2 / 3) * np.log(2 / 3) - (1 / 3) * np.log(1 / 3))
-    assert effective_rank(values, centred=False) == pytest.approx(expected, rel=1e-12)
+    assert effective_rank(values) == pytest.approx(expected, rel=1e-12)
 
 
 def test_no_alarm_for_a_spread_out_space():
@@ -91,8 +86,8 @@ def test_no_alarm_for_a_spread_out_space():
 
 
 def test_alarm_where_vectors_coincide():
-    found = collapse_alarm(np.ones(8) + 1e-3 * cloud())
-    assert found == ["mean cosine between materials 1.0000 is above 0.99"]
+    alarm = collapse_alarm(np.ones(8) + 1e-3 * cloud())
+    assert alarm == ["mean cosine between materials 1.0000 is above 0.99"]
 
 
 def test_alarm_where_one_direction_is_used():

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from matbind.analysis.measures.robustness import PERTURBATIONS
-from matbind.settings.analysis import RobustnessSettings, Strengths
+from matbind.settings.analysis import Strengths, robustness_model
 
 
 @pytest.mark.parametrize("given", [[], [0.1, 0.2], [0.0, 0.2, 0.1], [0.0, 0.1, 0.1]])
@@ -14,5 +13,8 @@ def test_strengths_ascend_from_zero(given):
 
 
 def test_every_perturbation_has_its_strengths():
-    named = {name: set(field.annotation.model_fields) for name, field in RobustnessSettings.model_fields.items()}
-    assert named == {modality: set(kinds) for modality, kinds in PERTURBATIONS.items()}
+    sections = {name: set(field.annotation.model_fields) for name, field in robustness_model().model_fields.items()}
+    assert sections == {
+        "dos": {"shift", "broadening"},
+        "pxrd": {"noise", "background", "shift", "broadening", "low_angles_missing", "high_angles_missing"},
+    }

@@ -7,61 +7,105 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.measures.gallery import distractors_ahead, recall_by_gallery_size
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import MIN_ROWS, IntArray, ranks
-from matbind.evaluation.vectors import held_rows
+from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, ranks, unit_rows
+from matbind.evaluation.vectors import present_rows
 from matbind.modalities.combinations import pair_name
 from matbind.training.embeddings import VIEWS
+
+FloatArray = npt.NDArray[np.floating[Any]]
 
 PAPER_GALLERY_SIZE = 8400  # at most: all validation rows that hold both modalities
 
 
 def tasks(inputs: Inputs) -> list[Task]:
-    """One task a combination."""
+    """Return one task a combination."""
     return [
-        Task(name, partial(by_size, inputs.request, name), cost=float(len(each.pairs())))
-        for name, each in inputs.combinations.items()
+        Task(name, partial(by_size, inputs.request, name), cost=float(len(combination.pairs())))
+        for name, combination in inputs.combinations.items()
     ]
 
 
 def by_size(request: Request, name: str) -> dict[str, dict[str, Any]]:
-    """Recall of every pair of a combination, in galleries drawn at random from the test split.
+    """Return the recall of every pair of a combination, in galleries drawn at random from the test split.
 
-    Beside them one larger than the test split: the keys of the other splits are added, so that every query has as many
-    wrong answers to choose from as there are materials.
+    Beside them stands one larger than the test split: the keys of the other splits are added, so that every query has
+    as many wrong answers to choose from as there are materials.
     """
     inputs = open_inputs(request)
     combination, embeddings = inputs.combinations[name], inputs.test_embeddings(name)
     whole = inputs.embeddings(name)
     others = inputs.split != "test"
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for query, key in combination.pairs():
         sides = [f"{query}.view{number}" for number in range(VIEWS)] if combination.is_single else [query, key]
-        a, b = (embeddings[side] for side in sides)
-        rows = np.flatnonzero(held_rows(a) & held_rows(b))
+        queries, keys = (embeddings[side] for side in sides)
+        rows = np.flatnonzero(present_rows(queries) & present_rows(keys))
         if len(rows) < MIN_ROWS:
-            found[pair_name(query, key)] = {"unavailable": f"{len(rows)} test materials hold both"}
+            results[pair_name(query, key)] = {"unavailable": f"{len(rows)} test materials hold both"}
             continue
-        rank = ranks(a[rows], b[rows])
-        told: dict[str, Any] = {"kind": combination.kind(query, key), "n": len(rows), **_curve(rank)}
+        rank = ranks(queries[rows], keys[rows])
+        sizes = sorted({2**power for power in range(1, int(np.log2(len(rows))) + 1)} | {len(rows)})
+        result: dict[str, Any] = {
+            "kind": combination.kind(query, key),
+            "n": len(rows),
+            "size": sizes,
+            "recall_at_1": [expected_recall(rank, gallery_size=size) for size in sizes],
+            "chance_at_1": [1 / size for size in sizes],
+        }
         if not combination.is_single:
-            distractors = whole[key][others & held_rows(whole[key])]
-            ahead = distractors_ahead(a[rows], b[rows], distractors)
-            size = len(rows) + len(distractors)
-            told["with_other_splits"] = {"size": size, "recall_at_1": float(np.mean(rank + ahead <= 1))}
-        found[pair_name(query, key)] = told
-    return found
+            distractors = whole[key][others & present_rows(whole[key])]
+            ahead = distractors_ahead(queries[rows], keys[rows], distractors)
+            recall = float(np.mean(rank + ahead <= 1))
+            result["with_other_splits"] = {"size": len(rows) + len(distractors), "recall_at_1": recall}
+        results[pair_name(query, key)] = result
+    return results
 
 
-def assemble(inputs: Inputs, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of gallery.json."""
-    return {"paper_gallery_size": PAPER_GALLERY_SIZE, "results": {**inputs.unavailable, **found}}
+def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of gallery.json."""
+    return {"paper_gallery_size": PAPER_GALLERY_SIZE, "results": {**inputs.unavailable, **results}}
 
 
-def _curve(rank: IntArray) -> dict[str, Any]:
-    by_gallery = recall_by_gallery_size(rank, k=1)
-    sizes = list(by_gallery)
-    return {"size": sizes, "recall_at_1": list(by_gallery.values()), "chance_at_1": [1 / size for size in sizes]}
+def expected_recall(ranks: IntArray, *, gallery_size: int, k: int = 1) -> float:
+    """Return the expected recall@k if the gallery were a random subset that holds the true key.
+
+    Of the n - 1 other keys, drawn without replacement from N - 1, a hypergeometric number is at least as similar as the
+    true one; the query hits if that is below k. Nothing is sampled.
+
+    Args:
+        ranks: 1-based ranks in the full gallery, one a query, shape (N,); ties count against the query.
+        gallery_size: n, from 1 to N.
+        k: size of the short list.
+
+    Returns:
+        A number in [0, 1]; chance is k / n.
+    """
+    from scipy.stats import hypergeom
+
+    better, counts = np.unique(ranks - 1, return_counts=True)
+    hit = hypergeom.cdf(k - 1, len(ranks) - 1, better, gallery_size - 1)
+    return float(np.average(hit, weights=counts))
+
+
+def distractors_ahead(queries: FloatArray, keys: FloatArray, distractors: FloatArray) -> IntArray:
+    """Count the keys of other materials that are at least as similar to each query as its true key.
+
+    Args:
+        queries: shape (n, d).
+        keys: of the same materials in the same order, shape (n, d).
+        distractors: of materials that are not asked for, shape (n_distractors, d).
+
+    Returns:
+        Shape (n,); added to the rank among the keys, the rank in the gallery of keys and distractors.
+    """
+    unit_queries, unit_distractors = unit_rows(queries), unit_rows(distractors)
+    threshold = np.einsum("id,id->i", unit_queries, unit_rows(keys)) - TIE_TOLERANCE
+    ahead = np.empty(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), CHUNK_SIZE):
+        rows = slice(start, start + CHUNK_SIZE)
+        ahead[rows] = np.count_nonzero(unit_queries[rows] @ unit_distractors.T >= threshold[rows, None], axis=1)
+    return ahead

@@ -12,15 +12,15 @@ from matbind.evaluation.vectors import describe_space
 
 
 def tasks(inputs: Inputs) -> list[Task]:
-    """One task a combination."""
+    """Return one task a combination."""
     return [Task(name, partial(space, inputs.request, name)) for name in inputs.combinations]
 
 
 def space(request: Request, name: str) -> dict[str, Any]:
-    """The space of one combination, on the test split."""
+    """Describe the space of one combination, on the test split."""
     return describe_space(open_inputs(request).test_modalities(name))
 
 
-def assemble(inputs: Inputs, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of geometry.json."""
-    return {"results": {**inputs.unavailable, **found}}
+def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of geometry.json."""
+    return {"results": {**inputs.unavailable, **results}}

@@ -11,7 +11,7 @@ from matbind.modalities.table import modality_names
 
 
 def describe(inputs: Inputs) -> dict[str, Any]:
-    """The content of index.json."""
+    """Return the content of index.json."""
     stores = {name: Store(inputs.request.features / name) for name in modality_names()}
     runs = list(inputs.runs.values())
     trained = {
@@ -31,5 +31,5 @@ def describe(inputs: Inputs) -> dict[str, Any]:
 
 
 def _shared(values: list[Any]) -> Any:
-    """The value that all share, None if they differ."""
+    """Return the value that all share, None if they differ."""
     return values[0] if all(value == values[0] for value in values) else None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.analysis.symmetries import read_symmetries
+from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
 from matbind.base.files import read_json
 from matbind.data.featurize import INDEX
@@ -26,7 +26,7 @@ TRAINED = "trained.json"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Where everything is and how it is asked; small, so that any process can be told it.
+    """Where everything is and how it is asked; small, so that it can be sent to any process.
 
     Attributes:
         settings: the section `analysis`.
@@ -36,19 +36,24 @@ class Request:
         features: the feature stores.
         models: holds `<combination>/` for each.
         metrics: holds `<combination>.json` for each.
-        symmetry: the table that `matbind.analysis.symmetries` writes.
+        out: the directory to write to.
         state: digest of what is there; the inputs of another state are not the same.
     """
 
-    settings: AnalysisSettings
+    settings: AnalysisSettings = field(hash=False)
     seed: int
     hub_order: tuple[str, ...]
     records: Path
     features: Path
     models: Path
     metrics: Path
-    symmetry: Path
-    state: str
+    out: Path
+    state: str = ""
+
+    @property
+    def symmetry(self) -> Path:
+        """The table that `matbind.analysis.symmetries` writes."""
+        return self.out / "symmetry.parquet"
 
 
 class Inputs:
@@ -65,22 +70,23 @@ class Inputs:
         self.runs: dict[str, dict[str, Any]] = {}
         self.missing: dict[str, str] = {}
         for combination in all_combinations(request.hub_order):
-            self._find(combination)
+            self._add(combination)
         if not self.runs:
             reason = next(iter(self.missing.values()))
             raise UserError(f"{request.metrics}: no combination can be analysed, the first because {reason}")
 
-    def _find(self, combination: Combination) -> None:
+    def _add(self, combination: Combination) -> None:
         name = combination.name
-        path, home = self.request.metrics / f"{name}.json", self.request.models / name
+        path, model_dir = self.request.metrics / f"{name}.json", self.request.models / name
+        trained = model_dir / TRAINED
         if not path.exists():
             self.missing[name] = "it was not trained"
             return
         run = read_json(path)
         if "error" in run:
             self.missing[name] = f"its training failed: {run['error']}"
-        elif not (home / TRAINED).exists() or read_json(home / TRAINED)["fingerprint"] != run["fingerprint"]:
-            self.missing[name] = f"{home} does not hold the model that its metrics are of"
+        elif not trained.exists() or read_json(trained)["fingerprint"] != run["fingerprint"]:
+            self.missing[name] = f"{model_dir} does not hold the model that its metrics are of"
         else:
             self.combinations[name], self.runs[name] = combination, run
 
@@ -109,8 +115,6 @@ class Inputs:
     @cached_property
     def symmetries(self) -> list[Symmetry | None]:
         """Symmetry of every material."""
-        from matbind.analysis.symmetries import read_symmetries
-
         return read_symmetries(self.request.symmetry)
 
     @property
@@ -118,13 +122,13 @@ class Inputs:
         """Name of the combination of all modalities, trained or not."""
         return all_combinations(self.request.hub_order)[-1].name
 
-    def with_modality(self, *names: str) -> list[str]:
-        """Trained combinations that hold all of these modalities."""
-        return [name for name, each in self.combinations.items() if set(names) <= set(each.modalities)]
-
     def all_with(self, modality: str) -> list[str]:
-        """Combinations that hold a modality, trained or not."""
+        """Return the combinations that hold a modality, trained or not."""
         return [each.name for each in all_combinations(self.request.hub_order) if modality in each.modalities]
+
+    def trained_with(self, modality: str) -> list[str]:
+        """Return the trained combinations that hold a modality."""
+        return [name for name, combination in self.combinations.items() if modality in combination.modalities]
 
     @property
     def unavailable(self) -> dict[str, dict[str, str]]:
@@ -132,7 +136,7 @@ class Inputs:
         return {name: {"unavailable": reason} for name, reason in self.missing.items()}
 
     def require(self, name: str) -> Combination:
-        """A trained combination.
+        """Return a trained combination.
 
         Raises:
             UnavailableError: if it was not trained, with the reason.
@@ -142,32 +146,24 @@ class Inputs:
         return self.combinations[name]
 
     def run_ids(self) -> dict[str, str | None]:
-        """The tracking run of every trained combination; None where it was trained without tracking."""
+        """Return the tracking run of every trained combination; None where it was trained without tracking."""
         return {name: run.get("run_id") for name, run in self.runs.items()}
 
     def embeddings(self, name: str) -> Embeddings:
-        """Embeddings of all materials by a combination, by modality."""
+        """Read the embeddings of all materials by a combination, by modality."""
         return read_embeddings(self.request.models / name)
 
     def test_embeddings(self, name: str) -> Embeddings:
-        """Embeddings of the test split by a combination, by modality, and the views of a single."""
+        """Read the embeddings of the test split by a combination, by modality, and the views of a single."""
         return read_test_embeddings(self.request.models / name)
 
     def test_modalities(self, name: str) -> Embeddings:
-        """As :meth:`test_embeddings`, without the views."""
-        found = self.test_embeddings(name)
-        return {each: found[each] for each in self.combinations[name].modalities}
+        """Read them without the views."""
+        embeddings = self.test_embeddings(name)
+        return {modality: embeddings[modality] for modality in self.combinations[name].modalities}
 
 
 @lru_cache(maxsize=1)
 def open_inputs(request: Request) -> Inputs:
-    """The inputs of a request, opened once in each process."""
+    """Open the inputs of a request, once in each process."""
     return Inputs(request)
-
-
-def answer(question: Callable[[], Any]) -> Any:
-    """What a question gives, or ``{"unavailable": why}`` where the data cannot answer it."""
-    try:
-        return question()
-    except UnavailableError as error:
-        return {"unavailable": str(error)}

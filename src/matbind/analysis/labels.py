@@ -38,9 +38,9 @@ class LabelSet:
     families: frozenset[str]
 
     def judgements(self, formulas: Sequence[str]) -> list[Judgement | None]:
-        """One judgement a formula, None where it is not of the families."""
-        found = [self.judge(formula) for formula in formulas]
-        return [each if each.family in self.families else None for each in found]
+        """Return one judgement a formula, None where it is not of the families."""
+        judged = [self.judge(formula) for formula in formulas]
+        return [each if each.family in self.families else None for each in judged]
 
 
 @lru_cache(maxsize=1 << 18)
@@ -55,11 +55,11 @@ def _judge_wide(formula: str) -> Judgement:
 
 
 def _judge_goldschmidt(formula: str) -> Judgement:
-    found = _judge(formula)
-    if found.t is None:
-        return found
+    judgement = _judge(formula)
+    if judgement.t is None:
+        return judgement
     low, high = GOLDSCHMIDT_WINDOW
-    return replace(found, perovskite=low < found.t < high, reason=None)
+    return replace(judgement, perovskite=low < judgement.t < high, reason=None)
 
 
 _T_STAR = "t* in 0.90 to 1.09 (S), 1.01 to 1.05 (Se)"
@@ -97,29 +97,27 @@ LABEL_SETS = MappingProxyType(
 
 
 def labels(name: str, formulas: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Labels of one set: 1 for a perovskite, 0 for another, NaN where it is not judged; shape (n_formulas,)."""
-    found = LABEL_SETS[name].judgements(formulas)
-    return np.array([float(bool(each.perovskite)) if each and each.reason is None else np.nan for each in found])
+    """Return labels of one set: 1 for a perovskite, 0 for another, NaN where it is not judged; shape (n_formulas,)."""
+    judged = LABEL_SETS[name].judgements(formulas)
+    return np.array([float(bool(each.perovskite)) if each and each.reason is None else np.nan for each in judged])
 
 
 def describe_set(
     name: str, *, material_ids: Sequence[str], formulas: Sequence[str], split: npt.NDArray[np.str_]
 ) -> dict[str, Any]:
-    """What a set holds.
+    """Describe what a set holds.
 
     Returns:
         ``title``, ``criterion``, ``source``; ``materials`` of all splits and of the test split: ``perovskite``,
         ``other``, ``not_judged`` and ``reasons``; ``members``: the judged ones with their factors.
     """
-    own = LABEL_SETS[name]
-    found = own.judgements(formulas)
+    label_set = LABEL_SETS[name]
+    judged = label_set.judgements(formulas)
     return {
-        "title": own.title,
-        "criterion": own.criterion,
-        "source": own.source,
+        **{key: getattr(label_set, key) for key in ("title", "criterion", "source")},
         "materials": {
-            "all": _counts(found),
-            "test": _counts([each for each, side in zip(found, split, strict=True) if side == "test"]),
+            "all": _counts(judged),
+            "test": _counts([each for each, side in zip(judged, split, strict=True) if side == "test"]),
         },
         "members": [
             {
@@ -127,15 +125,13 @@ def describe_set(
                 "formula": each.formula,
                 "split": str(side),
                 "perovskite": bool(each.perovskite),
-                "t": each.t,
-                "t_star": each.t_star,
-                "tau": each.tau,
+                **{factor: getattr(each, factor) for factor in ("t", "t_star", "tau")},
             }
-            for material_id, each, side in zip(material_ids, found, split, strict=True)
+            for material_id, each, side in zip(material_ids, judged, split, strict=True)
             if each is not None and each.reason is None
         ],
     }
 
 
-def _counts(found: Sequence[Judgement | None]) -> dict[str, Any]:
-    return count_judgements(each for each in found if each is not None)
+def _counts(judged: Sequence[Judgement | None]) -> dict[str, Any]:
+    return count_judgements(each for each in judged if each is not None)

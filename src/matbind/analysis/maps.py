@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
+from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.labels import LABEL_SETS, labels
 from matbind.analysis.measures.latent import project_pca, project_tsne
-from matbind.analysis.task import Task
-from matbind.evaluation.vectors import held_rows
+from matbind.analysis.task import Task, answer
+from matbind.evaluation.vectors import present_rows
 
 CRYSTAL = "crystal"
 SAMPLES = ("test", "abx3")
@@ -23,16 +23,16 @@ PERPLEXITY = 30  # scikit-learn's default
 
 
 def tasks(inputs: Inputs) -> list[Task]:
-    """One task a combination with crystal and sample of materials."""
+    """Return one task a combination with crystal and sample of materials."""
     return [
         Task(f"{sample} {name}", partial(project, inputs.request, name, sample), cost=3.0)
-        for name in inputs.with_modality(CRYSTAL)
+        for name in inputs.trained_with(CRYSTAL)
         for sample in SAMPLES
     ]
 
 
 def project(request: Request, name: str, sample: str) -> dict[str, Any]:
-    """The maps of one combination.
+    """Draw the maps of one combination.
 
     Args:
         request: names the seed and the most materials of a map.
@@ -51,7 +51,7 @@ def project(request: Request, name: str, sample: str) -> dict[str, Any]:
     else:
         rows = np.flatnonzero(np.isfinite(labels(sample, inputs.index["formula"].to_list())))
         vectors = inputs.embeddings(name)[CRYSTAL][rows]
-    kept = _sample(held_rows(vectors), request.settings.map_materials, seed=request.seed)
+    kept = _sample(present_rows(vectors), request.settings.map_materials, seed=request.seed)
     rows, vectors = rows[kept], vectors[kept]
     components = project_pca(vectors)
     return {
@@ -62,12 +62,12 @@ def project(request: Request, name: str, sample: str) -> dict[str, Any]:
     }
 
 
-def assemble(inputs: Inputs, found: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of maps.json, of what the tasks found by sample and combination."""
+def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of maps.json, of the results by sample and combination."""
     return {
         "results": {
             sample: {
-                name: inputs.unavailable[name] if name in inputs.missing else _told(found[f"{sample} {name}"])
+                name: inputs.unavailable[name] if name in inputs.missing else _describe(results[f"{sample} {name}"])
                 for name in inputs.all_with(CRYSTAL)
             }
             for sample in SAMPLES
@@ -75,18 +75,18 @@ def assemble(inputs: Inputs, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def table(inputs: Inputs, found: Mapping[str, Any]) -> pl.DataFrame:
-    """The coordinates with what is known of the materials, a row a material, combination and sample."""
+def table(inputs: Inputs, results: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the coordinates with what is known of the materials, a row a material, combination and sample."""
     materials = _materials(inputs)
     columns = ["combination", "sample", *materials.columns, *_COORDINATES]
     parts = []
     for sample in SAMPLES:
-        for name in inputs.with_modality(CRYSTAL):
-            own = found[f"{sample} {name}"]
-            if "unavailable" not in own:
-                coordinates = {each: pl.Series(values).fill_nan(None) for each, values in _coordinates(own).items()}
+        for name in inputs.trained_with(CRYSTAL):
+            result = results[f"{sample} {name}"]
+            if "unavailable" not in result:
+                coordinates = {key: pl.Series(values).fill_nan(None) for key, values in _coordinates(result).items()}
                 named = {"combination": pl.lit(name), "sample": pl.lit(sample)}
-                parts.append(materials[own["rows"]].with_columns(**named, **coordinates).select(columns))
+                parts.append(materials[result["rows"]].with_columns(**named, **coordinates).select(columns))
     schema: dict[str, Any] = {"combination": pl.String, "sample": pl.String, **materials.schema}
     empty = pl.DataFrame(schema=schema | dict.fromkeys(_COORDINATES, pl.Float64))
     whole: pl.DataFrame = pl.concat([empty, *parts])
@@ -94,36 +94,35 @@ def table(inputs: Inputs, found: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _materials(inputs: Inputs) -> pl.DataFrame:
-    """What is known of every material, in the order of the index."""
+    """Return what is known of every material, in the order of the index."""
     formulas = inputs.index["formula"].to_list()
-    found = inputs.symmetries
     judged = {
-        f"perovskite_{each}": pl.Series(
-            [None if np.isnan(v) else bool(v) for v in labels(each, formulas)], dtype=pl.Boolean
+        f"perovskite_{name}": pl.Series(
+            [None if np.isnan(label) else bool(label) for label in labels(name, formulas)], dtype=pl.Boolean
         )
-        for each in LABEL_SETS
+        for name in LABEL_SETS
     }
     return inputs.index.select("material_id", "formula", "split").with_columns(
-        space_group=pl.Series([s.space_group if s else None for s in found], dtype=pl.Int64),
-        crystal_system=pl.Series([s.crystal_system if s else None for s in found], dtype=pl.String),
+        space_group=pl.Series([s.space_group if s else None for s in inputs.symmetries], dtype=pl.Int64),
+        crystal_system=pl.Series([s.crystal_system if s else None for s in inputs.symmetries], dtype=pl.String),
         **judged,
     )
 
 
-def _coordinates(own: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
-    plane = np.full((len(own["rows"]), 2), np.nan) if isinstance(own["tsne"], dict) else own["tsne"]
-    return dict(zip(_COORDINATES, [*plane.T, *own["pca"].T], strict=True))
+def _coordinates(result: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float64]]:
+    plane = np.full((len(result["rows"]), 2), np.nan) if isinstance(result["tsne"], dict) else result["tsne"]
+    return dict(zip(_COORDINATES, [*plane.T, *result["pca"].T], strict=True))
 
 
-def _told(own: Mapping[str, Any]) -> dict[str, Any]:
-    if "unavailable" in own:
-        return dict(own)
-    tsne = own["tsne"] if isinstance(own["tsne"], dict) else {"perplexity": PERPLEXITY}
-    return {"n": len(own["rows"]), "explained_variance": own["explained_variance"], "tsne": tsne}
+def _describe(result: Mapping[str, Any]) -> dict[str, Any]:
+    if "unavailable" in result:
+        return dict(result)
+    tsne = result["tsne"] if isinstance(result["tsne"], dict) else {"perplexity": PERPLEXITY}
+    return {"n": len(result["rows"]), "explained_variance": result["explained_variance"], "tsne": tsne}
 
 
-def _sample(held: npt.NDArray[np.bool_], most: int, *, seed: int) -> npt.NDArray[np.int64]:
-    rows = np.flatnonzero(held)
+def _sample(present: npt.NDArray[np.bool_], most: int, *, seed: int) -> npt.NDArray[np.int64]:
+    rows = np.flatnonzero(present)
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

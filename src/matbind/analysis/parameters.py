@@ -15,10 +15,10 @@ PAPER = {"crystal": 1.0e6, "dos": 6.4e6, "pxrd": 5.0e6, "text": 110.0e6}
 
 
 def count(inputs: Inputs, params: Path) -> dict[str, Any]:
-    """The content of parameters.json.
+    """Return the content of parameters.json.
 
     Args:
-        inputs: tell the trained models.
+        inputs: the trained models.
         params: params.yaml; every preset of it is counted.
 
     Raises:

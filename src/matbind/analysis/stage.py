@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,12 +33,11 @@ from matbind.base.ledger import digest
 from matbind.base.parallel import SerialPool, Workers
 from matbind.data.featurize import INDEX
 from matbind.modalities.records import Records
-from matbind.settings.analysis import AnalysisSettings
 from matbind.training.embeddings import require_same_materials
 
-SYMMETRY, MAPS = "symmetry.parquet", "maps.parquet"
-Found = Mapping[str, Mapping[str, Any]]
-"""Results by question and key of the task."""
+MAPS = "maps.parquet"
+Results = Mapping[str, Mapping[str, Any]]
+"""By question and key of the task."""
 
 TASKS: Mapping[str, Callable[[Inputs], list[Task]]] = MappingProxyType(
     {
@@ -58,6 +58,7 @@ _ASSEMBLED: Mapping[str, Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]] 
         "fused": fused.assemble,
         "gallery": gallery.assemble,
         "geometry": geometry.assemble,
+        "maps": maps.assemble,
         "perovskites": perovskites.assemble,
         "probes": probes.assemble,
         "robustness": robustness.assemble,
@@ -66,15 +67,8 @@ _ASSEMBLED: Mapping[str, Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]] 
 
 
 def analyse(
-    settings: AnalysisSettings,
+    request: Request,
     *,
-    seed: int,
-    hub_order: tuple[str, ...],
-    records: Path,
-    features: Path,
-    models: Path,
-    metrics: Path,
-    out: Path,
     latent: Path,
     shapley: Path,
     scratch: Path,
@@ -85,85 +79,66 @@ def analyse(
     """Answer every question of the trained models; one that the data cannot answer says so in its place.
 
     Args:
-        settings: how finely is asked.
-        seed: of all that is drawn.
-        hub_order: as in the settings.
-        records: the records directory.
-        features: the feature stores.
-        models: holds `<combination>/` for each.
-        metrics: holds `<combination>.json` for each.
-        out: the directory to write to.
+        request: what is asked, of what, and where the answers go; its state is set here.
         latent: the file of the overlaps as metrics.
         shapley: the file of the Shapley values as metrics.
-        scratch: keeps what need not be found again.
+        scratch: keeps what need not be computed again.
         params: params.yaml, for the parameters of every preset.
-        log: is told the progress in sentences.
+        log: takes the progress in sentences.
         workers: where the work is done; None for this process alone. The results are the same whoever does it.
 
     Raises:
         UserError: if no combination was trained, or records, features and models do not belong together.
     """
     pool = workers or SerialPool()
-    request = Request(
-        settings=settings,
-        seed=seed,
-        hub_order=hub_order,
-        records=records,
-        features=features,
-        models=models,
-        metrics=metrics,
-        symmetry=out / SYMMETRY,
-        state=_state(features, metrics),
-    )
-    inputs = Inputs(request)
+    inputs = Inputs(replace(request, state=_state(request)))
     _require_same_materials(inputs)
-    computed = write_symmetries(records, out=request.symmetry, scratch=scratch, workers=pool)
+    computed = write_symmetries(request.records, out=request.symmetry, scratch=scratch, workers=pool)
     log(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
-    found = _perform(inputs, pool, log)
-    for name, content in _contents(inputs, found, params).items():
-        write_result(out / f"{name}.json", content | {"run_ids": inputs.run_ids()})
+    results = _perform(inputs, pool, log)
+    for name, content in _contents(inputs, results, params).items():
+        write_result(request.out / f"{name}.json", content | {"run_ids": inputs.run_ids()})
         if name == "perovskites":
             write_result(latent, perovskites.excerpt(content))
         if name == "helping":
             write_result(shapley, helping.excerpt(content))
-    with written_whole(out / MAPS) as path:
-        maps.table(inputs, found["maps"]).write_parquet(path)
+    with written_whole(request.out / MAPS) as path:
+        maps.table(inputs, results["maps"]).write_parquet(path)
     left = f"; {len(inputs.missing)} are missing" if inputs.missing else ""
-    log(f"{len(inputs.combinations)} combinations analysed{left}: {out}")
+    log(f"{len(inputs.combinations)} combinations analysed{left}: {request.out}")
 
 
-def _contents(inputs: Inputs, found: Found, params: Path) -> dict[str, dict[str, Any]]:
-    """The content of every JSON file by its name."""
-    of_combinations = {name: found["probes"][name] for name in inputs.combinations}
+def _contents(inputs: Inputs, results: Results, params: Path) -> dict[str, dict[str, Any]]:
+    """Return the content of every JSON file by its name."""
+    of_combinations = {name: results["probes"][name] for name in inputs.combinations}
     return {
         "index": describe(inputs),
         "parameters": parameters.count(inputs, params),
-        "maps": maps.assemble(inputs, found["maps"]),
-        "helping": helping.assemble(inputs, found["helping"], of_combinations),
-        **{name: assemble(inputs, found[name]) for name, assemble in _ASSEMBLED.items()},
+        "helping": helping.assemble(inputs, results["helping"], of_combinations),
+        **{name: assemble(inputs, results[name]) for name, assemble in _ASSEMBLED.items()},
     }
 
 
-def _perform(inputs: Inputs, workers: Workers, log: Callable[[str], None]) -> Found:
+def _perform(inputs: Inputs, workers: Workers, log: Callable[[str], None]) -> Results:
     """Do all tasks, the longest first, and say when a question is done."""
     todo = [(question, task) for question, tasks in TASKS.items() for task in tasks(inputs)]
-    todo.sort(key=lambda each: -each[1].cost)
+    todo.sort(key=lambda item: -item[1].cost)
     left = Counter(question for question, _ in todo)
-    found: dict[str, dict[str, Any]] = {question: {} for question in TASKS}
+    results: dict[str, dict[str, Any]] = {question: {} for question in TASKS}
     seconds: dict[str, float] = defaultdict(float)
-    done = workers.map(perform, (task.call for _, task in todo))
-    for (question, task), each in zip(todo, done, strict=True):
-        found[question][task.key] = each.result
-        seconds[question] += each.seconds
+    finished = workers.map(perform, (task.call for _, task in todo))
+    for (question, task), done in zip(todo, finished, strict=True):
+        results[question][task.key] = done.result
+        seconds[question] += done.seconds
         left[question] -= 1
         if not left[question]:
             log(f"{question}: done, {seconds[question]:.0f} s of one core")
-    return found
+    return results
 
 
-def _state(features: Path, metrics: Path) -> str:
-    """What tells one pass over the models from the next: a process that lives on must not answer of the last one."""
-    paths = [features / INDEX, *sorted(metrics.glob("*.json"))]
+def _state(request: Request) -> str:
+    """Return what tells one pass over the models from the next: a process that lives on must not mix them up."""
+    paths = [request.features / INDEX, *sorted(request.metrics.glob("*.json"))]
     return digest(*(np.frombuffer(path.read_bytes(), dtype=np.uint8) for path in paths if path.exists()))
 
 

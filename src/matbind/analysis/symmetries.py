@@ -1,4 +1,4 @@
-"""Space group and prototype of every material, found once and kept until the structures change."""
+"""Space group and prototype of every material, computed once and kept until the structures change."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def write_symmetries(records: Path, *, out: Path, scratch: Path, workers: Worker
         workers: where the structures are worked on.
 
     Returns:
-        Whether it was computed, not found in the scratch directory.
+        Whether it was computed; False if it lay in the scratch directory.
     """
     structures = Records(records).structures
     columns = [name for name in _STRUCTURE if name in structures.columns]
     kept = scratch / f"{digest(*_content(structures.select(columns)))}.parquet"
     computed = not kept.exists()
     if computed:
-        found = find_symmetries(map(structure_of, structures.iter_rows(named=True)), workers=workers)
-        rows = [_row(material_id, each) for material_id, each in zip(structures["material_id"], found, strict=True)]
+        symmetries = find_symmetries(map(structure_of, structures.iter_rows(named=True)), workers=workers)
+        rows = [_row(*pair) for pair in zip(structures["material_id"], symmetries, strict=True)]
         with written_whole(kept) as path:
             pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(path)
     with written_whole(out) as path:
@@ -62,12 +62,12 @@ def read_symmetries(path: Path) -> list[Symmetry | None]:
 
 
 def _content(structures: pl.DataFrame) -> list[Any]:
-    """All that the table depends on: the structures, the tolerance and the code."""
+    """Return all that the table depends on: the structures, the tolerance and the code."""
     return [*structures.hash_rows(seed=0).to_list(), symmetry.SYMPREC_ANGSTROM, Path(symmetry.__file__).read_text()]
 
 
-def _row(material_id: str, found: Symmetry | None) -> tuple[Any, ...]:
-    if found is None:
+def _row(material_id: str, determined: Symmetry | None) -> tuple[Any, ...]:
+    if determined is None:
         return (material_id, *[None] * (len(SCHEMA) - 1))
-    elements, orbits = [element for element, _ in found.sites], [orbit for _, orbit in found.sites]
-    return (material_id, found.space_group, found.crystal_system, found.prototype, elements, orbits)
+    elements, orbits = [element for element, _ in determined.sites], [orbit for _, orbit in determined.sites]
+    return (material_id, determined.space_group, determined.crystal_system, determined.prototype, elements, orbits)

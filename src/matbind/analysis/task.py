@@ -1,4 +1,4 @@
-"""Pieces of work that any process can take, and JSON that any reader can."""
+"""Pieces of work that any process can take, their answers, and JSON that any reader can read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from matbind.analysis.inputs import answer
 from matbind.base.files import written_whole
 
 DIGITS = 9  # significant ones in the files: more is rounding, which differs between machines
+
+
+class UnavailableError(ValueError):
+    """The data do not suffice for an answer; one sentence why. Whoever asks many questions goes on with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Task:
     """One piece of a question.
 
     Attributes:
-        key: under which its result is found again.
+        key: under which its result is stored.
         call: a partial of a module's function, so that another process can import it.
         cost: roughly, relative to the others; the largest are begun first.
     """
@@ -33,7 +36,7 @@ class Task:
 
 
 class Done(NamedTuple):
-    """What a task found, and how long it took."""
+    """The result of a task, and how long it took."""
 
     result: Any
     seconds: float
@@ -54,6 +57,14 @@ def perform(call: Callable[[], Any]) -> Done:
         torch.set_num_threads(threads)
 
 
+def answer(question: Callable[[], Any]) -> Any:
+    """Return what a question gives, or ``{"unavailable": why}`` where the data cannot answer it."""
+    try:
+        return question()
+    except UnavailableError as error:
+        return {"unavailable": str(error)}
+
+
 def write_result(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file with sorted keys and finite numbers, whole or not at all."""
     with written_whole(path) as partial:
@@ -61,7 +72,7 @@ def write_result(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Only what JSON knows: arrays as lists, numbers rounded to nine digits, what is not finite as None."""
+    """Reduce a value to what JSON knows: arrays to lists, numbers to nine digits, what is not finite to None."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, np.ndarray | np.generic):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.modalities.combinations import Combination, all_combinations, pair_name, parse_combination
+from matbind.modalities.table import structure_name
 
 Results = Mapping[str, Mapping[str, Any]]  # a RetrievalResult as a dictionary, by the name of its pair
 
@@ -42,6 +44,7 @@ def assemble_comparison(
     runs: Iterable[Mapping[str, Any]],
     *,
     baseline: Results,
+    baseline_unmeasured: Mapping[str, str] = MappingProxyType({}),
     data_md5: str | None,
     git_commit: str | None,
 ) -> dict[str, Any]:
@@ -51,13 +54,14 @@ def assemble_comparison(
         runs: one metrics file a combination: ``{"combination", "hub", "run_id", "pairs", "fused", "control"}``, or
             ``{"combination", "error"}`` if its training failed.
         baseline: results of the linear baseline by the name of the pair.
+        baseline_unmeasured: why it has none of a pair, by the name of the pair.
         data_md5: DVC's checksum of the data, None outside a DVC project.
         git_commit: of the code, None outside a repository.
 
     Returns:
         The content of metrics/comparison.json, combinations in their canonical order:
-        ``combinations`` (hub, run_id and pairs, or error), ``baseline``, ``fused`` and ``control`` by combination,
-        ``summary`` (see `summarise_pairs`), ``data_md5`` and ``git_commit``.
+        ``combinations`` (hub, run_id and pairs, or error), ``baseline`` and ``baseline_unmeasured``, ``fused`` and
+        ``control`` by combination, ``summary`` (see `summarise_pairs`), ``data_md5`` and ``git_commit``.
 
     Raises:
         UserError: if a combination is unknown or comes twice, or a pair was measured on galleries of different sizes,
@@ -69,6 +73,7 @@ def assemble_comparison(
     return {
         "combinations": {name: _entry(run) for name, run in by_name.items()},
         "baseline": dict(baseline),
+        "baseline_unmeasured": dict(baseline_unmeasured),
         "fused": {name: run["fused"] for name, run in trained.items() if run.get("fused")},
         "control": {name: run["control"] for name, run in trained.items() if run.get("control")},
         "summary": {
@@ -83,7 +88,7 @@ def assemble_comparison(
 
 
 def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
-    """The pairs of one model in few numbers.
+    """Summarise the pairs of one model in few numbers.
 
     Returns:
         For each kind of pair, None if there is no such pair, else ``best_pair`` (by recall@1), ``best_recall_at_1``,
@@ -93,7 +98,7 @@ def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
 
 
 def to_markdown(comparison: Mapping[str, Any]) -> str:
-    """The comparison as the tables of reports/comparison.md.
+    """Return the comparison as the tables of reports/comparison.md.
 
     Args:
         comparison: what `assemble_comparison` returned, or its JSON read back.
@@ -114,7 +119,7 @@ def to_markdown(comparison: Mapping[str, Any]) -> str:
         (singles if single else several).append(row)
     if comparison["baseline"]:
         summary = comparison["summary"]["baseline"]
-        several.append(_row("*linear baseline*", "crystal", comparison["baseline"], summary))
+        several.append(_row("*linear baseline*", structure_name(), comparison["baseline"], summary))
     return _DOCUMENT.format(
         data=comparison["data_md5"] or "outside DVC",
         code=comparison["git_commit"] or "outside Git",
@@ -125,22 +130,26 @@ def to_markdown(comparison: Mapping[str, Any]) -> str:
 
 
 def _by_name(runs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    found: dict[Combination, Mapping[str, Any]] = {}
+    by_combination: dict[Combination, Mapping[str, Any]] = {}
     for run in runs:
         try:
             combination = parse_combination(run["combination"])
         except ValueError as error:
             raise UserError(f"metrics of {run['combination']!r}: {error}") from error
-        if combination in found:
+        if combination in by_combination:
             raise UserError(f"metrics of {combination.name}: found twice, expected once")
-        found[combination] = run
-    return {combination.name: found[combination] for combination in all_combinations() if combination in found}
+        by_combination[combination] = run
+    return {
+        combination.name: by_combination[combination]
+        for combination in all_combinations()
+        if combination in by_combination
+    }
 
 
 def _require_same_galleries(results: Mapping[str, Results]) -> None:
-    """Recall depends on the size of the gallery."""
+    """Check that a pair was measured on as many materials everywhere: recall depends on the size of the gallery."""
     first: dict[str, tuple[str, int]] = {}
-    for name, pair, result in _each(results):
+    for name, pair, result in _pairs(results):
         reference, n = first.setdefault(pair, (name, result["n"]))
         if result["n"] != n:
             raise UserError(
@@ -149,7 +158,7 @@ def _require_same_galleries(results: Mapping[str, Results]) -> None:
             )
 
 
-def _each(results: Mapping[str, Results]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _pairs(results: Mapping[str, Results]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for name, pairs in results.items():
         for pair, result in pairs.items():
             yield name, pair, result
@@ -161,7 +170,7 @@ def _entry(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _best_of_all(trained: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Any] | None:
-    pairs = [each for each in _each({name: run["pairs"] for name, run in trained.items()}) if each[2]["kind"] == kind]
+    pairs = [each for each in _pairs({name: run["pairs"] for name, run in trained.items()}) if each[2]["kind"] == kind]
     if not pairs:
         return None
     name, pair, result = max(pairs, key=lambda each: float(each[2]["recall_at_1"]))
@@ -183,14 +192,14 @@ def _mean(results: Results, metric: str) -> float:
 def _row(name: str, hub: str, pairs: Results, summary: Mapping[str, Any]) -> str:
     cells = [name, hub, _span(pairs, "n", ""), _span(pairs, "chance_at_1", ".4f")]
     for kind in ("aligned", "emergent"):
-        found = summary[kind]
+        means = summary[kind]
         cells += (
             [
-                f"{found['mean_recall_at_1']:.3f}",
-                f"{found['mean_recall_at_5']:.3f}",
-                f"{found['best_pair']} {found['best_recall_at_1']:.3f}",
+                f"{means['mean_recall_at_1']:.3f}",
+                f"{means['mean_recall_at_5']:.3f}",
+                f"{means['best_pair']} {means['best_recall_at_1']:.3f}",
             ]
-            if found
+            if means
             else ["-"] * 3
         )
     return "| " + " | ".join(cells) + " |"
@@ -213,19 +222,19 @@ def _failed_row(name: str, error: str, *, n_columns: int) -> str:
 
 
 def _control_line(control: Mapping[str, Results]) -> str:
-    results = [result for _, _, result in _each(control)]
+    results = [result for _, _, result in _pairs(control)]
     if not results:
         return "No control with shuffled keys was made."
-    found, chance = (
+    recall, chance = (
         sum(result[metric] for result in results) / len(results) for metric in ("recall_at_1", "chance_at_1")
     )
     return (
-        f"Control: with the keys shuffled, recall@1 is {found:.4f} on average over {len(results)} pairs, "
+        f"Control: with the keys shuffled, recall@1 is {recall:.4f} on average over {len(results)} pairs, "
         f"where chance is {chance:.4f}."
     )
 
 
 def _span(pairs: Results, metric: str, form: str) -> str:
-    """The values of the pairs, as ``smallest to largest`` where they differ."""
+    """Return the values of the pairs, as ``smallest to largest`` where they differ."""
     values = sorted({result[metric] for result in pairs.values()})
     return " to ".join(format(value, form) for value in dict.fromkeys([values[0], values[-1]])) if values else "-"

@@ -27,6 +27,7 @@ MIN_ROWS = 2  # below it there is nothing to confuse a key with
 TIE_TOLERANCE = 1e-12
 
 N_RESAMPLES = 1000  # of the bootstrap; the ends of a 95 % interval are then known to a tenth of its width
+TAIL = (1 - 0.95) / 2  # probability below a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -57,41 +58,54 @@ class RetrievalResult:
     recall_at_5_ci95: tuple[float, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return it as plain JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
-def ranks_both(a: FloatArray, b: FloatArray, *, chunk_size: int = CHUNK_SIZE) -> tuple[IntArray, IntArray]:
-    """Ranks of the true keys in both directions, from one pass over the similarities.
+def unit_rows(values: FloatArray) -> npt.NDArray[np.float64]:
+    """Return rows divided by their lengths, in double precision: embeddings that differ must not tie by rounding.
 
     Args:
-        a: embeddings of any length, shape (n, d).
-        b: embeddings of the same materials in the same order, shape (n, d).
+        values: shape (n, d); rows of length zero stay zero.
+    """
+    wide = values.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.asarray(np.divide(wide, length, out=wide, where=length > 0))
+
+
+def ranks_both(first: FloatArray, second: FloatArray, *, chunk_size: int = CHUNK_SIZE) -> tuple[IntArray, IntArray]:
+    """Rank the true keys in both directions, from one pass over the similarities.
+
+    Args:
+        first: embeddings of any length, shape (n, d).
+        second: embeddings of the same materials in the same order, shape (n, d).
         chunk_size: rows of a block of similarities; changes memory (8 chunk_size^2 bytes), not the result.
 
     Returns:
-        1-based ranks, shape (n,) each: of b's rows asked with a's, and of a's rows asked with b's. A vector of length
-        zero points nowhere: its similarity to everything is 0.
+        1-based ranks, shape (n,) each: of the second side's rows asked with the first's, and the other way around. A
+        vector of length zero points nowhere: its similarity to everything is 0.
 
     Raises:
         ValueError: if the shapes differ or are not (n, d), n < 2, a number is not finite, or chunk_size < 1.
     """
-    if a.shape != b.shape or a.ndim != 2:  # noqa: PLR2004
-        raise ValueError(f"both sides need the same shape (n, d), found {a.shape=} and {b.shape=}")
-    if len(a) < MIN_ROWS:
-        raise ValueError(f"retrieval needs at least {MIN_ROWS} materials, found {len(a)}")
+    if first.shape != second.shape or first.ndim != 2:  # noqa: PLR2004
+        raise ValueError(f"both sides need the same shape (n, d), found {first.shape} and {second.shape}")
+    if len(first) < MIN_ROWS:
+        raise ValueError(f"retrieval needs at least {MIN_ROWS} materials, found {len(first)}")
     if chunk_size < 1:
         raise ValueError(f"{chunk_size=} has to be at least 1")
-    for side, values in (("a", a), ("b", b)):
-        _require_finite(values, np.ones(len(values), dtype=bool), f"side {side}")
-    blocks = [slice(start, min(start + chunk_size, len(a))) for start in range(0, len(a), chunk_size)]
-    threshold = np.concatenate([np.einsum("id,id->i", _unit(a[rows]), _unit(b[rows])) for rows in blocks])
+    for side, values in (("first", first), ("second", second)):
+        _require_finite(values, np.ones(len(values), dtype=bool), f"the {side} side")
+    blocks = [slice(start, min(start + chunk_size, len(first))) for start in range(0, len(first), chunk_size)]
+    threshold = np.concatenate(
+        [np.einsum("id,id->i", unit_rows(first[rows]), unit_rows(second[rows])) for rows in blocks]
+    )
     threshold -= TIE_TOLERANCE
-    forward, backward = np.zeros(len(a), dtype=np.int64), np.zeros(len(a), dtype=np.int64)
+    forward, backward = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.int64)
     for rows in blocks:
-        block_a = _unit(a[rows])
+        unit = unit_rows(first[rows])
         for columns in blocks:
-            similarity = block_a @ _unit(b[columns]).T
+            similarity = unit @ unit_rows(second[columns]).T
             # The true key reaches its own threshold, which is the 1 in the rank.
             forward[rows] += np.count_nonzero(similarity >= threshold[rows, None], axis=1)
             backward[columns] += np.count_nonzero(similarity >= threshold[columns], axis=0)
@@ -99,9 +113,9 @@ def ranks_both(a: FloatArray, b: FloatArray, *, chunk_size: int = CHUNK_SIZE) ->
 
 
 def ranks(query: FloatArray, key: FloatArray, *, chunk_size: int = CHUNK_SIZE) -> IntArray:
-    """Rank of each query's true key: 1 + the number of other keys at least as similar.
+    """Rank the true key of each query: 1 + the number of other keys at least as similar.
 
-    Args, Raises: as `ranks_both`, with query as a and key as b.
+    Args, Raises: as `ranks_both`, with query as first and key as second.
 
     Returns:
         1-based ranks, shape (n,).
@@ -110,7 +124,7 @@ def ranks(query: FloatArray, key: FloatArray, *, chunk_size: int = CHUNK_SIZE) -
 
 
 def recall_at_k(ranks: IntArray, *, k: int) -> float:
-    """Share of queries whose true key is among the k nearest.
+    """Return the share of queries whose true key is among the k nearest.
 
     Args:
         ranks: 1-based rank of each query's true key, shape (n_queries,); ties count against the query.
@@ -130,7 +144,7 @@ def recall_at_k(ranks: IntArray, *, k: int) -> float:
 
 
 def mean_reciprocal_rank(ranks: IntArray) -> float:
-    """Mean of 1 / rank, in (0, 1].
+    """Return the mean of 1 / rank, in (0, 1].
 
     Raises:
         ValueError: if ranks is empty.
@@ -139,7 +153,7 @@ def mean_reciprocal_rank(ranks: IntArray) -> float:
 
 
 def median_rank(ranks: IntArray) -> float:
-    """Median of the 1-based ranks; of an even number of queries, the mean of the middle two.
+    """Return the median of the 1-based ranks; of an even number of queries, the mean of the middle two.
 
     Raises:
         ValueError: if ranks is empty.
@@ -147,35 +161,29 @@ def median_rank(ranks: IntArray) -> float:
     return float(np.median(_not_empty(ranks)))
 
 
-def bootstrap_interval(
-    hits: BoolArray, *, n_resamples: int = N_RESAMPLES, seed: int, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a share.
+def bootstrap_interval(hits: BoolArray, *, n_resamples: int = N_RESAMPLES, seed: int) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of a share.
 
     Args:
         hits: whether each query hit, shape (n_queries,).
         n_resamples: resamples of the queries, with replacement.
         seed: of the resampling.
-        confidence: probability mass inside the interval, in (0, 1).
 
     Returns:
         Lower and upper bound in [0, 1]; both are equal to the share where all or no queries hit.
 
     Raises:
-        ValueError: if hits is empty or confidence is not in (0, 1).
+        ValueError: if hits is empty.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"{confidence=} has to be between 0 and 1")
     share = float(np.mean(_not_empty(hits)))
     # n draws with replacement from zeros and ones hold a binomial number of ones: no resample needs to be built.
     shares = np.random.default_rng(seed).binomial(len(hits), share, size=n_resamples) / len(hits)
-    tail = (1 - confidence) / 2
-    lower, upper = np.quantile(shares, [tail, 1 - tail])
+    lower, upper = np.quantile(shares, [TAIL, 1 - TAIL])
     return float(lower), float(upper)
 
 
 def summarise(ranks: IntArray, *, kind: Kind, seed: int = 0, n_resamples: int = N_RESAMPLES) -> RetrievalResult:
-    """Everything that is reported of one pair, from the ranks of its true keys in a gallery of as many keys.
+    """Return everything that is reported of one pair, from the ranks of its true keys in a gallery of as many keys.
 
     Raises:
         ValueError: if ranks is empty.
@@ -206,20 +214,8 @@ def evaluate_pair(
     chunk_size: int = CHUNK_SIZE,
     n_resamples: int = N_RESAMPLES,
 ) -> RetrievalResult:
-    """Retrieval of one ordered pair, both sides of shape (n, d); seed is the bootstrap's. Raises as `ranks_both`."""
+    """Measure one ordered pair, both sides of shape (n, d); seed is the bootstrap's. Raises as `ranks_both`."""
     return summarise(ranks(query, key, chunk_size=chunk_size), kind=kind, seed=seed, n_resamples=n_resamples)
-
-
-def evaluate_views(
-    view_a: FloatArray,
-    view_b: FloatArray,
-    *,
-    seed: int = 0,
-    chunk_size: int = CHUNK_SIZE,
-    n_resamples: int = N_RESAMPLES,
-) -> RetrievalResult:
-    """Retrieval of one view of a material by another of the same modality, which is all a single can be asked."""
-    return evaluate_pair(view_a, view_b, kind="view", seed=seed, chunk_size=chunk_size, n_resamples=n_resamples)
 
 
 def evaluate_pairs(
@@ -230,8 +226,9 @@ def evaluate_pairs(
     seed: int = 0,
     chunk_size: int = CHUNK_SIZE,
     n_resamples: int = N_RESAMPLES,
+    shuffled: bool = False,
 ) -> dict[str, RetrievalResult]:
-    """Retrieval of every ordered pair of a combination.
+    """Measure retrieval of every ordered pair of a combination.
 
     Args:
         embeddings: of each modality, shape (n_test, d); rows of materials that lack it may hold anything.
@@ -240,6 +237,8 @@ def evaluate_pairs(
         seed: of the bootstrap.
         chunk_size: see `ranks_both`.
         n_resamples: of the bootstrap.
+        shuffled: whether the keys of every gallery are permuted. All recall is then chance; more than that means that
+            the measurement, not the model, recognises materials.
 
     Returns:
         The result of each pair by its name, ``text->dos``. The gallery of a pair is the test materials that hold both;
@@ -248,27 +247,20 @@ def evaluate_pairs(
     Raises:
         ValueError: if the combination is a single, shapes differ, or the embedding of a present row is not finite.
     """
-    return _evaluate_pairs(
-        embeddings, present, combination, seed=seed, chunk_size=chunk_size, n_resamples=n_resamples, shuffle=False
-    )
-
-
-def shuffled_control(
-    embeddings: Mapping[str, FloatArray],
-    present: Mapping[str, BoolArray],
-    combination: Combination,
-    *,
-    seed: int = 0,
-    chunk_size: int = CHUNK_SIZE,
-    n_resamples: int = N_RESAMPLES,
-) -> dict[str, RetrievalResult]:
-    """As `evaluate_pairs` with the keys of every gallery permuted: all that it finds is chance.
-
-    More than chance here means that the measurement, not the model, recognises materials.
-    """
-    return _evaluate_pairs(
-        embeddings, present, combination, seed=seed, chunk_size=chunk_size, n_resamples=n_resamples, shuffle=True
-    )
+    if combination.is_single:
+        raise ValueError(f"{combination.name} has no pair of modalities: evaluate two views of it")
+    _require_embeddings(embeddings, present, combination)
+    results = {}
+    for first, second in combinations(combination.modalities, 2):
+        rows = np.flatnonzero(_present_in_all((first, second), present))
+        if len(rows) >= MIN_ROWS:
+            keys = np.random.default_rng(seed).permutation(rows) if shuffled else rows
+            both = ranks_both(embeddings[first][rows], embeddings[second][keys], chunk_size=chunk_size)
+            kind = combination.kind(first, second)
+            for pair, ranks in zip(((first, second), (second, first)), both, strict=True):
+                results[pair_name(*pair)] = summarise(ranks, kind=kind, seed=seed, n_resamples=n_resamples)
+    names = [pair_name(*pair) for pair in combination.pairs()]
+    return {name: results[name] for name in names if name in results}
 
 
 def fused_queries(
@@ -280,7 +272,7 @@ def fused_queries(
     chunk_size: int = CHUNK_SIZE,
     n_resamples: int = N_RESAMPLES,
 ) -> dict[str, RetrievalResult]:
-    """Retrieval with several measurements of a material at once: the mean of their unit vectors is the query.
+    """Measure retrieval with several measurements of a material at once: the mean of their unit vectors is the query.
 
     Args, Raises: as `evaluate_pairs`.
 
@@ -292,9 +284,9 @@ def fused_queries(
     _require_embeddings(embeddings, present, combination)
     results = {}
     for subset, key in _fusions(combination):
-        rows = _holding((*subset, key), present)
+        rows = _present_in_all((*subset, key), present)
         if rows.sum() >= MIN_ROWS:
-            query = np.mean([_unit(embeddings[name][rows]) for name in subset], axis=0)
+            query = np.mean([unit_rows(embeddings[name][rows]) for name in subset], axis=0)
             kind: Kind = "aligned" if combination.hub in (*subset, key) else "emergent"
             name = pair_name("+".join(subset), key)
             results[name] = evaluate_pair(
@@ -304,7 +296,7 @@ def fused_queries(
 
 
 def unmeasured(present: Mapping[str, BoolArray], combination: Combination) -> dict[str, str]:
-    """Why a pair or a fused query of the combination has no result, by its name.
+    """Return why a pair or a fused query of the combination has no result, by its name.
 
     Args:
         present: whether each test material holds the modality, shape (n_test,).
@@ -312,40 +304,14 @@ def unmeasured(present: Mapping[str, BoolArray], combination: Combination) -> di
     """
     questions = [((query,), key) for query, key in combination.pairs()] + list(_fusions(combination))
     return {
-        pair_name("+".join(queries), key): f"needs {MIN_ROWS} test materials that hold all of it, found {found}"
+        pair_name("+".join(queries), key): f"needs {MIN_ROWS} test materials that hold all of it, found {n}"
         for queries, key in questions
-        if (found := int(_holding((*queries, key), present).sum())) < MIN_ROWS
+        if (n := int(_present_in_all((*queries, key), present).sum())) < MIN_ROWS
     }
 
 
-def _evaluate_pairs(
-    embeddings: Mapping[str, FloatArray],
-    present: Mapping[str, BoolArray],
-    combination: Combination,
-    *,
-    seed: int,
-    chunk_size: int,
-    n_resamples: int,
-    shuffle: bool,
-) -> dict[str, RetrievalResult]:
-    if combination.is_single:
-        raise ValueError(f"{combination.name} has no pair of modalities: evaluate two views of it")
-    _require_embeddings(embeddings, present, combination)
-    results = {}
-    for first, second in combinations(combination.modalities, 2):
-        rows = np.flatnonzero(_holding((first, second), present))
-        if len(rows) >= MIN_ROWS:
-            keys = np.random.default_rng(seed).permutation(rows) if shuffle else rows
-            both = ranks_both(embeddings[first][rows], embeddings[second][keys], chunk_size=chunk_size)
-            kind = combination.kind(first, second)
-            for pair, found in zip(((first, second), (second, first)), both, strict=True):
-                results[pair_name(*pair)] = summarise(found, kind=kind, seed=seed, n_resamples=n_resamples)
-    names = [pair_name(*pair) for pair in combination.pairs()]
-    return {name: results[name] for name in names if name in results}
-
-
 def _fusions(combination: Combination) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every set of two modalities or more, with every key outside it."""
+    """Yield every set of two modalities or more, with every key outside it."""
     for size in range(2, len(combination.modalities)):
         for subset in combinations(combination.modalities, size):
             for key in combination.modalities:
@@ -353,7 +319,7 @@ def _fusions(combination: Combination) -> Iterator[tuple[tuple[str, ...], str]]:
                     yield subset, key
 
 
-def _holding(names: Sequence[str], present: Mapping[str, BoolArray]) -> BoolArray:
+def _present_in_all(names: Sequence[str], present: Mapping[str, BoolArray]) -> BoolArray:
     return np.asarray(np.all([present[name] for name in names], axis=0))
 
 
@@ -370,13 +336,6 @@ def _require_finite(values: FloatArray, rows: BoolArray, name: str) -> None:
     bad = np.flatnonzero(rows & ~np.isfinite(values).all(axis=-1))
     if len(bad):
         raise ValueError(f"{name}: {len(bad)} of {len(values)} embeddings are not finite, the first in row {bad[0]}")
-
-
-def _unit(values: FloatArray) -> npt.NDArray[np.float64]:
-    """Rows divided by their lengths, in double precision: embeddings that differ must not tie by rounding."""
-    wide = values.astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.asarray(np.divide(wide, length, out=wide, where=length > 0))
 
 
 def _not_empty(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

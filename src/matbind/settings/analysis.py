@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model
 
 from matbind.base.config import StrictModel
+from matbind.modalities.perturbation import row_perturbations
+from matbind.modalities.table import value_names
 
 
 def _from_zero(strengths: tuple[float, ...]) -> tuple[float, ...]:
@@ -16,46 +18,7 @@ def _from_zero(strengths: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Strengths = Annotated[tuple[float, ...], AfterValidator(_from_zero)]
-"""Ascending from 0, which is the input as it is."""
-
-
-class PxrdStrengths(StrictModel):
-    """How strongly patterns are perturbed.
-
-    Attributes:
-        noise: standard deviation, share of the maximum.
-        background: at the first angle, share of the maximum.
-        shift: of all peaks, degree two theta.
-        broadening: full width at half maximum of a Gaussian, degree two theta.
-        low_angles_missing: degrees from the first angle on.
-        high_angles_missing: degrees before the last angle.
-    """
-
-    noise: Strengths
-    background: Strengths
-    shift: Strengths
-    broadening: Strengths
-    low_angles_missing: Strengths
-    high_angles_missing: Strengths
-
-
-class DosStrengths(StrictModel):
-    """How strongly densities of states are perturbed.
-
-    Attributes:
-        shift: of the Fermi level, eV.
-        broadening: standard deviation of a Gaussian, eV.
-    """
-
-    shift: Strengths
-    broadening: Strengths
-
-
-class RobustnessSettings(StrictModel):
-    """Strengths by modality and perturbation."""
-
-    pxrd: PxrdStrengths
-    dos: DosStrengths
+"""Strengths of a perturbation, ascending from 0, which is the input as it is."""
 
 
 class AnalysisSettings(StrictModel):
@@ -69,7 +32,8 @@ class AnalysisSettings(StrictModel):
         bootstrap_resamples: for the intervals of contributions, Shapley values and probes.
         worst_failures: wrong answers that are listed for a pair.
         pattern_points: points of a pattern that is kept to be drawn.
-        robustness: how strongly the inputs are perturbed.
+        robustness: how strongly the queries are perturbed, by modality and perturbation; see
+            :func:`robustness_model`.
     """
 
     permutations: int = Field(ge=99)
@@ -79,4 +43,14 @@ class AnalysisSettings(StrictModel):
     bootstrap_resamples: int = Field(ge=100)
     worst_failures: int = Field(ge=1, le=1000)
     pattern_points: int = Field(ge=100)
-    robustness: RobustnessSettings
+    robustness: dict[str, dict[str, Strengths]]
+
+
+def robustness_model() -> type[StrictModel]:
+    """Return the model of the section `analysis.robustness`: strengths of every perturbation of every modality."""
+    fields: dict[str, Any] = {}
+    for name in value_names():
+        strengths: dict[str, Any] = dict.fromkeys(row_perturbations(name), (Strengths, ...))
+        if strengths:
+            fields[name] = (create_model(name, __base__=StrictModel, **strengths), ...)
+    return create_model("RobustnessSettings", __base__=StrictModel, **fields)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from matbind.base.errors import UserError
 from matbind.modalities import combinations
 from matbind.modalities.table import modality_names, part
+from matbind.settings.analysis import robustness_model
 from matbind.settings.modality import ModalitySettings
 from matbind.settings.params import Settings
 from matbind.settings.prepare import PrepareSettings
@@ -79,6 +80,7 @@ def parse(raw: dict[str, Any], *, source: str = "params.yaml", preset: str | Non
         _prepare_model(modality_names()), merged.get("prepare") or {}, prefix="prepare.", source=source
     )
     merged["modalities"] = {m: _modality(m, blocks[m], source) for m in modality_names()}
+    _check_robustness(merged.get("analysis"), source)
     settings: Settings = _validated(Settings, merged, prefix="", source=source)
     _check_combinations(settings, source)
     for name in settings.training.learning_rate_factors:
@@ -105,6 +107,12 @@ def _check_combinations(settings: Settings, source: str) -> None:
         if name in seen:
             raise UserError(f"{source}: ablate.combinations names {name} twice, expected each combination once")
         seen.add(name)
+
+
+def _check_robustness(block: Any, source: str) -> None:
+    strengths = block.get("robustness", {}) if isinstance(block, dict) else None
+    if isinstance(strengths, dict):
+        _validated(robustness_model(), strengths, prefix="analysis.robustness.", source=source)
 
 
 def _check_features_fit_records(settings: Settings, source: str) -> None:

@@ -184,7 +184,7 @@ def _train(  # noqa: PLR0917
 
 def evaluate(settings: Settings, combination: Combination, embeddings: Embeddings) -> dict[str, Any]:
     """Measure retrieval on the test split: every pair, fused queries, and the control with shuffled pairs."""
-    options = {
+    options: dict[str, Any] = {
         "seed": settings.seed,
         "chunk_size": settings.evaluation.chunk_size,
         "n_resamples": settings.evaluation.bootstrap_resamples,
@@ -196,16 +196,16 @@ def evaluate(settings: Settings, combination: Combination, embeddings: Embedding
         shuffled = np.random.default_rng(settings.seed).permutation(second)
         pair = pair_name(hub, hub)
         return {
-            "pairs": {pair: retrieval.evaluate_views(first, second, **options).as_dict()},
+            "pairs": {pair: retrieval.evaluate_pair(first, second, kind="view", **options).as_dict()},
             "fused": {},
-            "control": {pair: retrieval.evaluate_views(first, shuffled, **options).as_dict()},
+            "control": {pair: retrieval.evaluate_pair(first, shuffled, kind="view", **options).as_dict()},
             "unmeasured": {},
         }
     by_name = {name: _present(embeddings[name]) for name in combination.modalities}
     return {
         "pairs": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, **options)),
         "fused": _plain(retrieval.fused_queries(embeddings, by_name, combination, **options)),
-        "control": _plain(retrieval.shuffled_control(embeddings, by_name, combination, **options)),
+        "control": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, shuffled=True, **options)),
         "unmeasured": retrieval.unmeasured(by_name, combination),
     }
 

@@ -4,7 +4,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matbind.analysis.measures.failures import Identity, count_relations, failures, nearest_keys, relation
+from matbind.analysis.measures.failures import (
+    Identity,
+    failures,
+    label_chance,
+    label_numbers,
+    label_ranks,
+    relation,
+)
+from matbind.evaluation.retrieval import ranks
 from matbind.materials.structure import Structure
 from matbind.materials.symmetry import find_symmetry
 from tests.factories import copper, rocksalt
@@ -47,14 +55,6 @@ def test_elements_have_to_be_swapped_on_corresponding_sites():
     assert relation(lithium, fluoride) == "same prototype"
 
 
-def test_nearest_keys_whatever_the_chunks():
-    rng = np.random.default_rng(0)
-    query, key = rng.normal(size=(11, 3)), rng.normal(size=(11, 3))
-    expected = (query @ (key / np.linalg.norm(key, axis=1)[:, None]).T).argmax(axis=1)
-    np.testing.assert_array_equal(nearest_keys(query, key), expected)
-    np.testing.assert_array_equal(nearest_keys(query, key, chunk_size=4), expected)
-
-
 def four() -> tuple[np.ndarray, np.ndarray, list[Identity]]:
     """Query 0 finds itself, 1 finds 2, 2 finds 1, 3 is as far as can be."""
     angles = np.deg2rad([0, 40, 50, 90]), np.deg2rad([0, 52, 39, 200])
@@ -79,29 +79,14 @@ def test_failures_are_listed_worst_first():
     assert rows[0]["found_similarity"] == pytest.approx(np.cos(np.deg2rad(38)))
 
 
-def test_only_the_worst_where_asked():
-    assert [row["material_id"] for row in failures(*four(), worst=1)] == ["m-4"]
-
-
-def test_worst_by_rank_and_by_margin_differ():
+def test_the_worst_is_the_largest_margin_and_not_the_largest_rank():
     # Two keys are narrowly before the first query's, one is widely before the second's.
     angles = np.deg2rad([0, 90, 5, -5]), np.deg2rad([10, 174, 5, -5])
     query, key = (np.column_stack([np.cos(each), np.sin(each)]) for each in angles)
-    [by_rank] = failures(query, key, four()[2], worst=1)
-    [by_margin] = failures(query, key, four()[2], worst=1, order_by="margin")
-    assert (by_rank["material_id"], by_rank["rank"]) == ("m-1", 3)
-    assert (by_margin["material_id"], by_margin["rank"]) == ("m-2", 2)
-    assert by_margin["margin"] == pytest.approx(np.cos(np.deg2rad(80)) - np.cos(np.deg2rad(84)))
-
-
-def test_relations_are_counted_with_zeros():
-    assert count_relations(failures(*four())) == {
-        "same material": 0,
-        "same formula": 0,
-        "isovalent swap": 2,
-        "same prototype": 0,
-        "neither": 1,
-    }
+    first, second, *_ = failures(query, key, four()[2])
+    assert (first["material_id"], first["rank"]) == ("m-2", 2)
+    assert first["margin"] == pytest.approx(np.cos(np.deg2rad(80)) - np.cos(np.deg2rad(84)))
+    assert (second["material_id"], second["rank"]) == ("m-1", 3)
 
 
 def test_rows_make_a_table():
@@ -114,6 +99,42 @@ def test_no_failure_where_every_key_is_nearest():
     assert failures(np.eye(4), np.eye(4), four()[2]) == []
 
 
-def test_identities_of_another_number_are_refused():
-    with pytest.raises(ValueError, match="3 identities for 4 embeddings"):
-        failures(*four()[:2], four()[2][:3])
+def noisy_pair(n: int = 60, d: int = 5, noise: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    a = rng.normal(size=(n, d))
+    return a, a + noise * rng.normal(size=(n, d))
+
+
+def test_the_nearest_key_does_not_depend_on_the_chunks(monkeypatch):
+    query, key = noisy_pair(60)
+    identities = [Identity(f"m-{i}", f"A{i}", None) for i in range(60)]
+    whole = failures(query, key, identities), label_ranks(query, key, [i // 3 for i in range(60)])
+    monkeypatch.setattr("matbind.analysis.measures.failures.CHUNK_SIZE", 7)
+    assert [row["found_id"] for row in failures(query, key, identities)] == [row["found_id"] for row in whole[0]]
+    np.testing.assert_array_equal(label_ranks(query, key, [i // 3 for i in range(60)]), whole[1])
+
+
+def test_label_numbers_keep_unknown_labels_apart():
+    np.testing.assert_array_equal(label_numbers(["NaCl", None, "NaCl", None]), [0, 1, 0, 2])
+
+
+def test_distinct_labels_give_the_ranks_of_the_materials():
+    query, key = noisy_pair()
+    np.testing.assert_array_equal(label_ranks(query, key, list(range(60))), ranks(query, key))
+
+
+def test_a_key_of_the_same_label_counts_as_found():
+    query = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.2]])
+    key = np.array([[0.0, 1.0], [1.0, 0.1], [-1.0, 0.1]])  # the first two are exchanged
+    np.testing.assert_array_equal(ranks(query, key), [2, 3, 1])
+    np.testing.assert_array_equal(label_ranks(query, key, ["a", "a", "b"]), [1, 1, 1])
+
+
+def test_a_tie_with_another_label_counts_against_the_query():
+    same = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(label_ranks(same, same, ["a", "a", "b"]), [2, 2, 3])
+
+
+def test_chance_by_label_by_hand():
+    # Two of three keys for the "a" queries, one of three for "b".
+    assert label_chance(["a", "a", "b"]) == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)

@@ -5,15 +5,15 @@ import itertools
 import numpy as np
 import pytest
 
+from matbind.analysis.measures.bootstrap import resampling_weights
 from matbind.analysis.measures.shapley import (
     shapley_bounds,
-    shapley_of_probe,
-    shapley_of_retrieval,
     shapley_values,
+    shares,
     worth_of_probe,
     worth_of_retrieval,
 )
-from matbind.analysis.measures.unavailable import UnavailableError
+from matbind.analysis.task import UnavailableError
 from matbind.modalities.combinations import all_combinations
 from matbind.modalities.table import modality_names
 
@@ -38,12 +38,12 @@ def by_orders(worth: dict[str, float], empty: float) -> dict[str, float]:
     return total
 
 
-def hits(seed: int = 0, n: int = 40, *, absent: str = "") -> dict[str, dict[str, np.ndarray]]:
+def hits(seed: int = 0, n: int = 40) -> dict[str, dict[str, np.ndarray]]:
     rng = np.random.default_rng(seed)
     return {
         each.name: {f"{q}->{k}": (rng.random(n) < 0.2 * len(each.modalities)).astype(float) for q, k in each.pairs()}
         for each in all_combinations()
-        if each.name != absent and not each.is_single
+        if not each.is_single
     }
 
 
@@ -127,10 +127,12 @@ def test_worth_of_nothing_is_refused():
 
 def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():
     scores = hits()
-    found = shapley_of_retrieval(scores, n_resamples=200)
+    worth, none = worth_of_retrieval(scores)
+    resampled, _ = worth_of_retrieval(scores, weights=resampling_weights(40, n_resamples=200, seed=0))
+    divided = shares(worth, resampled, empty=none)
     recall = np.mean([values.mean() for values in scores["crystal+dos+pxrd+text"].values()])
-    assert sum(share.value for share in found.values()) == pytest.approx(recall - 1 / 40)
-    for share in found.values():
+    assert sum(share.value for share in divided.values()) == pytest.approx(recall - 1 / 40)
+    for share in divided.values():
         assert share.ci95[0] < share.value < share.ci95[1]
 
 
@@ -138,17 +140,13 @@ def test_an_interval_is_as_wide_as_its_standard_error():
     # One probe, only dos matters: its value is the accuracy with it, a binomial share.
     right = (np.random.default_rng(0).random(500) < 0.5).astype(float)
     scores = {each.name: right if "dos" in each.modalities else np.zeros(500) for each in all_combinations()}
-    found = shapley_of_probe(scores, empty=0.0)
+    resampled = worth_of_probe(scores, weights=resampling_weights(500, n_resamples=1000, seed=0))
+    divided = shares(worth_of_probe(scores), resampled, empty=0.0)
     error = np.sqrt(right.mean() * (1 - right.mean()) / 500)
-    assert found["dos"].value == pytest.approx(right.mean())
-    assert found["dos"].ci95[1] - found["dos"].ci95[0] == pytest.approx(2 * 1.96 * error, rel=0.1)
-    assert found["text"].ci95 == pytest.approx((0.0, 0.0), abs=1e-6)
-
-
-def test_shares_without_every_combination_are_refused():
-    with pytest.raises(UnavailableError, match=r"no worth of dos\+text"):
-        shapley_of_retrieval(hits(absent="dos+text"))
+    assert divided["dos"].value == pytest.approx(right.mean())
+    assert divided["dos"].ci95[1] - divided["dos"].ci95[0] == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert divided["text"].ci95 == pytest.approx((0.0, 0.0), abs=1e-6)
 
 
 def test_worth_of_a_probe_is_its_mean_where_known():
-    assert worth_of_probe({"text+dos": np.array([1.0, np.nan, 0.0])}) == {"dos+text": 0.5}
+    assert worth_of_probe({"dos+text": np.array([1.0, np.nan, 0.0])}) == {"dos+text": 0.5}

@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matbind.analysis.measures.unavailable import UnavailableError
-from matbind.evaluation.vectors import unit_rows
+from matbind.analysis.task import UnavailableError
+from matbind.evaluation.retrieval import unit_rows
 
 FloatArray = npt.NDArray[np.floating[Any]]
 DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 N_GRID = 512
-N_PERMUTATIONS = 999  # a p-value of 0.05 is then known to 0.014
 MAX_MATERIALS = 2000  # of each side: 2 million pairs, 16 MB
 MAX_PERMUTED = 500  # of each side where the pairs are relabelled a thousand times: seconds
 MIN_MATERIALS = 3  # three pairs; of a single pair there is no distribution
@@ -35,14 +34,10 @@ class Similarities(NamedTuple):
     Attributes:
         within: of the pairs inside the group, shape (n_pairs,).
         rest: of the pairs inside the rest, shape (n_rest_pairs,).
-        n_within: materials of the group.
-        n_rest: materials of the rest.
     """
 
     within: DoubleArray
     rest: DoubleArray
-    n_within: int
-    n_rest: int
 
 
 class Overlap(NamedTuple):
@@ -50,14 +45,14 @@ class Overlap(NamedTuple):
 
     Attributes:
         grid: shape (n_grid,).
-        density_a: Gaussian kernel density estimate, shape (n_grid,).
-        density_b: likewise.
+        first: Gaussian kernel density estimate of the first sample, shape (n_grid,).
+        second: likewise of the second.
         area: integral of the smaller of the two, from 0 (apart) to 1 (the same).
     """
 
     grid: DoubleArray
-    density_a: DoubleArray
-    density_b: DoubleArray
+    first: DoubleArray
+    second: DoubleArray
     area: float
 
 
@@ -90,7 +85,7 @@ class Components(NamedTuple):
 def group_similarities(
     values: FloatArray, member: BoolArray, *, max_materials: int = MAX_MATERIALS, seed: int = 0
 ) -> Similarities:
-    """Cosine similarities inside a group of materials and inside the rest of them.
+    """Compute the cosine similarities inside a group of materials and inside the rest of them.
 
     Args:
         values: embeddings, shape (n, d), finite.
@@ -106,41 +101,39 @@ def group_similarities(
     """
     group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
     unit = unit_rows(values)
-    return Similarities(_pair_cosines(unit[group]), _pair_cosines(unit[rest]), len(group), len(rest))
+    return Similarities(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
 
 
-def density_overlap(a: DoubleArray, b: DoubleArray, *, n_grid: int = N_GRID) -> Overlap:
-    """Overlap area of two samples' densities.
+def density_overlap(first: DoubleArray, second: DoubleArray) -> Overlap:
+    """Compute the overlap area of the densities of two samples, shape (n_first,) and (n_second,).
 
-    Args:
-        a: shape (n_a,).
-        b: shape (n_b,).
-        n_grid: points of the grid, which spans both samples and the tails of their kernels.
+    The grid spans both samples and the tails of their kernels.
 
     Raises:
         UnavailableError: if a sample has fewer than two different values.
 
     Source: Mirza et al. 2025, Figures 3 and 7; bandwidths by Scott's rule.
     """
-    for name, sample in (("a", a), ("b", b)):
+    for name, sample in (("first", first), ("second", second)):
         if len(sample) < 2 or np.std(sample) < SMALLEST_SPREAD:  # noqa: PLR2004
-            raise UnavailableError(f"sample {name} has no spread: a density needs at least two different values")
-    kernels = [_kernel_density(sample) for sample in (a, b)]
+            raise UnavailableError(f"the {name} sample has no spread: a density needs at least two different values")
+    kernels = [_kernel_density(sample) for sample in (first, second)]
     reach = TAIL * max(float(np.sqrt(kernel.covariance[0, 0])) for kernel in kernels)
-    grid = np.linspace(min(a.min(), b.min()) - reach, max(a.max(), b.max()) + reach, n_grid)
-    density_a, density_b = (np.asarray(kernel(grid)) for kernel in kernels)
-    return Overlap(grid, density_a, density_b, float(np.trapezoid(np.minimum(density_a, density_b), grid)))
+    grid = np.linspace(min(first.min(), second.min()) - reach, max(first.max(), second.max()) + reach, N_GRID)
+    densities = [np.asarray(kernel(grid)) for kernel in kernels]
+    area = float(np.trapezoid(np.minimum(*densities), grid))
+    return Overlap(grid, densities[0], densities[1], area)
 
 
 def group_difference(
     values: FloatArray,
     member: BoolArray,
     *,
-    n_permutations: int = N_PERMUTATIONS,
+    n_permutations: int,
     max_materials: int = MAX_PERMUTED,
     seed: int = 0,
 ) -> Difference:
-    """Kolmogorov-Smirnov test of the cosines inside a group against those inside the rest.
+    """Test by Kolmogorov and Smirnov the cosines inside a group against those inside the rest.
 
     Args:
         values: embeddings, shape (n, d), finite.
@@ -158,7 +151,7 @@ def group_difference(
 
     group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
     unit = unit_rows(values)
-    found = ks_2samp(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
+    test = ks_2samp(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
     pooled = unit[np.concatenate([group, rest])]
     first, second = np.triu_indices(len(pooled), k=1)
     cosines = (pooled @ pooled.T)[first, second]
@@ -168,13 +161,13 @@ def group_difference(
     last = np.append(np.diff(cosines[order]) > 0, True)
     label = np.arange(len(pooled)) < len(group)
     rng = np.random.default_rng(seed)
-    given = _statistic(label, first, second, last)
-    as_large = sum(_statistic(rng.permutation(label), first, second, last) >= given for _ in range(n_permutations))
-    return Difference(float(found.statistic), float(found.pvalue), (as_large + 1) / (n_permutations + 1))
+    observed = _statistic(label, first, second, last)
+    as_large = sum(_statistic(rng.permutation(label), first, second, last) >= observed for _ in range(n_permutations))
+    return Difference(float(test.statistic), float(test.pvalue), (as_large + 1) / (n_permutations + 1))
 
 
 def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
-    """A map in the plane by t-SNE with scikit-learn's defaults.
+    """Map vectors to the plane by t-SNE with scikit-learn's defaults.
 
     Args:
         values: shape (n, d), finite.
@@ -199,7 +192,7 @@ def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
 
 
 def project_pca(values: FloatArray, *, n_components: int = 2) -> Components:
-    """Principal components and the share of variance that each explains.
+    """Return principal components and the share of variance that each explains.
 
     Args:
         values: shape (n, d), finite.
@@ -241,7 +234,7 @@ def _pair_cosines(unit: DoubleArray) -> DoubleArray:
 
 
 def _kernel_density(sample: DoubleArray) -> Any:
-    """Gaussian kernels by Scott's rule; a large sample is gathered in bins far narrower than the kernels first."""
+    """Fit Gaussian kernels by Scott's rule; a large sample is gathered in bins far narrower than the kernels first."""
     from scipy.stats import gaussian_kde
 
     if len(sample) <= N_BINS:
@@ -252,7 +245,7 @@ def _kernel_density(sample: DoubleArray) -> Any:
 
 
 def _statistic(label: BoolArray, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], last: BoolArray) -> float:
-    """Largest distance of the two cumulative distributions, of pairs sorted by their cosine."""
+    """Return the largest distance of the two cumulative distributions, of pairs sorted by their cosine."""
     ends = label[first].astype(np.int8) + label[second]
     inside, outside = np.cumsum(ends == 2), np.cumsum(ends == 0)  # noqa: PLR2004
     return float(np.abs(inside / inside[-1] - outside / outside[-1])[last].max())

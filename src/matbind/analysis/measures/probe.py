@@ -7,16 +7,17 @@ test split, beside what the majority and a probe of the bare composition reach.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from matbind.analysis.measures.contribution import N_RESAMPLES, resampled_means, resampling_weights
+from matbind.analysis.measures.bootstrap import interval, resampled_means, resampling_weights
 from matbind.evaluation.baseline import ridge_path, standardise
-from matbind.evaluation.vectors import held_rows
+from matbind.evaluation.retrieval import N_RESAMPLES
+from matbind.evaluation.vectors import present_rows
 from matbind.materials.structure import HEAVIEST_ATOMIC_NUMBER, Structure
 from matbind.materials.symmetry import Symmetry
 from matbind.modalities.material import Split
@@ -51,50 +52,55 @@ class Target:
     values: Sequence[Any]
     unit: str = ""
 
+    @property
+    def metric(self) -> str:
+        """``accuracy``, or ``mae`` in the unit of the target."""
+        return "accuracy" if self.kind == "class" else "mae"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProbeResult:
     """What one probe reached on the test split.
 
     Attributes:
-        target: its name.
-        metric: ``accuracy`` or ``mae`` (in the unit of the target).
+        metric: of the target.
         n_train: materials with embedding and label in the training split; likewise for validation and test.
-        n_classes: labels in training; None for a number.
-        value: of the metric; None if the probe was not made, likewise below.
+        scores: hit (1 or 0) or minus the absolute error of each test material, NaN where not asked; shape (n_test,),
+            on the axis of the test split.
+        reason: why the probe was not made, None if it was; what follows is then None.
+        value: of the metric.
         ci95: 95 % bootstrap interval over the test materials.
+        n_classes: labels in training; None for a number.
         top_5: share of test materials whose label is among the five most probable; None for numbers and few classes.
         r2: coefficient of determination; None for labels.
         majority: the metric of the most frequent training label, or of the training median.
         chance: of a uniform guess among the training labels; None for numbers.
         penalty: chosen C (labels) or alpha (numbers).
         n_unseen: test materials whose label is not in training: they count as missed.
-        scores: hit (1 or 0) or minus the absolute error of each test material, NaN where not asked; shape (n_test,),
-            on the test split's own axis.
-        reason: why the probe was not made; None if it was.
     """
 
-    target: str
     metric: str
     n_train: int
     n_validation: int
     n_test: int
-    n_classes: int | None
-    value: float | None
-    ci95: tuple[float, float] | None
-    top_5: float | None
-    r2: float | None
-    majority: float | None
-    chance: float | None
-    penalty: float | None
-    n_unseen: int
     scores: DoubleArray
-    reason: str | None
+    reason: str | None = None
+    value: float | None = None
+    ci95: tuple[float, float] | None = None
+    n_classes: int | None = None
+    top_5: float | None = None
+    r2: float | None = None
+    majority: float | None = None
+    chance: float | None = None
+    penalty: float | None = None
+    n_unseen: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON types, without the scores."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
-        return plain | {"ci95": list(self.ci95) if self.ci95 else None}
+        """Return all but the scores, or why the probe was not made."""
+        if self.reason is not None:
+            return {"unavailable": self.reason}
+        names = [field.name for field in fields(self) if field.name not in ("scores", "reason")]
+        return {name: getattr(self, name) for name in names}
 
 
 class _Rows(NamedTuple):
@@ -104,12 +110,7 @@ class _Rows(NamedTuple):
 
 
 def probe(
-    embedding: FloatArray,
-    target: Target,
-    split: Sequence[Split],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
+    embedding: FloatArray, target: Target, split: Sequence[Split], *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> ProbeResult:
     """Train, choose and measure one probe.
 
@@ -131,64 +132,28 @@ def probe(
     if not len(embedding) == len(target.values) == len(split):
         raise ValueError(f"{len(embedding)} embeddings, {len(target.values)} values and {len(split)} splits differ")
     known, labels = _encode(target)
-    known &= held_rows(embedding)
+    known &= present_rows(embedding)
     sides = np.asarray(split)
     rows = _Rows(*(np.flatnonzero(known & (sides == side)) for side in ("train", "validation", "test")))
     scores = np.full(len(split), np.nan)
-    found = _refusal(target, labels, rows)
-    features = np.empty((len(split), 0))
-    if found is None:
+    measured: dict[str, Any] = {"reason": _refusal(target, labels, rows)}
+    if measured["reason"] is None:
         features = standardise(embedding.astype(np.float64), train=np.isin(np.arange(len(split)), rows.train))
-        if not features.shape[1]:
-            found = {"reason": f"all {len(rows.train)} train materials have the same embedding"}
-    if found is None:
-        found = (_probe_class if target.kind == "class" else _probe_number)(features, labels, rows)
-        scores[rows.test] = found.pop("scores")
-        weights = resampling_weights(len(rows.test), n_resamples=n_resamples, seed=seed)
-        means = resampled_means(scores[rows.test], weights)
-        low, high = (abs(float(bound)) for bound in np.quantile(means, [0.025, 0.975]))
-        found["ci95"] = (min(low, high), max(low, high))  # an absolute error is kept with a minus sign
-    empty = dict.fromkeys(("value", "ci95", "top_5", "r2", "majority", "chance", "penalty", "n_classes", "reason"))
-    return ProbeResult(
-        **{
-            **empty,
-            "target": target.name,
-            "metric": "accuracy" if target.kind == "class" else "mae",
-            "n_train": len(rows.train),
-            "n_validation": len(rows.validation),
-            "n_test": len(rows.test),
-            "n_unseen": 0,
-            "scores": scores[sides == "test"],
-            **found,
-        }
-    )
-
-
-def probe_all(
-    embeddings: Mapping[str, FloatArray],
-    targets: Sequence[Target],
-    split: Sequence[Split],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
-) -> dict[str, dict[str, ProbeResult]]:
-    """Every probe of every modality's embedding; arguments as `probe`.
-
-    Returns:
-        By modality and name of the target.
-    """
-    return {
-        name: {target.name: probe(values, target, split, n_resamples=n_resamples, seed=seed) for target in targets}
-        for name, values in embeddings.items()
-    }
+        if features.shape[1]:
+            measured = (_probe_class if target.kind == "class" else _probe_number)(features, labels, rows)
+            scores[rows.test] = measured.pop("scores")
+            weights = resampling_weights(len(rows.test), n_resamples=n_resamples, seed=seed)
+            bounds = interval(resampled_means(scores[rows.test], weights))
+            # An absolute error is kept with a minus sign.
+            measured["ci95"] = (min(map(abs, bounds)), max(map(abs, bounds)))
+        else:
+            measured["reason"] = f"all {len(rows.train)} train materials have the same embedding"
+    counts = (len(rows.train), len(rows.validation), len(rows.test))
+    return ProbeResult(target.metric, *counts, scores[sides == "test"], **measured)
 
 
 def element_fractions(structures: Sequence[Structure]) -> DoubleArray:
-    """The composition alone, which any embedding has to beat.
-
-    Returns:
-        Atomic fractions, shape (n_structures, 118).
-    """
+    """Return the composition alone, which any embedding has to beat: atomic fractions, shape (n_structures, 118)."""
     fractions = np.zeros((len(structures), HEAVIEST_ATOMIC_NUMBER))
     for row, structure in zip(fractions, structures, strict=True):
         np.add.at(row, structure.atomic_number - 1, structure.occupancy)
@@ -196,17 +161,17 @@ def element_fractions(structures: Sequence[Structure]) -> DoubleArray:
 
 
 def symmetry_targets(symmetries: Sequence[Symmetry | None]) -> list[Target]:
-    """Crystal system and space group as labels."""
+    """Return crystal system and space group as labels."""
     return [
-        Target("crystal_system", "class", [found.crystal_system if found else None for found in symmetries]),
-        Target("space_group", "class", [found.space_group if found else None for found in symmetries]),
+        Target(name, "class", [getattr(symmetry, name) if symmetry else None for symmetry in symmetries])
+        for name in ("crystal_system", "space_group")
     ]
 
 
 def property_targets(
     *, band_gap: Sequence[float | None], formation_energy_per_atom: Sequence[float | None]
 ) -> list[Target]:
-    """Metal or insulator, the gap of the insulators, and the formation energy, where the source knows them.
+    """Return metal or insulator, the gap of the insulators, and the formation energy, where the source knows them.
 
     Args:
         band_gap: eV; 0 for a metal.
@@ -221,7 +186,7 @@ def property_targets(
 
 
 def _encode(target: Target) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    """Which values are known, and the values as numbers: class numbers or the property itself."""
+    """Return which values are known, and the values as numbers: class numbers or the property itself."""
     if target.kind == "number":
         values = np.array([np.nan if value is None else float(value) for value in target.values])
         return np.isfinite(values), values
@@ -230,12 +195,12 @@ def _encode(target: Target) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
     return known, np.array([UNKNOWN if value is None else numbers[value] for value in target.values], dtype=np.int64)
 
 
-def _refusal(target: Target, labels: npt.NDArray[Any], rows: _Rows) -> dict[str, Any] | None:
-    for side, found, least in (("train", rows.train, MIN_TRAIN), ("test", rows.test, MIN_TEST)):
-        if len(found) < least:
-            return {"reason": f"{len(found)} {side} materials have {target.name}, expected at least {least}"}
+def _refusal(target: Target, labels: npt.NDArray[Any], rows: _Rows) -> str | None:
+    for side, positions, least in (("train", rows.train, MIN_TRAIN), ("test", rows.test, MIN_TEST)):
+        if len(positions) < least:
+            return f"{len(positions)} {side} materials have {target.name}, expected at least {least}"
     if len(np.unique(labels[rows.train])) == 1:
-        return {"reason": f"all {len(rows.train)} train materials have the same value of {target.name}"}
+        return f"all {len(rows.train)} train materials have the same value of {target.name}"
     return None
 
 
@@ -277,7 +242,9 @@ def _probe_number(features: DoubleArray, values: DoubleArray, rows: _Rows) -> di
     alphas = ALPHAS if choose else (1.0,)
     path = ridge_path(features[rows.train], values[rows.train, None], alphas=alphas)
     predicted = [(features @ weights + intercept)[:, 0] for weights, intercept in path]
-    errors = [np.abs(each[rows.validation] - values[rows.validation]).mean() for each in predicted] if choose else [0.0]
+    errors = (
+        [np.abs(guess[rows.validation] - values[rows.validation]).mean() for guess in predicted] if choose else [0.0]
+    )
     best = int(np.argmin(errors))
     truth = values[rows.test]
     error = np.abs(predicted[best][rows.test] - truth)

@@ -16,15 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.analysis.measures.contribution import (
-    N_RESAMPLES,
-    Scores,
-    missing_combinations,
-    resampled_means,
-    resampling_weights,
-)
-from matbind.analysis.measures.unavailable import UnavailableError
-from matbind.modalities.combinations import all_combinations, parse_combination
+from matbind.analysis.measures.bootstrap import Weights, interval, resampled_means
+from matbind.analysis.measures.contribution import Scores, missing_combinations
+from matbind.analysis.task import UnavailableError
+from matbind.modalities.combinations import all_combinations
 from matbind.modalities.table import modality_names
 
 Worth = Mapping[str, Any]
@@ -45,7 +40,7 @@ class Share:
 
 
 def shapley_values(worth: Worth, *, empty: float, modalities: Sequence[str] | None = None) -> dict[str, Any]:
-    """Exact Shapley value of every modality.
+    """Compute the exact Shapley value of every modality.
 
     Args:
         worth: of every combination of the modalities.
@@ -73,7 +68,7 @@ def shapley_bounds(
     highest: float,
     modalities: Sequence[str] | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Between which values each Shapley value lies when combinations are missing, such as those that failed to train.
+    """Compute between which values each Shapley value lies when combinations are missing.
 
     Args:
         worth: of the combinations that are there.
@@ -99,18 +94,27 @@ def shapley_bounds(
     return bounds
 
 
-def worth_of_retrieval(
-    scores: Scores, *, weights: npt.NDArray[np.float32] | None = None, modalities: Sequence[str] | None = None
-) -> tuple[dict[str, Any], float]:
-    """Worth of every combination as its mean recall over all ordered pairs of the modalities.
+def shares(worth: Worth, resampled: Worth, *, empty: float) -> dict[str, Share]:
+    """Compute every Shapley value with its bootstrap interval; raises as `shapley_values`.
+
+    Args:
+        worth: of every combination.
+        resampled: the same of every resample.
+        empty: worth of no modality.
+    """
+    values, spread = (shapley_values(each, empty=empty) for each in (worth, resampled))
+    return {name: Share(float(values[name]), interval(spread[name])) for name in values}
+
+
+def worth_of_retrieval(scores: Scores, *, weights: Weights | None = None) -> tuple[dict[str, Any], float]:
+    """Return the worth of every combination as its mean recall over all ordered pairs of the modalities.
 
     A pair that a combination cannot answer, because it lacks one of the two, counts as chance: the expected recall@1 of
     a random key, 1 / N. The worth of a single and of no modality is thereby the mean chance.
 
     Args:
         scores: recall@1 hits by query, as `matbind.analysis.measures.contribution.hits_by_query`, of one test split.
-        weights: resamples, shape (n_resamples, n_test); the worths are then of shape (n_resamples,).
-        modalities: all if not given.
+        weights: of the resamples; the worths are then of shape (n_resamples,).
 
     Returns:
         Worth by combination, of those in `scores` and all singles; and the worth of none.
@@ -118,66 +122,29 @@ def worth_of_retrieval(
     Raises:
         UnavailableError: if there is no pair at all.
     """
-    names = modality_names() if modalities is None else tuple(modalities)
-    questions = {question: hits for found in scores.values() for question, hits in found.items() if _is_pair(question)}
+    questions = {
+        question: hits for by_pair in scores.values() for question, hits in by_pair.items() if _is_pair(question)
+    }
     if not questions:
         raise UnavailableError("no combination answers a pair: there is no retrieval to divide")
     chance = {question: 1 / max(1, int(np.isfinite(hits).sum())) for question, hits in questions.items()}
-    none = float(np.mean(list(chance.values())))
     worth: dict[str, Any] = {}
-    for combination in all_combinations(modalities=names):
+    for combination in all_combinations():
         if combination.is_single or combination.name in scores:
-            own = {} if combination.is_single else scores[combination.name]
-            answered = [_mean(own[q], weights) if q in own else chance[q] for q in questions]
+            hits = {} if combination.is_single else scores[combination.name]
+            answered = [_mean(hits[q], weights) if q in hits else chance[q] for q in questions]
             worth[combination.name] = sum(answered) / len(answered)
-    return worth, none
+    return worth, float(np.mean(list(chance.values())))
 
 
-def worth_of_probe(
-    scores: Mapping[str, npt.NDArray[Any]], *, weights: npt.NDArray[np.float32] | None = None
-) -> dict[str, Any]:
-    """Worth of every combination as its mean score in one probe.
+def worth_of_probe(scores: Mapping[str, npt.NDArray[Any]], *, weights: Weights | None = None) -> dict[str, Any]:
+    """Return the worth of every combination as its mean score in one probe.
 
     Args:
         scores: by combination, shape (n_test,), NaN where the label is not known; a loss is given with a minus sign.
         weights: as in `worth_of_retrieval`.
     """
-    return {parse_combination(name).name: _mean(values, weights) for name, values in scores.items()}
-
-
-def shapley_of_retrieval(
-    scores: Scores, *, n_resamples: int = N_RESAMPLES, seed: int = 0, modalities: Sequence[str] | None = None
-) -> dict[str, Share]:
-    """Shapley values of retrieval with bootstrap intervals; see `worth_of_retrieval`. Raises as `shapley_values`."""
-    weights = _weights(scores, n_resamples=n_resamples, seed=seed)
-    worth, none = worth_of_retrieval(scores, modalities=modalities)
-    resampled, _ = worth_of_retrieval(scores, weights=weights, modalities=modalities)
-    return _shares(worth, resampled, empty=none, modalities=modalities)
-
-
-def shapley_of_probe(
-    scores: Mapping[str, npt.NDArray[Any]],
-    *,
-    empty: float,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
-    modalities: Sequence[str] | None = None,
-) -> dict[str, Share]:
-    """Shapley values of one probe with bootstrap intervals.
-
-    Args:
-        scores: as `worth_of_probe`.
-        empty: score without any modality, such as the majority's.
-        n_resamples: of the bootstrap.
-        seed: of the bootstrap.
-        modalities: all if not given.
-
-    Raises:
-        ValueError: as `shapley_values`.
-    """
-    weights = _weights({"": scores}, n_resamples=n_resamples, seed=seed)
-    worth, resampled = worth_of_probe(scores), worth_of_probe(scores, weights=weights)
-    return _shares(worth, resampled, empty=empty, modalities=modalities)
+    return {name: _mean(values, weights) for name, values in scores.items()}
 
 
 def _sum_over_combinations(worth: Worth, modality: str, names: Sequence[str], *, empty: float) -> Any:
@@ -192,24 +159,8 @@ def _sum_over_combinations(worth: Worth, modality: str, names: Sequence[str], *,
     return total
 
 
-def _shares(worth: Worth, resampled: Worth, *, empty: float, modalities: Sequence[str] | None) -> dict[str, Share]:
-    values = shapley_values(worth, empty=empty, modalities=modalities)
-    spread = shapley_values(resampled, empty=empty, modalities=modalities)
-    return {name: Share(float(values[name]), _interval(spread[name])) for name in values}
-
-
-def _interval(resampled: Any) -> tuple[float, float]:
-    low, high = np.nanquantile(np.atleast_1d(resampled), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _mean(values: npt.NDArray[Any], weights: npt.NDArray[np.float32] | None) -> Any:
+def _mean(values: npt.NDArray[Any], weights: Weights | None) -> Any:
     return float(np.nanmean(values)) if weights is None else resampled_means(values, weights)
-
-
-def _weights(scores: Scores, *, n_resamples: int, seed: int) -> npt.NDArray[np.float32]:
-    n_test = next((len(values) for questions in scores.values() for values in questions.values()), 1)
-    return resampling_weights(n_test, n_resamples=n_resamples, seed=seed)
 
 
 def _is_pair(question: str) -> bool:
