@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import importlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ from matbind.modalities.store import Store, write_store
 from matbind.settings import load as settings
 from matbind.training import distributed
 from matbind.training.trainer import Trainer
+from tests.cache import shared
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -161,15 +158,15 @@ needs_sample = pytest.mark.skipif(
 )
 
 
-@cache
 def real_features() -> Path:
-    """Feature stores of 60 real materials, made once a test session; tests only read them."""
-    home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    own = small_run()
-    prepare(own, out=home / "records", log=silent)
-    featurize(own, records=home / "records", out=home / "features", log=silent)
-    return home / "features"
+    """Feature stores of 60 real materials, made once a test run; tests only read them."""
+    return shared("real", _make_real) / "features"
+
+
+def _make_real(directory: Path) -> None:
+    settings_of_run = small_run()
+    prepare(settings_of_run, out=directory / "records", log=silent)
+    featurize(settings_of_run, records=directory / "records", out=directory / "features", log=silent)
 
 
 def make_trainer(combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None) -> Trainer:
