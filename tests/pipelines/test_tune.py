@@ -365,7 +365,7 @@ def test_killed_and_taken_up_again_it_comes_to_the_same(
         "from pathlib import Path\n"
         "from matbind.settings.load import load\n"
         "from pipelines.trials import TuningRun\n"
-        "from tests.tuning import make_tune\n"
+        "from tests.training.tuning.tuning import make_tune\n"
         f"tuning = TuningRun(load(Path('params.yaml')), make_tune(**{FOUR!r}), log=print)\n"
         "with ThreadPoolExecutor(2) as pool:\n"
         "    list(pool.map(tuning.trial, range(4)))\n"
