@@ -287,7 +287,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
 
 
 def test_a_model_is_made_again_from_its_record(project: Project) -> None:
-    script = project.run(sys.executable, "-m", "matbind.cli.main", "provenance", "dos", "--checkout")
+    script = project.run(sys.executable, "-m", "matbind.cli", "provenance", "dos", "--checkout")
 
     project.run("sh", "-c", script)
 
