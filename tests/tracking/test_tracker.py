@@ -89,8 +89,11 @@ def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Pa
     return models, metrics
 
 
-def test_a_new_store_is_made_in_the_project(empty_store: Path) -> None:
-    assert empty_store.stat().st_size > 0
+def test_a_new_store_is_made_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    assert Tracker(warn=pytest.fail, root=tmp_path).is_open
+    assert (tmp_path / "mlflow.db").stat().st_size > 0
 
 
 def test_an_ablation_is_a_parent_with_a_child_a_combination(
