@@ -106,6 +106,7 @@ def _serving(store: str, artifacts: Path) -> Iterator[str]:
     command += ["--artifacts-destination", str(artifacts), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     log = artifacts.with_suffix(".log")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight processes of which tracking needs none
     with log.open("w") as file:
         server = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:
