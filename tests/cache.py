@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from matbind.base.files import written_whole_directory
+from matbind.modalities.code import PACKAGE
 
 RUN = "MATBIND_TEST_RUN"
 """The environment variable that holds the directory; tests/conftest.py sets it before the workers start."""
@@ -34,3 +36,16 @@ def shared(name: str, make: Callable[[Path], None]) -> Path:
             with written_whole_directory(directory) as partial:
                 make(partial)
     return directory
+
+
+def lend_kernels(package: Path, cache: Path) -> None:
+    """Let a copy of the package use what Numba compiled for the checkout, which it knows by the content of its source.
+
+    Args:
+        package: the copy's directory.
+        cache: the directory that will be NUMBA_CACHE_DIR; Numba has a directory in it for each directory of source.
+    """
+    cache.mkdir(parents=True)
+    for compiled in {path.parent for path in PACKAGE.glob("**/__pycache__/*.nbi")}:
+        folder = package / compiled.parent.relative_to(PACKAGE)
+        (cache / f"{folder.name}_{hashlib.sha1(str(folder).encode()).hexdigest()}").symlink_to(compiled)  # noqa: S324

@@ -18,6 +18,7 @@ import pytest
 
 from matbind.registry.files import save_files
 from matbind.serving.searcher import FIELDS
+from tests.cache import lend_kernels
 from tests.factories import needs_sample
 from tests.serving.trained import bundle, pattern_json, query, test_materials, trained
 
@@ -59,6 +60,7 @@ def test_it_answers_where_the_source_tree_is_not(files: Path, tmp_path: Path) ->
     material = next(m for m in test_materials() if m.dos is not None)
     row = test_materials().index(material)
     names = ("crystal", "dos", "pxrd", "text")
+    lend_kernels(files / "code" / "matbind", tmp_path / ".cache" / "matbind" / "numba")
     (tmp_path / "queries.json").write_text(json.dumps([query(material, name) for name in names]))
     code = ELSEWHERE.format(
         packages=sysconfig.get_path("purelib"), path=str(files), queries=str(tmp_path / "queries.json")
