@@ -50,9 +50,7 @@ def model(files: Path) -> Iterator[Any]:
 
     before = list(sys.path)
     yield mlflow.pyfunc.load_model(str(files))
-    os.environ.pop(
-        "NUMBA_CACHE_DIR", None
-    )  # the model's script set it: a user's cache
+    os.environ.pop("NUMBA_CACHE_DIR", None)  # the model's script set it: a user's cache
     sys.path[:] = before  # the code that a model carries stays on it, and processes of other tests would find that
 
 
