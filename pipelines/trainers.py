@@ -25,7 +25,7 @@ def train_in_process(
     log: Path,
     on_epoch: Callable[[dict[str, float]], None],
     on_start: Callable[[int], None] = lambda _: None,
-    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli.main", "train"),
+    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli", "train"),
 ) -> None:
     """Train and evaluate one combination by `matbind train --events` and wait for the end.
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import importlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ from matbind.modalities.store import Store, write_store
 from matbind.settings import load as settings
 from matbind.training import distributed
 from matbind.training.trainer import Trainer
+from tests.cache import shared
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -132,10 +129,10 @@ def make_settings(overrides: dict[str, Any] | None = None, *, preset: str = "smo
 def store_of(directory: Path, name: str, materials: list[Material], overrides: dict[str, Any] | None = None) -> Store:
     """The feature store of one modality for a few materials, with the features of the smoke preset."""
     module = importlib.import_module(f"matbind.modalities.{name}.features")
-    own = make_settings().modalities[name].features.model_copy(update=overrides or {})
-    meta = module.fit(iter(materials), own)
-    featurizer = module.Featurizer(own, meta)
-    write_store(directory / name, module.specs(own), map(featurizer, materials), meta=meta)
+    settings_of_features = make_settings().modalities[name].features.model_copy(update=overrides or {})
+    meta = module.fit(iter(materials), settings_of_features)
+    featurizer = module.Featurizer(settings_of_features, meta)
+    write_store(directory / name, module.specs(settings_of_features), map(featurizer, materials), meta=meta)
     return Store(directory / name)
 
 
@@ -161,20 +158,20 @@ needs_sample = pytest.mark.skipif(
 )
 
 
-@cache
 def real_features() -> Path:
-    """Feature stores of 60 real materials, made once a test session; tests only read them."""
-    home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    own = small_run()
-    prepare(own, out=home / "records", log=silent)
-    featurize(own, records=home / "records", out=home / "features", log=silent)
-    return home / "features"
+    """Feature stores of 60 real materials, made once a test run; tests only read them."""
+    return shared("real", _make_real) / "features"
+
+
+def _make_real(directory: Path) -> None:
+    run = small_run()
+    prepare(run, out=directory / "records", log=silent)
+    featurize(run, records=directory / "records", out=directory / "features", log=silent)
 
 
 def make_trainer(combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None) -> Trainer:
-    own = small_run(overrides)
-    return Trainer(own, parse_combination(combination, own.hub_order), features=features or real_features())
+    run = small_run(overrides)
+    return Trainer(run, parse_combination(combination, run.hub_order), features=features or real_features())
 
 
 def quiet_trainer(
@@ -192,26 +189,26 @@ def first_gradients(trainer: Trainer) -> dict[str, np.ndarray]:
     losses = trainer.losses(index, np.random.default_rng(1))
     torch.stack(list(losses.values())).mean().backward()
     distributed.average_gradients(trainer.model.parameters())
-    found = {name: p.grad.numpy().copy() for name, p in trainer.model.named_parameters() if p.grad is not None}
+    gradients = {name: p.grad.numpy().copy() for name, p in trainer.model.named_parameters() if p.grad is not None}
     trainer.model.zero_grad()
-    return found
+    return gradients
 
 
-def run_ranks(home: Path, *jobs: str, world: int = 2) -> dict[str, list[dict[str, np.ndarray]]]:
-    """Run jobs of ranks.py in several processes and give, job by job, what each rank found."""
+def run_ranks(directory: Path, *jobs: str, world: int = 2) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Run jobs of ranks.py in several processes and return, job by job, the arrays of every rank."""
     command = [sys.executable, str(ROOT / "tests/training/ranks.py")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
-            [*command, str(rank), str(world), str(home), *jobs], env=environment, stderr=subprocess.PIPE, text=True
+            [*command, str(rank), str(world), str(directory), *jobs], env=environment, stderr=subprocess.PIPE, text=True
         )
         for rank in range(world)
     ]
     errors = [process.communicate(timeout=300)[1] for process in started]
     assert [process.returncode for process in started] == [0] * world, "\n".join(errors)
-    found: dict[str, list[dict[str, np.ndarray]]] = {job: [{} for _ in range(world)] for job in jobs}
+    arrays: dict[str, list[dict[str, np.ndarray]]] = {job: [{} for _ in range(world)] for job in jobs}
     for rank in range(world):
-        for key, value in np.load(home / f"{rank}.npz").items():
+        for key, value in np.load(directory / f"{rank}.npz").items():
             job, _, name = key.rpartition("/")
-            found[job][rank][name] = value
-    return found
+            arrays[job][rank][name] = value
+    return arrays

@@ -6,14 +6,13 @@ import pytest
 
 from matbind.analysis.inputs import Inputs
 from tests.analysis.world import inputs, write_models
+from tests.cache import shared
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home() -> Path:
     """All 15 combinations with embeddings that know the material well; tests only read it."""
-    directory = tmp_path_factory.mktemp("models")
-    write_models(directory)
-    return directory
+    return shared("made-up", write_models)
 
 
 @pytest.fixture(scope="session")

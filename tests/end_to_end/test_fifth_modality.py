@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 import yaml
 
+from tests.end_to_end.copies import Project, copy_project
 from tests.modalities.fifth import COMBINATIONS, with_fifth
 
 pytestmark = pytest.mark.end_to_end
@@ -22,47 +19,17 @@ pytestmark = pytest.mark.end_to_end
 LAST_LINE = '    "text": "matbind.modalities.text",\n'
 
 
-@dataclass(frozen=True)
-class Project:
-    """A copy of the project with pair distribution functions as a fifth modality, after `dvc repro`."""
-
-    root: Path
-    environment: dict[str, str]
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def json(self, path: str) -> Any:
-        return json.loads((self.root / path).read_text())
-
-
 @pytest.fixture(scope="module")
 def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    root = tmp_path_factory.mktemp("five")
-    for name in ("src", "pipelines", "data", ".dvc", "dvc.yaml", "params.yaml", "data.dvc", "pyproject.toml"):
-        source = project_root / name
-        ignored = shutil.ignore_patterns("__pycache__", "tmp", "cache")
-        _ = shutil.copytree(source, root / name, ignore=ignored) if source.is_dir() else shutil.copy(source, root)
+    """A copy with pair distribution functions as a fifth modality, after `dvc repro`."""
+    project = copy_project(project_root, tmp_path_factory.mktemp("five"), prefect_api_url)
+    root = project.root
     shutil.copytree(project_root / "tests/modalities/pdf", root / "src/matbind/modalities/pdf")
     table = root / "src/matbind/modalities/table.py"
     table.write_text(table.read_text().replace(LAST_LINE, LAST_LINE + '    "pdf": "matbind.modalities.pdf",\n'))
     params = root / "params.yaml"
     params.write_text(yaml.safe_dump(with_fifth(yaml.safe_load(params.read_text())), sort_keys=False))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PREFECT", "DVC"))}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
-        "PYTHONPATH": str(root / "src"),
-        "PREFECT_API_URL": prefect_api_url,
-        **{f"GIT_{who}_{what}": "n@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    }
-    project = Project(root, environment)
-    (root / ".gitignore").write_text("/data\n")
-    for command in (("git", "init", "--quiet"), ("git", "add", "."), ("git", "commit", "--quiet", "-m", "five")):
-        project.run(*command)
+    project.commit_and_pull()
     project.run("dvc", "repro")
     return project
 

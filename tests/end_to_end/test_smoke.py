@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from matbind.tracking.tracker import PARENT, Tracker
 from pipelines.ablate import AblationRun
 from pipelines.stage import StageError
 from pipelines.trainers import TrainingError
+from tests.cache import lend_kernels
+from tests.end_to_end.copies import Project, copy_project
 
 pytestmark = pytest.mark.end_to_end
 
@@ -32,70 +34,38 @@ PATIENCE_SECONDS = 600
 
 
 @dataclass
-class Project:
-    """A copy of the project in which `dvc repro` was run, killed and run again."""
+class Run:
+    """What came of `dvc repro`, killed and run again."""
 
-    root: Path
-    environment: dict[str, str]
+    project: Project
     done_at_kill: dict[str, int]  # when the weights of a combination were written, ns
     killed: subprocess.CompletedProcess[str]
     resumed: subprocess.CompletedProcess[str]
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
 
-    def edit(self, pattern: str, replacement: str) -> None:
-        path = self.root / "params.yaml"
-        text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
-        assert count == 1, pattern
-        path.write_text(text)
-
-    def stale_stages(self) -> set[str]:
-        return set(json.loads(self.run("dvc", "status", "--json").stdout))
+@pytest.fixture(scope="module")
+def run(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    project = copy_project(project_root, tmp_path_factory.mktemp("project"), prefect_api_url)
+    for pattern, value in ((r"^preset: \w+", "preset: smoke"), (r"^  combinations: .*", "  combinations: null")):
+        _edit(project, pattern, value)
+    project.commit_and_pull()
+    killed = _repro_until_killed(project)
+    done_at_kill = _weights(project.root)
+    resumed = project.call("dvc", "repro")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    return Run(project, done_at_kill, killed, resumed)
 
 
 @pytest.fixture(scope="module")
-def project(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    root = tmp_path_factory.mktemp("project")
-    _copy(project_root, root)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PREFECT", "DVC"))}
-    environment |= {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
-        "PYTHONPATH": str(root / "src"),
-        "PREFECT_API_URL": prefect_api_url,
-        "GIT_AUTHOR_NAME": "n",
-        "GIT_AUTHOR_EMAIL": "n@example.org",
-        "GIT_COMMITTER_NAME": "n",
-        "GIT_COMMITTER_EMAIL": "n@example.org",
-    }
-    nothing = subprocess.CompletedProcess[str]([], 0)
-    project = Project(root, environment, {}, nothing, nothing)
-    for pattern, value in ((r"^preset: \w+", "preset: smoke"), (r"^  combinations: .*", "  combinations: null")):
-        project.edit(pattern, value)
-    for command in (["git", "init", "--quiet"], ["git", "add", "."], ["git", "commit", "--quiet", "-m", "copy"]):
-        assert project.run(*command).returncode == 0
-    pulled = project.run("dvc", "pull", "data.dvc")
-    assert pulled.returncode == 0, pulled.stderr
-    project.killed = _repro_until_killed(project)
-    project.done_at_kill = _weights(root)
-    project.resumed = project.run("dvc", "repro")
-    assert project.resumed.returncode == 0, project.resumed.stdout + project.resumed.stderr
-    return project
+def project(run: Run) -> Project:
+    return run.project
 
 
-def _copy(source: Path, target: Path) -> None:
-    """What git tracks or would track, but not the record of a run: the copy has not run yet."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if name != "dvc.lock" and (source / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / name, target / name)
+def _edit(project: Project, pattern: str, replacement: str) -> None:
+    path = project.root / "params.yaml"
+    text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1, pattern
+    path.write_text(text)
 
 
 def _weights(root: Path) -> dict[str, int]:
@@ -127,7 +97,7 @@ def _repro_until_killed(project: Project) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def comparison(project: Project) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((project.root / "metrics/comparison.json").read_text())
+    found: dict[str, Any] = project.json("metrics/comparison.json")
     return found
 
 
@@ -136,7 +106,7 @@ def edited(project: Project) -> Any:
     """Edits params.yaml and puts it back afterwards."""
     path = project.root / "params.yaml"
     before = path.read_text()
-    yield project.edit
+    yield partial(_edit, project)
     path.write_text(before)
 
 
@@ -159,7 +129,7 @@ def test_all_combinations_are_compared_on_the_right_pairs(comparison: dict[str, 
 
 def test_the_comparison_names_its_data_and_code(project: Project, comparison: dict[str, Any]) -> None:
     assert comparison["data_md5"] in (project.root / "data.dvc").read_text()
-    assert comparison["git_commit"] == project.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert comparison["git_commit"] == project.run("git", "rev-parse", "HEAD").strip()
 
 
 def test_every_combination_names_its_run(project: Project, comparison: dict[str, Any]) -> None:
@@ -184,13 +154,13 @@ def test_the_validation_is_a_run_with_its_report(project: Project) -> None:
     assert (project.root / "reports/validation/index.html").exists()
 
 
-def test_a_finished_combination_is_not_trained_again_after_a_kill(project: Project) -> None:
-    after = _weights(project.root)
+def test_a_finished_combination_is_not_trained_again_after_a_kill(run: Run) -> None:
+    after = _weights(run.project.root)
 
-    assert project.killed.returncode != 0
-    assert FINISHED_BEFORE_THE_KILL <= len(project.done_at_kill) < len(after) == 15
-    assert {name: after[name] for name in project.done_at_kill} == project.done_at_kill
-    assert project.resumed.stdout.count("done before, kept") == len(project.done_at_kill)
+    assert run.killed.returncode != 0
+    assert FINISHED_BEFORE_THE_KILL <= len(run.done_at_kill) < len(after) == 15
+    assert {name: after[name] for name in run.done_at_kill} == run.done_at_kill
+    assert run.resumed.stdout.count("done before, kept") == len(run.done_at_kill)
 
 
 def test_curves_have_every_epoch_once(project: Project) -> None:
@@ -202,7 +172,7 @@ def test_curves_have_every_epoch_once(project: Project) -> None:
         for name, run in _children(project).items()
     }
 
-    history = json.loads((project.root / "models/crystal/history.json").read_text())
+    history = project.json("models/crystal/history.json")
     assert set(map(tuple, steps.values())) == {tuple(int(figures["epoch"]) for figures in history)}
 
 
@@ -222,15 +192,12 @@ def test_the_report_and_its_figures_are_there(project: Project) -> None:
 def test_a_second_repro_does_nothing(project: Project) -> None:
     before = (project.root / "dvc.lock").read_bytes()
 
-    again = project.run("dvc", "repro")
-
-    assert again.returncode == 0
-    assert "Running stage" not in again.stdout
+    assert "Running stage" not in project.run("dvc", "repro")
     assert (project.root / "dvc.lock").read_bytes() == before
 
 
 def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> None:
-    assert project.run("git", "status", "--porcelain").stdout.split() == ["??", "dvc.lock"]
+    assert project.run("git", "status", "--porcelain").split() == ["??", "dvc.lock"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +215,7 @@ def test_a_changed_value_makes_just_its_stages_stale(
 ) -> None:
     edited(pattern, replacement)
 
-    assert project.stale_stages() == stale
+    assert set(json.loads(project.run("dvc", "status", "--json"))) == stale
 
 
 def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
@@ -256,7 +223,7 @@ def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
 ) -> None:
     edited(r" temperature: \S+", " temperature: -1")
 
-    failed = project.run("dvc", "repro")
+    failed = project.call("dvc", "repro")
 
     assert failed.returncode != 0
     assert "matbind: params.yaml: model.temperature is -1" in failed.stderr
@@ -320,24 +287,24 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     assert sorted(point.step for point in curve) == [int(figures["epoch"]) for figures in history]
 
 
-def test_a_model_is_made_again_from_its_record(project: Project) -> None:
-    script = project.run(sys.executable, "-m", "matbind.cli.main", "provenance", "dos", "--checkout")
-    assert script.returncode == 0, script.stderr
+def test_a_model_is_made_again_from_its_record(project: Project, tmp_path: Path) -> None:
+    script = project.run(sys.executable, "-m", "matbind.cli", "provenance", "dos", "--checkout")
 
-    done = project.run("sh", "-c", script.stdout)
+    again = project.root.parent / re.findall(r"matbind-[0-9a-f]+", script)[0]
+    lend_kernels(again / "src" / "matbind", tmp_path / "numba")
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    (again,) = project.root.parent.glob("matbind-*")
+    project.run("env", f"NUMBA_CACHE_DIR={tmp_path / 'numba'}", "sh", "-c", script)
+
     metrics = [json.loads((root / "metrics/combinations/dos.json").read_text()) for root in (project.root, again)]
     assert metrics[0]["pairs"] == metrics[1]["pairs"]
     assert filecmp.cmp(
         project.root / "models/dos/model.safetensors", again / "models/dos/model.safetensors", shallow=False
     )
-    assert project.run("git", "worktree", "remove", "--force", str(again)).returncode == 0
+    project.run("git", "worktree", "remove", "--force", str(again))
 
 
 def test_metrics_are_shown_by_dvc(project: Project) -> None:
-    shown = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]
 
     assert "recall_at_1.aligned_mean" in shown["metrics/summary/crystal+dos.json"]["data"]
 

@@ -24,9 +24,10 @@ with api_server():
 
 
 @pytest.fixture
-def stage(project_root: Path, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[str]:
+def stage(project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> subprocess.Popen[str]:
     """A process that has run a flow and still holds its server."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))  # not the database of the checkout
     monkeypatch.setenv("PYTHONPATH", str(project_root))
     process = subprocess.Popen(
         [sys.executable, "-c", STAGE], cwd=project_root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

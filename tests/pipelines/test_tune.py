@@ -24,7 +24,6 @@ from matbind.base.errors import UserError
 from matbind.base.files import read_json, write_json
 from matbind.settings.load import load
 from matbind.tracking.tracker import PARENT, tracking_uri
-from matbind.tracking.tuning import TuningTracker
 from matbind.training.tuning.space import apply_tuned, value_of
 from matbind.training.tuning.trial import run_trial
 from pipelines.stage import StageError
@@ -36,16 +35,6 @@ from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
 pytestmark = needs_sample
 FOUR = {"trials": 4, "epochs": 2, "startup_trials": 2}
 PATIENCE_SECONDS = 300
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its tables; making them takes seconds."""
-    root = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert TuningTracker(warn=pytest.fail, root=root).is_open
-    return root / "mlflow.db"
 
 
 def make_project(root: Path, empty_store: Path) -> Path:
@@ -376,7 +365,7 @@ def test_killed_and_taken_up_again_it_comes_to_the_same(
         "from pathlib import Path\n"
         "from matbind.settings.load import load\n"
         "from pipelines.trials import TuningRun\n"
-        "from tests.tuning import make_tune\n"
+        "from tests.training.tuning.tuning import make_tune\n"
         f"tuning = TuningRun(load(Path('params.yaml')), make_tune(**{FOUR!r}), log=print)\n"
         "with ThreadPoolExecutor(2) as pool:\n"
         "    list(pool.map(tuning.trial, range(4)))\n"

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import sqlite3
-import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +9,12 @@ from matbind.registry.registrar import Registered, Registrar
 from matbind.registry.registry import Registry
 from tests.factories import real_features
 from tests.serving.trained import EVERYTHING, bundle, trained
-
-
-@cache
-def _empty_store() -> Path:
-    """A store with its tables; making them takes seconds."""
-    home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    Registry(home)
-    return home / "mlflow.db"
+from tests.tracking.stores import copy_store
 
 
 def registry_in(root: Path) -> Registry:
     """A registry in an empty store of its own whose artifacts are beside it."""
-    shutil.copy(_empty_store(), root / "mlflow.db")
-    with sqlite3.connect(root / "mlflow.db") as database:
-        database.execute("update experiments set artifact_location = ?", [(root / "mlartifacts").as_uri()])
+    copy_store(root)
     return Registry(root)
 
 

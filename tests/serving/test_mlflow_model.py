@@ -18,6 +18,7 @@ import pytest
 
 from matbind.registry.files import save_files
 from matbind.serving.searcher import FIELDS
+from tests.cache import lend_kernels
 from tests.factories import needs_sample
 from tests.serving.trained import bundle, intensity, pattern_json, query, test_materials, trained, with_dos
 
@@ -49,6 +50,7 @@ def model(files: Path) -> Iterator[Any]:
 
     before = list(sys.path)
     yield mlflow.pyfunc.load_model(str(files))
+    os.environ.pop("NUMBA_CACHE_DIR", None)  # the model's script set it: a user's cache
     sys.path[:] = before  # the code that a model carries stays on it, and processes of other tests would find that
 
 
@@ -56,6 +58,7 @@ def test_it_answers_where_the_source_tree_is_not(files: Path, tmp_path: Path) ->
     material = with_dos()
     row = test_materials().index(material)
     names = ("crystal", "dos", "pxrd", "text")
+    lend_kernels(files / "code" / "matbind", tmp_path / ".cache" / "matbind" / "numba")
     (tmp_path / "queries.json").write_text(json.dumps([query(material, name) for name in names]))
     code = ELSEWHERE.format(
         packages=sysconfig.get_path("purelib"), path=str(files), queries=str(tmp_path / "queries.json")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from matbind.base.files import read_json
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.modalities.material import Material
 from matbind.modalities.records import Records
@@ -20,6 +18,7 @@ from matbind.serving.bundle import write_bundle
 from matbind.serving.searcher import Searcher
 from matbind.training.combination import train_and_evaluate
 from matbind.training.embeddings import read_test_embeddings
+from tests.cache import shared
 from tests.factories import real_features, small_run
 
 EVERYTHING = "crystal+dos+pxrd+text"
@@ -53,39 +52,34 @@ class Trained:
 
 
 def trained(name: str = EVERYTHING) -> Trained:
-    return _trained(name)
+    """Train a combination for one epoch, once a test run."""
 
+    def make(home: Path) -> None:
+        settings = small_run({"training.epochs": 1})
+        where = {"models": home / "models", "metrics": home / "metrics"}
+        train_and_evaluate(settings, parse_combination(name), features=real_features(), **where)
 
-@cache
-def _trained(name: str) -> Trained:
-    home = Path(tempfile.mkdtemp(prefix="matbind-tests-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    own = small_run({"training.epochs": 1})
-    combination = parse_combination(name, own.hub_order)
-    where = {"models": home / "models", "metrics": home / "metrics"}
-    found = train_and_evaluate(own, combination, features=real_features(), **where)
-    return Trained(combination, home, found)
+    home = shared(f"trained-{name}", make)
+    return Trained(parse_combination(name), home, read_json(home / "metrics" / f"{name}.json"))
 
 
 def bundle(name: str = EVERYTHING) -> Path:
-    return _bundle(name)
+    """Write the bundle of a combination, once a test run."""
 
+    def make(out: Path) -> None:
+        model = trained(name)
+        write_bundle(model.combination, model_dir=model.directory, features=real_features(), out=out)
 
-@cache
-def _bundle(name: str) -> Path:
-    own = trained(name)
-    out = own.home / "bundle"
-    write_bundle(own.combination, model_dir=own.directory, features=real_features(), out=out)
-    return out
-
-
-def searcher(name: str = EVERYTHING) -> Searcher:
-    return _searcher(name)
+    return shared(f"bundle-{name}", make)
 
 
 @cache
 def _searcher(name: str) -> Searcher:
     return Searcher(bundle(name))
+
+
+def searcher(name: str = EVERYTHING) -> Searcher:
+    return _searcher(name)
 
 
 @cache

@@ -39,24 +39,24 @@ class Postgres:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _binaries() -> Path | None:
-    """Where PostgreSQL keeps initdb: Debian leaves it off the path."""
-    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda home: -float(home.parent.name))
+    """Return where PostgreSQL keeps initdb: Debian leaves it off the path."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: -float(place.parent.name))
     on_path = shutil.which("initdb")
-    homes += [Path(on_path).resolve().parent] if on_path else []
-    return next((home for home in homes if (home / "initdb").exists() and (home / "pg_ctl").exists()), None)
+    places += [Path(on_path).resolve().parent] if on_path else []
+    return next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server in a directory of its own, run by the user postgres where the tests are run by root."""
-    home = _binaries()
-    if home is None:
+    """Start a server in a directory of its own, run by the user postgres where the tests are run by root."""
+    binaries = _binaries()
+    if binaries is None:
         pytest.skip("PostgreSQL is not installed: the tests of a team's shared database are left out")
     pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'matbind[team]')")
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -66,7 +66,7 @@ def postgres() -> Iterator[Postgres]:
         os.chown(place, account.pw_uid, account.pw_gid)
 
     def run(program: str, *arguments: str) -> None:
-        command = [*as_user, str(home / program), *arguments]
+        command = [*as_user, str(binaries / program), *arguments]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -80,10 +80,12 @@ def postgres() -> Iterator[Postgres]:
         run(
             "pg_ctl", "-D", cluster, "-l", str(place / "log"), "-w", "-t", str(PATIENCE_SECONDS), "-o", options, "start"
         )
-        server = Postgres(port)
-        _create_databases(server, "mlflow", "optuna", "prefect")
-        yield server
-        run("pg_ctl", "-D", cluster, "-m", "immediate", "stop")
+        try:
+            server = Postgres(port)
+            _create_databases(server, "mlflow", "optuna", "prefect")
+            yield server
+        finally:
+            run("pg_ctl", "-D", cluster, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -104,6 +106,7 @@ def _serving(store: str, artifacts: Path) -> Iterator[str]:
     command += ["--artifacts-destination", str(artifacts), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     log = artifacts.with_suffix(".log")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW")}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight processes of which tracking needs none
     with log.open("w") as file:
         server = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
     try:

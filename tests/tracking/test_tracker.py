@@ -32,16 +32,6 @@ def settings(project_root: Path) -> Settings:
     return settings_module.load(project_root / "params.yaml", preset="smoke")
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its tables; making them takes seconds."""
-    root = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert Tracker(warn=pytest.fail, root=root).is_open
-    return root / "mlflow.db"
-
-
 @pytest.fixture
 def root(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project directory with an empty store whose artifacts are in it."""
@@ -99,8 +89,11 @@ def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Pa
     return models, metrics
 
 
-def test_a_new_store_is_made_in_the_project(empty_store: Path) -> None:
-    assert empty_store.stat().st_size > 0
+def test_a_new_store_is_made_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    assert Tracker(warn=pytest.fail, root=tmp_path).is_open
+    assert (tmp_path / "mlflow.db").stat().st_size > 0
 
 
 def test_an_ablation_is_a_parent_with_a_child_a_combination(

@@ -18,15 +18,6 @@ HISTORY = [
 ]
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert TuningTracker(warn=pytest.fail, root=root).is_open
-    return root / "mlflow.db"
-
-
 @pytest.fixture
 def root(tmp_path, empty_store, monkeypatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

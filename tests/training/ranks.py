@@ -1,4 +1,4 @@
-"""One rank of a distributed test: `python ranks.py RANK WORLD DIRECTORY JOB...`; it leaves DIRECTORY/RANK.npz."""
+"""Be one rank of a distributed test: `python ranks.py RANK WORLD DIRECTORY JOB...` writes DIRECTORY/RANK.npz."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def rows(values: torch.Tensor, case: str, rank: int) -> torch.Tensor:
 
 
 def loss(case: str, rank: int) -> dict[str, np.ndarray]:
-    """Gradients of a shared linear map through the loss of this rank's rows."""
+    """Compute gradients of a shared linear map through the loss of this rank's rows."""
     from matbind.training import distributed
     from matbind.training.loss import info_nce
 
     linear = torch.nn.Linear(6, 6, bias=False, dtype=torch.float64)
     linear.weight.data = vectors(6, 3)
     n = sum(N_ROWS[case])
-    found = info_nce(linear(rows(vectors(n, 1), case, rank)), rows(vectors(n, 2), case, rank), torch.tensor(3.0))
-    found.backward()
+    value = info_nce(linear(rows(vectors(n, 1), case, rank)), rows(vectors(n, 2), case, rank), torch.tensor(3.0))
+    value.backward()
     distributed.average_gradients(linear.parameters())
-    return {"loss": found.detach().numpy(), "grad": linear.weight.grad.numpy()}
+    return {"loss": value.detach().numpy(), "grad": linear.weight.grad.numpy()}
 
 
 def gather(case: str, rank: int) -> dict[str, np.ndarray]:
-    """All rows, and the gradient of their weighted sum, which differs from rank to rank."""
+    """Gather all rows, and compute the gradient of their weighted sum, which differs from rank to rank."""
     from matbind.training.distributed import gather_rows
 
-    own = rows(torch.arange(2.0 * sum(N_ROWS[case])).view(-1, 2), case, rank).clone().requires_grad_()
-    found, offset = gather_rows(own)
-    (found * (rank + 1) * torch.arange(1.0, len(found) + 1)[:, None]).sum().backward()
-    return {"rows": found.detach().numpy(), "offset": np.array(offset), "grad": own.grad.numpy()}
+    local = rows(torch.arange(2.0 * sum(N_ROWS[case])).view(-1, 2), case, rank).clone().requires_grad_()
+    gathered, offset = gather_rows(local)
+    (gathered * (rank + 1) * torch.arange(1.0, len(gathered) + 1)[:, None]).sum().backward()
+    return {"rows": gathered.detach().numpy(), "offset": np.array(offset), "grad": local.grad.numpy()}
 
 
 def broadcast(_: str, rank: int) -> dict[str, np.ndarray]:
-    """Parameters after those of rank 0 were given to all."""
+    """Broadcast the parameters of rank 0."""
     from matbind.training.distributed import broadcast_parameters, world_size
 
     linear = torch.nn.Linear(2, 2)
@@ -60,7 +60,7 @@ def broadcast(_: str, rank: int) -> dict[str, np.ndarray]:
 
 
 def train(features: str, rank: int) -> dict[str, np.ndarray]:
-    """Gradients of this rank's share of the first batch, and weights after an epoch."""
+    """Compute gradients of this rank's share of the first batch, and weights after an epoch."""
     from tests.factories import first_gradients, quiet_trainer
 
     trainer = quiet_trainer("crystal+dos+text", {"training.batch_size": 8}, features=Path(features))
@@ -70,16 +70,16 @@ def train(features: str, rank: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    rank, world, home = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    rank, world, directory = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{home.resolve()}/rendezvous", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{directory.resolve()}/rendezvous", rank=rank, world_size=world)
     jobs = {"loss": loss, "gather": gather, "broadcast": broadcast, "train": train}
-    found = {}
+    results = {}
     for job in sys.argv[4:]:
         name, argument = job.split(":", maxsplit=1)
-        found |= {f"{job}/{key}": value for key, value in jobs[name](argument, rank).items()}
-    np.savez(home / f"{rank}.npz", **found)
+        results |= {f"{job}/{key}": value for key, value in jobs[name](argument, rank).items()}
+    np.savez(directory / f"{rank}.npz", **results)
     dist.barrier()
     dist.destroy_process_group()
 

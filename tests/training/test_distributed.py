@@ -58,7 +58,7 @@ def test_torchrun_trains_one_model_on_two_processes(tmp_path: Path, project_root
     (tmp_path / "artifacts/features").symlink_to(real_features())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings(SMALL_RUN | {"training.batch_size": 8})))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, "-m", "matbind.cli.main", "train", "crystal+pxrd"]
+    command = [*torchrun, "-m", "matbind.cli", "train", "crystal+pxrd"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project_root / "src")}
 
     first = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
