@@ -14,6 +14,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
+from matbind.base.model_files import CURVES, HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
 from matbind.modalities.store import Store
@@ -114,7 +115,7 @@ class AblationRun:
             for stop in stops:
                 stop()
         found = self._keep_origin(name, run_id)
-        self._tracker.complete_curves(run_id, read_json(MODELS / name / "history.json"))
+        self._tracker.complete_curves(run_id, read_json(MODELS / name / HISTORY))
         self._tracker.finish_combination(run_id, found, [METRICS / f"{name}.json", *self._files(name)])
         self._progress.finish(name, _in_words(self._summarise(name)))
 
@@ -175,10 +176,10 @@ class AblationRun:
             self._keep_origin(name, self._tracker.run_of(found, parent=self._parent))
 
     def _files(self, name: str) -> Iterator[Path]:
-        history, figure = read_json(MODELS / name / "history.json"), MODELS / name / "learning_curves.png"
+        history, figure = read_json(MODELS / name / HISTORY), MODELS / name / CURVES
         with self._drawing:
             learning_curves(history, figure)
-        yield from (figure, MODELS / name / "settings.json", MODELS / name / PROVENANCE)
+        yield from (figure, MODELS / name / SETTINGS, MODELS / name / PROVENANCE)
 
     def _summarise(self, name: str) -> dict[str, float]:
         summary = summarise(read_json(METRICS / f"{name}.json"))

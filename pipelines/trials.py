@@ -18,6 +18,7 @@ import numpy as np
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json, written_whole
+from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.store import Store
 from matbind.report.tuning import comments, document, figures, space_in_words, verdict
 from matbind.report.tuning_plots import draw, write_page
@@ -39,9 +40,7 @@ from matbind.training.tuning.trial import (
     GIVEN,
     PRUNED,
     TEST,
-    TRAINED,
     VALIDATION_RECALL,
-    WEIGHTS,
     claim,
     fingerprint,
     read_hits,
@@ -210,7 +209,7 @@ class TuningRun:
                 trained = read_json(home / TRAINED)
         except _Hopeless:
             write_json(home / PRUNED, {"fingerprint": mark, "history": history})
-            (home / "checkpoint.pt").unlink(missing_ok=True)
+            (home / CHECKPOINT).unlink(missing_ok=True)
             return Outcome("pruned", _recalls(history))
         if trained["diverged"]:
             return Outcome("failed", _recalls(history), trained["diverged"])

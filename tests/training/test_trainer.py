@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from matbind.base.model_files import CHECKPOINT
 from matbind.evaluation.retrieval import evaluate_pairs, shuffled_control
-from matbind.training.trainer import CHECKPOINT, learning_rate_at, use_bfloat16, validation_recalls
+from matbind.training.trainer import learning_rate_at, use_bfloat16, validation_recalls
 from tests.factories import (
     first_gradients,
     make_settings,

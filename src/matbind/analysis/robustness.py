@@ -14,6 +14,7 @@ from matbind.analysis.inputs import Inputs, Request, answer, open_inputs
 from matbind.analysis.measures.robustness import PERTURBATIONS, SHORTENED, perturb
 from matbind.analysis.measures.unavailable import UnavailableError
 from matbind.analysis.task import Task
+from matbind.base.model_files import WEIGHTS
 from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
 from matbind.evaluation.vectors import held_rows
 from matbind.materials.structure import structure_of
@@ -25,7 +26,7 @@ from matbind.modalities.pxrd import features as pxrd
 from matbind.modalities.records import Records
 from matbind.modalities.store import Store
 from matbind.modalities.text import features as text
-from matbind.serving.searcher import WEIGHTS, read_settings
+from matbind.serving.searcher import read_settings
 from matbind.training.embedder import Embedder
 from matbind.training.embeddings import Embeddings
 

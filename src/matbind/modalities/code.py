@@ -16,6 +16,7 @@ _PLUMBING = frozenset(
         "base/config",
         "base/errors",
         "base/files",
+        "base/model_files",
         "base/parallel",
         "base/processes",
         "base/provenance",

@@ -15,6 +15,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import METRICS, MODELS, read_json
+from matbind.base.model_files import SETTINGS, TRAINED
 from matbind.base.provenance import PROVENANCE, environment
 from matbind.settings.params import flatten
 
@@ -76,13 +77,13 @@ def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) ->
         UserError: if there is no such model, or nothing was written down of its origin.
     """
     for home in (models / model, Path(model)):
-        if (home / "trained.json").exists():
+        if (home / TRAINED).exists():
             result = metrics / f"{home.name}.json"
             found = read_json(result) if result.exists() else {}
-            return _lineage(model, str(home), home, {**found, **read_json(home / "trained.json")}, home.name)
+            return _lineage(model, str(home), home, {**found, **read_json(home / TRAINED)}, home.name)
     name, separator, which = model.removeprefix("models:/").partition("@" if "@" in model else "/")
     if not separator:
-        trained = ", ".join(sorted(path.parent.name for path in models.glob("*/trained.json"))) or "none"
+        trained = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{TRAINED}"))) or "none"
         raise UserError(
             f"{model}: no such model is in {models} (trained: {trained}), expected one of them, or a registered model "
             "as NAME@ALIAS or NAME/VERSION"
@@ -178,7 +179,7 @@ def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
     lines.append(f"{limit}python -m matbind.cli train {name}")
     if lineage.fingerprint:
         failure = "trained, but from other settings, features or code"
-        lines.append(_demand(lineage.fingerprint, f"models/{name}/trained.json", failure))
+        lines.append(_demand(lineage.fingerprint, f"models/{name}/{TRAINED}", failure))
         lines.append("echo 'Made again from the same settings, features and code.'")
     return "\n".join(lines) + "\n"
 
@@ -197,7 +198,7 @@ def _lineage(model: str, kept_in: str, files: Path, found: Mapping[str, Any], co
         kept_in=kept_in,
         run_id=found.get("run_id"),
         **{key: record[key] for key in ("data_md5", "git_commit", "git_dirty", "patch")},
-        settings=flatten(read_json(files / "settings.json")),
+        settings=flatten(read_json(files / SETTINGS)),
         stages=record["stages"],
         environment=record["environment"],
         seconds=found.get("seconds"),
@@ -218,7 +219,7 @@ def _download(name: str, separator: str, which: str, place: Path) -> tuple[str, 
         run_id = str(get(name, which).run_id)
         combination = str(client.get_run(run_id).data.tags["combination"])
         held = {each.path for each in client.list_artifacts(run_id)}
-        for artifact in held & {PROVENANCE, "settings.json", f"{combination}.json"}:
+        for artifact in held & {PROVENANCE, SETTINGS, f"{combination}.json"}:
             client.download_artifacts(run_id, artifact, str(place))
     except (MlflowException, KeyError) as error:
         raise UserError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.files import read_json
+from matbind.base.model_files import SETTINGS
 from matbind.modalities.combinations import Combination, metric_name
 from matbind.modalities.table import modality_names
 
@@ -139,7 +140,7 @@ def result_digest(found: Mapping[str, Any]) -> str:
 
 def stored_settings(home: Path) -> dict[str, str]:
     """The flat settings a model was trained with, from its directory; empty if they were not kept."""
-    path = home / "settings.json"
+    path = home / SETTINGS
     return dict(_flat(read_json(path))) if path.exists() else {}
 
 

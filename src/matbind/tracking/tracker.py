@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from matbind.base.files import read_json
+from matbind.base.model_files import HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE, read_origin, workspace_mark
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
@@ -277,9 +278,9 @@ class Tracker:
 
 def _restore(runs: Runs, parent: str, path: Path, found: Mapping[str, Any], home: Path) -> None:
     record = home / PROVENANCE
-    files = [each for each in (path, home / "settings.json", record, *sorted(home.glob("*.png"))) if each.exists()]
+    files = [each for each in (path, home / SETTINGS, record, *sorted(home.glob("*.png"))) if each.exists()]
     unfinished = runs.search({PARENT: parent, "combination": found["combination"]}, unfinished=True)
-    history = home / "history.json"
+    history = home / HISTORY
     curves = read_json(history) if history.exists() else []
     started = _modified(path) - float(found.get("seconds") or 0)
     if unfinished:  # its first curves were logged as it ran, the end is missing

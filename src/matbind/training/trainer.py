@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from matbind.base.errors import UserError
+from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
 from matbind.modalities.batch import Batch
@@ -35,7 +36,6 @@ from matbind.training.loss import info_nce
 from matbind.training.model import Model, open_stores, transforms_of
 
 IntArray = npt.NDArray[np.int64]
-CHECKPOINT = "checkpoint.pt"
 EVALUATION_BATCH = 128
 FEWEST_PAIRS = 2
 VIEW_SEED = 9_000_000  # of the two views that score a single modality: the same ones every time

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from matbind.base.errors import UserError
+from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
-from matbind.training.trainer import CHECKPOINT, validation_recalls
+from matbind.training.trainer import validation_recalls
 from matbind.training.tuning.space import apply_values
 from matbind.training.tuning.trial import (
     claim,

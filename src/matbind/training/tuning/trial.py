@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES, read_json, write_json, written_whole
+from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.combinations import Combination, pair_name, parse_combination
 from matbind.settings.load import load
 from matbind.settings.params import Settings
@@ -26,8 +27,7 @@ from matbind.training import combination as ablation
 from matbind.training.tuning.space import apply_values
 
 USER_ERROR = 2
-GIVEN, TRAINED, PRUNED, TEST = "trial.json", "trained.json", "pruned.json", "test.json"
-WEIGHTS, HITS = "model.safetensors", "hits.npz"
+GIVEN, PRUNED, TEST, HITS = "trial.json", "pruned.json", "test.json", "hits.npz"
 VALIDATION_RECALL = "validation_recall_at_1"
 Figures = dict[str, float]
 
@@ -76,7 +76,7 @@ def train_trial(
     from safetensors.torch import save_file
 
     from matbind.data.featurize import read_split
-    from matbind.training.trainer import CHECKPOINT, Trainer
+    from matbind.training.trainer import Trainer
 
     trainer = Trainer(settings, combination, features=features)
     told = 0
