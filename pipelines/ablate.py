@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
 from matbind.base.model_files import CURVES, HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE
@@ -25,7 +25,7 @@ from matbind.tracking.tracker import Tracker
 from matbind.training import combination as ablation
 from matbind.training.tuning.space import apply_tuned
 from pipelines.progress import Progress, cost
-from pipelines.stage import StageError, reporter, run, stage
+from pipelines.stage import reporter, run, stage
 from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
 from pipelines.trainers import TrainingError, train_in_process
 

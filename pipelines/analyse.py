@@ -15,7 +15,8 @@ LATENT, SHAPLEY = Path("metrics/latent.json"), Path("metrics/shapley.json")
 @stage
 def analyse(settings: Settings) -> None:
     """Write the numbers behind the figures: similarities, maps, contributions, probes, robustness, failures."""
-    with workers(settings.parallel) as pool:
+    log = reporter("analyse")
+    with workers(settings.parallel, log=log) as pool:
         analyse_models(
             settings.analysis,
             seed=settings.seed,
@@ -29,7 +30,7 @@ def analyse(settings: Settings) -> None:
             shapley=SHAPLEY,
             scratch=SCRATCH / "symmetry",
             params=PARAMS_FILE,
-            log=reporter("analyse"),
+            log=log,
             workers=pool,
         )
 

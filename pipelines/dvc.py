@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from matbind.base.errors import USER_ERROR
+
 LAST_LINES = 8
-USER_ERROR = 2
 _RUNNING = re.compile(r"^Running stage '([^']+)'")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m")

@@ -21,12 +21,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.schedules import Cron, Schedule
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import SUMMARIES, read_json
 from pipelines import summary
 from pipelines.dvc import run_dvc
 from pipelines.server import api_server
-from pipelines.stage import StageError, main, reporter, run
+from pipelines.stage import main, reporter, run
 
 POINTER = "data.dvc"
 DEPLOYMENT = "scheduled"

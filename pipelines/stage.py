@@ -15,17 +15,11 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, StageError, UserError
 from matbind.base.processes import end_with_caller
 from matbind.settings.load import PARAMS_FILE, load
 from matbind.settings.params import Settings
 from pipelines.server import api_server
-
-USER_ERROR = 2
-
-
-class StageError(Exception):
-    """Something went wrong that is no mistake of the user's; one sentence, shown without a traceback, exit code 1."""
 
 
 def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 
-USER_ERROR = 2
 REASON_CHARACTERS = 300
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json, written_whole
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.store import Store
@@ -48,7 +48,6 @@ from matbind.training.tuning.trial import (
     recalls_of,
 )
 from pipelines.progress import Progress
-from pipelines.stage import StageError
 from pipelines.trainers import TrainingError, train_in_process
 
 TUNING = Path("artifacts/tuning")

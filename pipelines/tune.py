@@ -8,10 +8,10 @@ from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import LOGS
 from matbind.settings.params import Settings
-from pipelines.stage import StageError, reporter, run, stage
+from pipelines.stage import reporter, run, stage
 from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
 from pipelines.trials import TuningRun, switch_off
 

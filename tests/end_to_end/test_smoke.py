@@ -18,11 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
+from matbind.base.errors import StageError
 from matbind.modalities.combinations import all_combinations, pair_name
 from matbind.settings import load as settings
 from matbind.tracking.tracker import PARENT, Tracker
 from pipelines.ablate import AblationRun
-from pipelines.stage import StageError
 from pipelines.trainers import TrainingError
 
 pytestmark = pytest.mark.end_to_end

@@ -20,14 +20,13 @@ import psutil
 import pytest
 import yaml
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import read_json, write_json
 from matbind.settings.load import load
 from matbind.tracking.tracker import PARENT, tracking_uri
 from matbind.tracking.tuning import TuningTracker
 from matbind.training.tuning.space import apply_tuned, value_of
 from matbind.training.tuning.trial import run_trial
-from pipelines.stage import StageError
 from pipelines.trainers import TrainingError
 from pipelines.trials import TuningRun, switch_off
 from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, silent

@@ -14,6 +14,7 @@ _MODALITIES = PACKAGE / "modalities"
 _PLUMBING = frozenset(
     {
         "base/config",
+        "base/dask",
         "base/errors",
         "base/files",
         "base/model_files",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 from matbind.base.files import FEATURES, read_json, write_json, written_whole
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.combinations import Combination, pair_name, parse_combination
@@ -26,7 +26,6 @@ from matbind.settings.params import Settings
 from matbind.training import combination as ablation
 from matbind.training.tuning.space import apply_values
 
-USER_ERROR = 2
 GIVEN, PRUNED, TEST, HITS = "trial.json", "pruned.json", "test.json", "hits.npz"
 VALIDATION_RECALL = "validation_recall_at_1"
 Figures = dict[str, float]
