@@ -1,12 +1,15 @@
-"""What the stages that train in parallel have in common: one at a time, so many workers, what is worth a retry."""
+"""What the flows have in common: tasks, what is worth a retry, one stage of a kind at a time, how many at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 
 from matbind.base.errors import UserError
 
@@ -36,12 +39,29 @@ def alone(lock: Path, what: str) -> Iterator[None]:
 
 
 def cores_or(workers: int) -> int:
-    """How many processes to run at a time: as asked, or for 0 as many as there are cores for this process."""
+    """Return how many processes to run at a time: as asked, or for 0 as many as there are cores for this process."""
     if workers:
         return workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    """Prefect's condition for a retry: a mistake of the user's stays one."""
+def training_task(*, name: str, retries: int) -> Callable[[Callable[..., None]], Task[..., None]]:
+    """Make tasks that train: tried again after a failure, and never answered from a cache.
+
+    Args:
+        name: of a task's run, with its parameters in braces.
+        retries: how often.
+    """
+    return task(
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=retries,
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=is_worth_another_try,
+    )
+
+
+def is_worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+    """Tell Prefect whether to try again: a mistake of the user's stays one."""
     return not isinstance(state.result(raise_on_failure=False), UserError)

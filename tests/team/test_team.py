@@ -25,7 +25,7 @@ root, params = Path(sys.argv[1]), Path(sys.argv[2])
 root.mkdir()
 own = settings.load(params, preset="smoke")
 tracker = tracking.Tracker(warn=sys.exit, root=root)
-parent = tracker.start_ablation(own, mark=sys.argv[1], is_done=False)
+parent = tracker.start_ablation(own, fingerprint=sys.argv[1], is_done=False)
 for name in ("dos", "crystal+dos"):
     run_id = tracker.start_combination(parent, own, parse_combination(name))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 2.0})

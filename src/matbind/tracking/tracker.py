@@ -62,14 +62,14 @@ class Tracker:
         """Whether runs are being recorded."""
         return self._runs is not None
 
-    def start_ablation(self, settings: Settings, *, mark: str, is_done: bool) -> str | None:
-        """The parent run of an ablation: that of an interrupted one with the same mark, or a new one.
+    def start_ablation(self, settings: Settings, *, fingerprint: str, is_done: bool) -> str | None:
+        """The parent run of an ablation: that of an interrupted one with the same fingerprint, or a new one.
 
         A DVC experiment has a parent of its own, which bears its name.
 
         Args:
             settings: logged as parameters.
-            mark: digest of all that the results depend on; only a run that would give the same results is continued.
+            fingerprint: digest of all that the results depend on; only a run that would give the same goes on.
             is_done: whether nothing is left to train; then the run of a finished ablation will do as well.
         """
 
@@ -77,7 +77,7 @@ class Tracker:
             tags = {
                 "matbind.kind": "ablation",
                 "matbind.workspace": workspace_mark(self._root),
-                "matbind.mark": mark,
+                "matbind.fingerprint": fingerprint,
                 "preset": settings.preset,
                 **experiment_tag(),
             }

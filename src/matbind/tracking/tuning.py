@@ -21,20 +21,20 @@ LONGEST_TAG = 5000
 class TuningTracker(Tracker):
     """Records a tuning and its trials; like its base a record and never a condition."""
 
-    def start_tuning(self, settings: Settings, combination: Combination, *, mark: str) -> str | None:
-        """The parent run: that of a tuning with the same mark, which would find the same, or a new one.
+    def start_tuning(self, settings: Settings, combination: Combination, *, fingerprint: str) -> str | None:
+        """The parent run: that of a tuning with the same fingerprint, which would find the same, or a new one.
 
         Args:
             settings: logged as parameters; those of the defaults.
             combination: that is tuned on.
-            mark: digest of all that the tuning depends on.
+            fingerprint: digest of all that the tuning depends on.
         """
 
         def start(runs: Runs) -> str:
             tags = {
                 "matbind.kind": "tuning",
                 "matbind.workspace": workspace_mark(self._root),
-                "matbind.mark": mark,
+                "matbind.fingerprint": fingerprint,
                 "preset": settings.preset,
                 **experiment_tag(),
             }
