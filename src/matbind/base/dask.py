@@ -38,7 +38,7 @@ class DaskPool:
         """
         n = max(sum(self._client.nthreads().values()), 1)  # type: ignore[no-untyped-call]
         submit = self._client.submit
-        submitted = (submit(function, item, retries=RETRIES, pure=False) for item in items)  # type: ignore[no-untyped-call]
+        submitted = (submit(function, item, retries=RETRIES, pure=False) for item in items)
         return in_order(submitted, _result, ahead=AHEAD * n)
 
 
@@ -94,7 +94,7 @@ def _connected(address: str) -> Client:
         ) from error
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        specs = client.run(find_spec, PACKAGE)  # type: ignore[no-untyped-call]
+        specs = client.run(find_spec, PACKAGE)
     except TimeoutError as error:
         client.close()  # type: ignore[no-untyped-call]
         raise UserError(f"parallel.dask is {address!r}: its cluster has no workers, start some: dask worker") from error

@@ -82,7 +82,7 @@ def write_page(result: Mapping[str, Any], study: Any, path: Path) -> Path:
 def _history(result: Mapping[str, Any], study: Any) -> Any:
     from optuna.visualization.matplotlib import plot_optimization_history
 
-    axes = plot_optimization_history(study, target_name=RECALL)
+    axes: Any = plot_optimization_history(study, target_name=RECALL)
     default = result["defaults"]["validation_recall_at_1"]
     if default is not None:
         axes.axhline(default, color=INK, linewidth=1, linestyle=":", label="defaults (trial 0)")
@@ -100,7 +100,7 @@ def _importance(result: Mapping[str, Any], study: Any) -> Any:
         figure = Figure(figsize=(8, 2))
         figure.text(0.5, 0.5, "too few trials finished to say", ha="center", va="center")
         return figure
-    axes = plot_param_importances(study, **_evaluator(result))
+    axes: Any = plot_param_importances(study, **_evaluator(result))
     axes.set_title(f"Share in the spread of recall, functional ANOVA ({_counted(result)})", loc="left", fontsize=11)
     axes.set(xlabel="share", xlim=(0, 1.08), ylabel="")
     axes.get_legend().remove()
@@ -113,7 +113,8 @@ def _slices(result: Mapping[str, Any], study: Any) -> Any:
     from numpy import atleast_1d
     from optuna.visualization.matplotlib import plot_slice
 
-    row = atleast_1d(plot_slice(study, target_name="validation recall@1"))
+    plots: Any = plot_slice(study, target_name="validation recall@1")  # axes, or several of them
+    row = atleast_1d(plots)
     rings = {"defaults": (0, INK), "best": (result["best"], COLOURS[1])}
     for axes in row:
         name = axes.get_xlabel()
