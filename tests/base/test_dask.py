@@ -103,7 +103,7 @@ def test_an_error_in_a_chunk_reaches_the_stage(scheduler):
 
 
 def test_a_chunk_that_costs_worker_after_worker_is_one_sentence(scheduler):
-    with pytest.raises(StageError, match="^the Dask cluster lost a part of the work: "):
+    with pytest.raises(StageError, match=r"^the Dask cluster lost a part of the work: "):
         mapped(scheduler, kill_the_worker, [1])
 
 

@@ -22,7 +22,8 @@ from matbind.base.errors import StageError
 from matbind.modalities.combinations import all_combinations, pair_name
 from matbind.report.style import learning_curves
 from matbind.settings import load as settings
-from matbind.tracking.tracker import PARENT, Tracker
+from matbind.tracking.runs import PARENT
+from matbind.tracking.tracker import Tracker
 from matbind.training.ablation import Ablation
 from matbind.training.trainer_process import TrainingError
 

@@ -21,8 +21,9 @@ from matbind.report.style import learning_curves
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
 from matbind.tracking.record import combination_params
-from matbind.tracking.runs import NOTE
-from matbind.tracking.tracker import PARENT, Tracker, tracking_uri
+from matbind.tracking.runs import NOTE, PARENT
+from matbind.tracking.store import tracking_uri
+from matbind.tracking.tracker import Tracker
 
 FINGERPRINT = "m1"
 

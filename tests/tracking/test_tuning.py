@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from matbind.modalities.combinations import parse_combination
-from matbind.tracking.tracker import PARENT, tracking_uri
+from matbind.tracking.runs import PARENT
+from matbind.tracking.store import tracking_uri
 from matbind.tracking.tuning import TuningTracker
 from tests.factories import make_settings
 

@@ -217,7 +217,8 @@ def ui(
     """
     import os
 
-    from matbind.tracking.tracker import Tracker, tracking_uri
+    from matbind.tracking.store import tracking_uri
+    from matbind.tracking.tracker import Tracker
 
     tracker = Tracker(warn=say)
     added = tracker.backfill(MODELS, METRICS)

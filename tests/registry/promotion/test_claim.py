@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matbind.base.errors import UserError
-from matbind.base.provenance import process_mark
+from matbind.base.provenance import process_fingerprint
 from matbind.registry.promotion.claim import alone, claims
 from matbind.registry.registry import Registry
 from tests.registry.registered import registry_in
@@ -27,7 +27,7 @@ def claim(registry: Registry, *, process: str | None = None, ticket: int = 1, se
     content = {
         "token": "0",
         "ticket": ticket,
-        "process": process or process_mark(),
+        "process": process or process_fingerprint(),
         "by": "Ann",
         "at_s": time.time() - seconds_ago,
     }
@@ -62,7 +62,7 @@ def test_who_was_first_is_named_after_waiting(ticket: int, registry: Registry) -
 
 @pytest.mark.parametrize("case", ["ended", "long ago"])
 def test_what_nobody_holds_any_more_is_cleared_away(case: str, registry: Registry) -> None:
-    machine = process_mark().partition(":")[0]
+    machine = process_fingerprint().partition(":")[0]
     if case == "ended":
         claim(registry, process=f"{machine}:999999999:1")
     else:

@@ -24,7 +24,8 @@ from matbind.base.errors import StageError, UserError
 from matbind.base.files import read_json, write_json
 from matbind.settings.load import load
 from matbind.settings.params import Settings
-from matbind.tracking.tracker import PARENT, tracking_uri
+from matbind.tracking.runs import PARENT
+from matbind.tracking.store import tracking_uri
 from matbind.tracking.tuning import TuningTracker
 from matbind.training.trainer_process import TrainingError
 from matbind.training.tuning.run import Tuning, switch_off

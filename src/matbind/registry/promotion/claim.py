@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
 from matbind.base.errors import UserError
-from matbind.base.provenance import is_gone, process_mark
+from matbind.base.provenance import is_gone, process_fingerprint
 from matbind.registry.registry import Registry
 
 CLAIM = "promoting."
@@ -67,7 +67,7 @@ def alone(registry: Registry, name: str, *, by: str, wait_seconds: float = WAIT_
     Raises:
         UserError: if another one holds it for too long, or the store cannot be used.
     """
-    own = Claim(uuid.uuid4().hex[:8], 0, process_mark(), by, time.time())
+    own = Claim(uuid.uuid4().hex[:8], 0, process_fingerprint(), by, time.time())
     try:
         _write(registry, name, own)
         own = replace(own, ticket=1 + max((each.ticket for each in claims(registry, name)), default=0))
