@@ -12,8 +12,8 @@ from pipelines.summary import mlflow_link
 @stage
 def report(settings: Settings) -> None:
     """Draw all figures, write the page, and keep both with the tracked ablation."""
-    tell = reporter("report")
-    tracker = Tracker(warn=tell)
+    log = reporter("report")
+    tracker = Tracker(warn=log)
     inputs = read_inputs(
         ANALYSIS,
         comparison=COMPARISON,
@@ -23,13 +23,13 @@ def report(settings: Settings) -> None:
         seed=settings.seed,
         runs_page=runs_page(),
     )
-    page = write_report(inputs, out=REPORTS, log=tell)
+    page = write_report(inputs, out=REPORTS, log=log)
     files = [page, *sorted((REPORTS / FIGURES).glob("*.png"))]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 
 
 def runs_page() -> str | None:
-    """What a run's id is put behind to find it in MLflow, None if the store does not tell."""
+    """Return what a run's id is put behind to open it in MLflow, None if the store does not tell."""
     page, separator, rest = mlflow_link().partition("/#/experiments/")
     return f"{page}{separator}{rest.partition('/')[0]}/runs/" if separator else None
 

@@ -133,7 +133,7 @@ class Ablation:
 
     def _fingerprint(self) -> str:
         """Return a digest of all that the results depend on."""
-        every = sorted(fingerprint(self._settings, each, FEATURES) for each in self.combinations.values())
+        every = sorted(fingerprint(self._settings, one, FEATURES) for one in self.combinations.values())
         content = "".join([*every, repr(self._settings.evaluation)])
         return hashlib.sha256(content.encode()).hexdigest()[:DIGEST_CHARACTERS]
 

@@ -12,7 +12,7 @@ MINUTE = 60
 
 
 def cost(combination: str) -> int:
-    """Views encoded a step, to which the time of a training is about proportional; a single one is viewed twice."""
+    """Return the encodings a step, to which a training's time is about proportional; a single is encoded twice."""
     return max(combination.count("+") + 1, 2)
 
 

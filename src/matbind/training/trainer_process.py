@@ -68,7 +68,7 @@ def train_in_process(
 
 
 def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:
-    """A line for the log; an epoch's figures go to their reader on the way."""
+    """Return a line for the log; an epoch's figures go to their reader on the way."""
     try:
         event = json.loads(line)
     except ValueError:

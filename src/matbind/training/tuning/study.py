@@ -82,7 +82,9 @@ class Study:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.distributions = {key: distribution_of(each, defaults[key]) for key, each in tune.space.items()}
+        self.distributions = {
+            name: distribution_of(parameter, defaults[name]) for name, parameter in tune.space.items()
+        }
         self.n_earlier = 0
         self._optuna, self._tune, self._seed, self._name = optuna, tune, seed, name
         self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
