@@ -39,8 +39,8 @@ tracker.finish_ablation(parent)
 STUDY = """
 import sys
 from matbind.training.tuning.study import Study
-from tests.test_tuning import run_trials
-from tests.tuning import DEFAULTS, make_tune
+from tests.training.tuning.test_study import run_trials
+from tests.training.tuning.tuning import DEFAULTS, make_tune
 
 storage, name, resume = sys.argv[1:]
 study = Study(make_tune(trials=4, storage=storage, resume=bool(resume)), DEFAULTS, seed=0, name=name)
