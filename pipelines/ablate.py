@@ -2,13 +2,13 @@
 
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind.base.files import LOGS
+from matbind.base.files import LOGS, locked
 from matbind.report.style import learning_curves
 from matbind.settings.params import Settings
 from matbind.training.ablation import Ablation
 from matbind.training.tuning.space import apply_tuned
 from pipelines.stage import reporter, run, stage
-from pipelines.tasks import alone, cores_or, training_task
+from pipelines.tasks import cores_or, training_task
 
 LOCK = LOGS / "ablate.lock"
 
@@ -16,7 +16,7 @@ LOCK = LOGS / "ablate.lock"
 @stage
 def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
-    with alone(LOCK, "ablation"):
+    with locked(LOCK, "ablation"):
         ablation = Ablation(apply_tuned(settings), draw_curves=learning_curves, log=reporter("ablate"))
 
         @training_task(name="{combination}", retries=settings.ablate.retries)

@@ -1,11 +1,9 @@
-"""What the flows have in common: tasks, what is worth a retry, one stage of a kind at a time, how many at a time."""
+"""What the flows have in common: tasks that train, what is worth a retry, how many run at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from prefect import Task, task
@@ -14,28 +12,6 @@ from prefect.cache_policies import NO_CACHE
 from matbind.base.errors import UserError
 
 RETRY_SECONDS = 2
-
-
-@contextmanager
-def alone(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock: two of a kind in one directory would train into the same files.
-
-    Args:
-        lock: file that is locked; it stays.
-        what: of what kind, in words.
-
-    Raises:
-        UserError: if another one is running.
-    """
-    import fcntl
-
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another {what} is running in this directory, wait for its end or stop it") from error
-        yield
 
 
 def cores_or(workers: int) -> int:

@@ -7,12 +7,12 @@ from prefect import runtime
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from matbind.base.errors import StageError, UserError
-from matbind.base.files import LOGS
+from matbind.base.files import LOGS, locked
 from matbind.report.tuning import write_tuning
 from matbind.settings.params import Settings
 from matbind.training.tuning.run import REPORTS, Tuning, switch_off
 from pipelines.stage import reporter, run, stage
-from pipelines.tasks import alone, cores_or, training_task
+from pipelines.tasks import cores_or, training_task
 
 LOCK = LOGS / "tune.lock"
 
@@ -24,7 +24,7 @@ def tune(settings: Settings) -> None:
     if not tune_settings.enabled:
         write_tuning(switch_off(settings, log=log), None, REPORTS)
         return
-    with alone(LOCK, "tuning"):
+    with locked(LOCK, "tuning"):
         tuning = Tuning(settings, log=log)
 
         @training_task(name="trial {number}", retries=tune_settings.retries)
