@@ -1,6 +1,6 @@
 """What the choices of the preset `small` are worth: the same training with one thing changed, in one run.
 
-Usage, after `make run`:  python benchmarks/choices.py [--epochs 6] [--only small,Muon] [--json FILE]
+Usage, after `make run`:  python benchmarks/choices.py [--epochs 6] [--only small,strain] [--json FILE]
 
 Prints validation recall@1 (mean over the aligned pairs, both directions) and CPU seconds of each variant.
 The test split is not touched: choices are made on validation.
@@ -28,7 +28,6 @@ RECORDS, FEATURES = Path("artifacts/records"), Path("artifacts/features")
 SMALL = ("presets", "small")
 VARIANTS: dict[str, tuple[str, dict[tuple[str, ...], Any]]] = {
     "preset small": ("crystal+dos+pxrd+text", {}),
-    "Muon instead of AdamW": ("crystal+dos+pxrd+text", {(*SMALL, "training", "optimizer"): "muon"}),
     "no reciprocal readout (CGConv alone)": (
         "crystal+dos+pxrd+text",
         {(*SMALL, "modalities", "crystal", "encoder", "reciprocal"): None},

@@ -16,6 +16,7 @@ LATENT, SHAPLEY = Path("metrics/latent.json"), Path("metrics/shapley.json")
 @stage
 def analyse(settings: Settings) -> None:
     """Write the numbers behind the figures: similarities, maps, contributions, probes, robustness, failures."""
+    log = reporter("analyse")
     request = Request(
         settings=settings.analysis,
         seed=settings.seed,
@@ -26,14 +27,14 @@ def analyse(settings: Settings) -> None:
         metrics=METRICS,
         out=ANALYSIS,
     )
-    with workers(settings.parallel) as pool:
+    with workers(settings.parallel, log=log) as pool:
         analyse_models(
             request,
             latent=LATENT,
             shapley=SHAPLEY,
             scratch=SCRATCH / "symmetry",
             params=PARAMS_FILE,
-            log=reporter("analyse"),
+            log=log,
             workers=pool,
         )
 

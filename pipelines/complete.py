@@ -12,7 +12,7 @@ from pipelines.stage import reporter, run, stage
 def complete(settings: Settings) -> None:
     """Describe structures in words and calculate their densities of states where the source brings none."""
     log = reporter("complete")
-    with workers(settings.parallel) as pool:
+    with workers(settings.parallel, log=log) as pool:
         raw = read_source(settings.prepare, scratch=SCRATCH / "source", workers=pool, log=log)
         complete_tables(raw, settings.complete, out=COMPLETED, scratch=SCRATCH / "completed", workers=pool, log=log)
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from matbind.base.errors import USER_ERROR
+
 LAST_LINES = 8
-USER_ERROR = 2
 _RUNNING = re.compile(r"^Running stage '([^']+)'")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
@@ -36,14 +37,14 @@ class Outcome:
 
     @property
     def is_users_mistake(self) -> bool:
-        """Whether the stage failed of something that only the user can mend."""
+        """Return whether the stage failed of something that only the user can mend."""
         return self.stage_code == USER_ERROR
 
-    def told(self, *, own: bool = False) -> str:
-        """The last lines as one: those that DVC marks as errors, or with ``own`` those the stage itself ended with."""
+    def last_words(self, *, of_stage: bool = False) -> str:
+        """Join the last lines: DVC's errors, or with ``of_stage`` those that the stage itself ended with."""
         errors = [line.removeprefix("ERROR: ") for line in self.lines if line.startswith("ERROR: ")]
         rest = [line for line in self.lines if not line.startswith("ERROR: ")]
-        return " | ".join((rest if own else errors) or self.lines)
+        return " | ".join((rest if of_stage else errors) or self.lines)
 
 
 def run_dvc(*arguments: str, log: Callable[[str], None], root: Path = Path()) -> Outcome:

@@ -21,12 +21,13 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.schedules import Cron, Schedule
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.base.files import SUMMARIES, read_json
 from pipelines import summary
 from pipelines.dvc import run_dvc
 from pipelines.server import api_server
-from pipelines.stage import StageError, main, reporter, run
+from pipelines.stage import main, reporter, run
+from pipelines.tasks import is_worth_another_try
 
 POINTER = "data.dvc"
 DEPLOYMENT = "scheduled"
@@ -35,11 +36,7 @@ _NO_REMOTE = re.compile(r"no remote|remote '[^']*' (doesn't|does not) exist|conf
 _CHANGE = re.compile(r"[\w.]+=.*")
 
 
-def _worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    return not isinstance(state.result(raise_on_failure=False), UserError)
-
-
-@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def pull() -> None:
     """Fetch the data that data.dvc names.
 
@@ -49,11 +46,11 @@ def pull() -> None:
     """
     done = run_dvc("pull", POINTER, log=_listener("pull"))
     if not done.succeeded:
-        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
-        raise kind(f"{POINTER}: the data cannot be pulled: {done.told()}")
+        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
+        raise kind(f"{POINTER}: the data cannot be pulled: {done.last_words()}")
 
 
-@task(retries=1, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+@task(retries=1, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def reproduce(changes: list[str], name: str | None) -> None:
     """Run the stages that are stale; a second try goes on where the first one stopped.
 
@@ -61,19 +58,22 @@ def reproduce(changes: list[str], name: str | None) -> None:
         UserError: if a stage found a mistake of the user's.
         StageError: if a stage failed otherwise.
     """
-    as_experiment = [*(["--name", name] if name else []), *(part for each in changes for part in ("--set-param", each))]
+    as_experiment = [
+        *(["--name", name] if name else []),
+        *(part for change in changes for part in ("--set-param", change)),
+    ]
     command = ["exp", "run", *as_experiment] if as_experiment else ["repro"]
     done = run_dvc(*command, log=_listener("dvc"))
     if done.succeeded:
         return
     if done.stage is None or done.stage_code is None:
-        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
-        raise kind(f"dvc {command[0]} failed: {done.told()}")
+        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
+        raise kind(f"dvc {command[0]} failed: {done.last_words()}")
     kind = UserError if done.is_users_mistake else StageError
-    raise kind(f"stage {done.stage} failed with exit code {done.stage_code}: {done.told(own=True)}")
+    raise kind(f"stage {done.stage} failed with exit code {done.stage_code}: {done.last_words(of_stage=True)}")
 
 
-@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=_worth_another_try, cache_policy=NO_CACHE)
+@task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def push(remote: str) -> None:
     """Share the results by a remote.
 
@@ -83,8 +83,8 @@ def push(remote: str) -> None:
     """
     done = run_dvc("push", "--remote", remote, log=_listener("push"))
     if not done.succeeded:
-        kind = UserError if _NO_REMOTE.search(done.told()) else StageError
-        raise kind(f"the results cannot be pushed to {remote}: {done.told()}")
+        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
+        raise kind(f"the results cannot be pushed to {remote}: {done.last_words()}")
 
 
 @task(cache_policy=NO_CACHE)
@@ -140,7 +140,7 @@ def _data_are_here() -> bool:
 
 
 def _listener(name: str) -> Callable[[str], None]:
-    """Prints lines as they come and sends them to the page of the task that runs."""
+    """Return what prints lines as they come and sends them to the page of the task that runs."""
     page = logging.getLogger("prefect.task_runs")
     page.setLevel(logging.INFO)
     page.propagate = False  # to the terminal they go once

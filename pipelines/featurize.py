@@ -10,8 +10,9 @@ from pipelines.stage import reporter, run, stage
 @stage
 def featurize(settings: Settings) -> None:
     """Turn the records of every modality into arrays."""
-    with workers(settings.parallel) as pool:
-        featurize_records(settings, records=VALID, out=FEATURES, log=reporter("featurize"), workers=pool)
+    log = reporter("featurize")
+    with workers(settings.parallel, log=log) as pool:
+        featurize_records(settings, records=VALID, out=FEATURES, log=log, workers=pool)
 
 
 if __name__ == "__main__":

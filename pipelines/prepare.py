@@ -10,15 +10,9 @@ from pipelines.stage import reporter, run, stage
 @stage
 def prepare(settings: Settings) -> None:
     """Read the source and what was completed, simulate missing patterns, split by formula."""
-    with workers(settings.parallel) as pool:
-        prepare_records(
-            settings,
-            out=RECORDS,
-            completed=COMPLETED,
-            scratch=SCRATCH / "source",
-            log=reporter("prepare"),
-            workers=pool,
-        )
+    log, scratch = reporter("prepare"), SCRATCH / "source"
+    with workers(settings.parallel, log=log) as pool:
+        prepare_records(settings, out=RECORDS, completed=COMPLETED, scratch=scratch, log=log, workers=pool)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def report(settings: Settings) -> None:
 
 
 def runs_page() -> str | None:
-    """Return what a run's id is put behind to find it in MLflow, None if the store does not tell."""
+    """Return what a run's id is put behind to open it in MLflow, None if the store does not tell."""
     page, separator, rest = mlflow_link().partition("/#/experiments/")
     return f"{page}{separator}{rest.partition('/')[0]}/runs/" if separator else None
 

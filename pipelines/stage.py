@@ -15,17 +15,11 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, StageError, UserError
 from matbind.base.processes import end_with_caller
 from matbind.settings.load import PARAMS_FILE, load
 from matbind.settings.params import Settings
 from pipelines.server import api_server
-
-USER_ERROR = 2
-
-
-class StageError(Exception):
-    """Something went wrong that is no mistake of the user's; one sentence, shown without a traceback, exit code 1."""
 
 
 def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
@@ -49,19 +43,19 @@ def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
 
 
 def reporter(name: str) -> Callable[[str], None]:
-    """A function that prints sentences of one stage as they come."""
+    """Return what prints sentences of one stage as they come."""
 
-    def report(sentence: str) -> None:
+    def log(sentence: str) -> None:
         sys.stdout.write(f"[{name}] {sentence}\n")
         sys.stdout.flush()
 
-    return report
+    return log
 
 
 def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
     """Run a stage as a program.
 
-    A mistake in the settings is told before anything starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
+    A mistake in the settings ends it before anything starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
     process at once: whatever is written appears whole or not at all, and the processes a stage started end with it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):

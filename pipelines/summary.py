@@ -1,4 +1,4 @@
-"""What an experiment found, as rows and links for the pages of Prefect."""
+"""What an experiment came to, as rows and links for the pages of Prefect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPORT_FILES = ("index.html", "comparison.md")
 
 
 def recall_rows(summaries: Path = SUMMARIES) -> list[dict[str, Any]]:
-    """Means of recall by combination, in the order of the comparison; empty where there is no such pair."""
+    """Return means of recall by combination, in the order of the comparison; empty where there is no such pair."""
     rows = []
     for combination in all_combinations():
         path = summaries / f"{combination.name}.json"
@@ -27,10 +27,10 @@ def recall_rows(summaries: Path = SUMMARIES) -> list[dict[str, Any]]:
 
 
 def mlflow_link(metrics: Path = METRICS) -> str:
-    """The page of the ablation these metrics belong to, or of all runs if the store does not tell it."""
+    """Return the page of the ablation these metrics belong to, or of all runs if the store does not tell it."""
     uri = tracking_uri()
     base = uri.rstrip("/") if uri.startswith("http") else LOCAL_PAGE
-    ids = [found["run_id"] for path in sorted(metrics.glob("*.json")) if (found := read_json(path)).get("run_id")]
+    ids = [run_id for path in sorted(metrics.glob("*.json")) if (run_id := read_json(path).get("run_id"))]
     try:
         client, experiment = connect()
         parents = [client.get_run(run_id).data.tags.get(PARENT) for run_id in ids[:1]]
@@ -41,7 +41,7 @@ def mlflow_link(metrics: Path = METRICS) -> str:
 
 
 def report_file(reports: Path = REPORTS) -> Path | None:
-    """The page a reader begins with, None if there is no report."""
+    """Return the page a reader begins with, None if there is no report."""
     return next((path for name in REPORT_FILES if (path := reports / name).exists()), None)
 
 

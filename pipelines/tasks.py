@@ -1,47 +1,43 @@
-"""What the stages that train in parallel have in common: one at a time, so many workers, what is worth a retry."""
+"""What the flows have in common: tasks that train, what is worth a retry, how many run at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
 
 from matbind.base.errors import UserError
 
 RETRY_SECONDS = 2
 
 
-@contextmanager
-def alone(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock: two of a kind in one directory would train into the same files.
-
-    Args:
-        lock: file that is locked; it stays.
-        what: of what kind, in words.
-
-    Raises:
-        UserError: if another one is running.
-    """
-    import fcntl
-
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"another {what} is running in this directory, wait for its end or stop it") from error
-        yield
-
-
 def cores_or(workers: int) -> int:
-    """How many processes to run at a time: as asked, or for 0 as many as there are cores for this process."""
+    """Return how many processes to run at a time: as asked, or for 0 as many as there are cores for this process."""
     if workers:
         return workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
-    """Prefect's condition for a retry: a mistake of the user's stays one."""
+def training_task(*, name: str, retries: int) -> Callable[[Callable[..., None]], Task[..., None]]:
+    """Make tasks that train: tried again after a failure, and never answered from a cache.
+
+    Args:
+        name: of a task's run, with its parameters in braces.
+        retries: how often.
+    """
+    return task(
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=retries,
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=is_worth_another_try,
+    )
+
+
+def is_worth_another_try(_task: Any, _run: Any, state: Any) -> bool:
+    """Tell Prefect whether to try again: a mistake of the user's stays one."""
     return not isinstance(state.result(raise_on_failure=False), UserError)

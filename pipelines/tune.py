@@ -1,19 +1,18 @@
 """The tune stage: a search for better settings than those of params.yaml, and a judgement whether they are."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from typing import Any
 
-from prefect import runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import runtime
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from matbind.base.errors import UserError
-from matbind.base.files import LOGS
+from matbind.base.errors import StageError, UserError
+from matbind.base.files import LOGS, locked
+from matbind.report.tuning import write_tuning
 from matbind.settings.params import Settings
-from pipelines.stage import StageError, reporter, run, stage
-from pipelines.tasks import RETRY_SECONDS, alone, cores_or, worth_another_try
-from pipelines.trials import TuningRun, switch_off
+from matbind.training.tuning.run import REPORTS, Tuning, switch_off
+from pipelines.stage import reporter, run, stage
+from pipelines.tasks import cores_or, training_task
 
 LOCK = LOGS / "tune.lock"
 
@@ -21,41 +20,35 @@ LOCK = LOGS / "tune.lock"
 @stage
 def tune(settings: Settings) -> None:
     """Run the trials as mapped tasks, choose, and evaluate the defaults and the best trial on test."""
-    own, log = settings.tune, reporter("tune")
-    if not own.enabled:
-        switch_off(settings, log=log)
+    tune_settings, log = settings.tune, reporter("tune")
+    if not tune_settings.enabled:
+        write_tuning(switch_off(settings, log=log), None, REPORTS)
         return
-    with alone(LOCK, "tuning"):
-        tuning = TuningRun(settings, own, log=log)
-        options: dict[str, Any] = {
-            "task_run_name": "trial {number}",
-            "cache_policy": NO_CACHE,
-            "persist_result": False,
-            "retries": own.retries,
-            "retry_delay_seconds": RETRY_SECONDS,
-            "retry_condition_fn": worth_another_try,
-        }
+    with locked(LOCK, "tuning"):
+        tuning = Tuning(settings, log=log)
 
-        @task(**options)
+        @training_task(name="trial {number}", retries=tune_settings.retries)
         def trial(number: int) -> None:
-            tuning.trial(number, is_last_try=runtime.task_run.run_count > own.retries)
+            tuning.trial(number, is_last_try=runtime.task_run.run_count > tune_settings.retries)
 
-        @task(**{**options, "task_run_name": "test of trial {number}"})
+        @training_task(name="test of trial {number}", retries=tune_settings.retries)
         def evaluate(number: int) -> None:
             tuning.evaluate(number)
 
-        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=min(cores_or(own.workers), own.ahead))
+        at_a_time = min(cores_or(tune_settings.workers), tune_settings.ahead)
+        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=at_a_time)
         with runner:
-            _all_of(runner.map(trial, {"number": list(range(own.trials))}))
-            _all_of(runner.map(evaluate, {"number": tuning.to_evaluate()}))
-        tuning.finish()
+            _wait_for_all(runner.map(trial, {"number": list(range(tune_settings.trials))}))
+            _wait_for_all(runner.map(evaluate, {"number": tuning.to_evaluate()}))
+        result = tuning.result()
+        tuning.finish(result, write_tuning(result, tuning.study.finished(), REPORTS))
 
 
-def _all_of(futures: Any) -> None:
+def _wait_for_all(futures: Iterable[Any]) -> None:
     """Wait for tasks and raise the first error, those of the user's first."""
-    found = [future.result(raise_on_failure=False) for future in futures]
-    errors = [each for each in found if isinstance(each, BaseException)]
-    for error in sorted(errors, key=lambda each: not isinstance(each, UserError)):
+    outcomes = [future.result(raise_on_failure=False) for future in futures]
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for error in sorted(errors, key=lambda error: not isinstance(error, UserError)):
         raise error if isinstance(error, UserError) else StageError(str(error)) from error
 
 

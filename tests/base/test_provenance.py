@@ -13,11 +13,11 @@ from matbind.base.provenance import (
     dvc_md5,
     is_gone,
     locks_before,
-    process_mark,
+    process_fingerprint,
     read_origin,
     stage_locks,
     training_record,
-    workspace_mark,
+    workspace_fingerprint,
 )
 
 
@@ -61,30 +61,30 @@ def test_outside_a_repository_nothing_is_known(tmp_path: Path, monkeypatch: pyte
 
 
 def test_this_process_is_not_gone() -> None:
-    assert not is_gone(process_mark())
+    assert not is_gone(process_fingerprint())
 
 
 def test_an_ended_process_is_gone() -> None:
-    code = "from matbind.base.provenance import process_mark; print(process_mark())"
+    code = "from matbind.base.provenance import process_fingerprint; print(process_fingerprint())"
     ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
     assert is_gone(ended)
 
 
 def test_another_process_with_the_number_of_an_ended_one_is_not_it() -> None:
-    machine, number, started = process_mark().split(":")
+    machine, number, started = process_fingerprint().split(":")
 
     assert is_gone(f"{machine}:{number}:{int(started) - 100}")
 
 
 def test_a_clock_that_was_set_does_not_make_a_process_another() -> None:
-    machine, number, started = process_mark().split(":")
+    machine, number, started = process_fingerprint().split(":")
 
     assert not is_gone(f"{machine}:{number}:{int(started) + 2}")
 
 
 def test_a_process_that_only_waits_to_be_buried_is_gone() -> None:
-    code = "from matbind.base.provenance import process_mark; print(process_mark(), flush=True)"
+    code = "from matbind.base.provenance import process_fingerprint; print(process_fingerprint(), flush=True)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     mark = process.stdout.readline().strip()
@@ -100,7 +100,7 @@ def test_processes_of_other_machines_are_left_alone(mark: str) -> None:
 
 
 def test_two_directories_have_two_marks(tmp_path: Path) -> None:
-    assert workspace_mark(tmp_path / "a") != workspace_mark(tmp_path / "b")
+    assert workspace_fingerprint(tmp_path / "a") != workspace_fingerprint(tmp_path / "b")
 
 
 LOCK = """

@@ -18,12 +18,14 @@ from typing import Any
 import psutil
 import pytest
 
+from matbind.base.errors import StageError
 from matbind.modalities.combinations import all_combinations, pair_name
+from matbind.report.style import learning_curves
 from matbind.settings import load as settings
-from matbind.tracking.tracker import PARENT, Tracker
-from pipelines.ablate import AblationRun
-from pipelines.stage import StageError
-from pipelines.trainers import TrainingError
+from matbind.tracking.runs import PARENT
+from matbind.tracking.tracker import Tracker
+from matbind.training.ablation import Ablation
+from matbind.training.trainer_process import TrainingError
 from tests.cache import lend_kernels
 from tests.end_to_end.copies import Project, copy_project
 
@@ -245,7 +247,7 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
     def fail(_name: str, **_: Any) -> None:
         raise TrainingError("MemoryError; see artifacts/logs/dos.log")
 
-    ablation_run = AblationRun(own, log=told.append, train=fail)
+    ablation_run = Ablation(own, draw_curves=learning_curves, log=told.append, train=fail)
     ablation_run.train("text")
     with pytest.raises(TrainingError) as failure:
         ablation_run.train("dos")
@@ -276,7 +278,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     monkeypatch.chdir(tmp_path)
     before = _weights(tmp_path)
 
-    ablation_run = AblationRun(settings.load(), log=lambda _: None)
+    ablation_run = Ablation(settings.load(), draw_curves=learning_curves, log=lambda _: None)
     ablation_run.train("text")
     ablation_run.finish({})
 

@@ -41,7 +41,7 @@ def test_a_failed_stage_is_named_with_its_exit_code_and_last_words(project: Path
     outcome = run_dvc("repro", log=told.append, root=project)
 
     assert (outcome.succeeded, outcome.stage, outcome.stage_code) == (False, "second", 1)
-    assert outcome.told(own=True).endswith("half way | matbind: data: row 3 has no lattice")
+    assert outcome.last_words(of_stage=True).endswith("half way | matbind: data: row 3 has no lattice")
     assert "first ran" in told
 
 

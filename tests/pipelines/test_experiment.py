@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from pipelines.experiment import experiment, reproduce
-from pipelines.stage import StageError
 
 pytestmark = pytest.mark.usefixtures("prefect_api_url")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from matbind.base.errors import UserError
+from matbind.base.errors import StageError, UserError
 from matbind.settings.load import load
 from matbind.settings.params import Settings
-from pipelines.stage import StageError, reporter, run, stage
+from pipelines.stage import reporter, run, stage
 
 
 @stage

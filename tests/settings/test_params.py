@@ -96,7 +96,6 @@ def test_an_unknown_key_is_named_with_those_allowed(path, preset, allowed):
         ("model.projection_dim", 12.5, "12.5: input should be a valid integer"),
         ("training.epochs", 0, "0: input should be greater than or equal to 1"),
         ("training.precision", "float16", "'float16': string should match pattern"),
-        ("training.optimizer", "sgd", "'sgd': input should be 'muon' or 'adamw'"),
         ("training.betas", [0.9, 1.0], "1.0: input should be less than 1"),
         ("prepare.split.test", 0.7, "0.7: input should be less than 0.5"),
         ("prepare.limit", 3, "3: input should be greater than or equal to 30"),

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from matbind.base.provenance import process_mark
+from matbind.base.provenance import process_fingerprint
 from matbind.modalities.combinations import parse_combination
 from matbind.settings import load as settings_module
-from matbind.tracking.tracker import PARENT, Tracker
+from matbind.tracking.runs import PARENT
+from matbind.tracking.tracker import Tracker
 
 MEMBER = """
 import sys
@@ -25,7 +26,7 @@ root, params = Path(sys.argv[1]), Path(sys.argv[2])
 root.mkdir()
 own = settings.load(params, preset="smoke")
 tracker = tracking.Tracker(warn=sys.exit, root=root)
-parent = tracker.start_ablation(own, mark=sys.argv[1], is_done=False)
+parent = tracker.start_ablation(own, fingerprint=sys.argv[1], is_done=False)
 for name in ("dos", "crystal+dos"):
     run_id = tracker.start_combination(parent, own, parse_combination(name))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 2.0})
@@ -114,7 +115,11 @@ def test_runs_and_files_go_to_a_tracking_server(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     mine = Tracker(warn=pytest.fail, root=tmp_path)
     own = settings_module.load(project_root / "params.yaml", preset="smoke")
-    marks = {"dos": process_mark(), "text": "another-machine:1:1", "pxrd": process_mark().rsplit(":", 2)[0] + ":1:1"}
+    marks = {
+        "dos": process_fingerprint(),
+        "text": "another-machine:1:1",
+        "pxrd": process_fingerprint().rsplit(":", 2)[0] + ":1:1",
+    }
     ids = {name: mine.start_combination(None, own, parse_combination(name)) for name in marks}
     for name, mark in marks.items():
         client.set_tag(ids[name], "matbind.process", mark)

@@ -13,7 +13,7 @@ import pytest
 from matbind.base.files import write_json
 from matbind.modalities.combinations import parse_combination
 from matbind.settings import load as settings_module
-from matbind.tracking.store import home, reason_of, tracking_uri
+from matbind.tracking.store import project_of, reason_of, tracking_uri
 from matbind.tracking.tracker import Tracker
 
 TRAINING = """
@@ -139,4 +139,4 @@ def test_a_stage_outside_an_experiment_uses_the_store_where_it_runs(
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
-    assert home() == Path()
+    assert project_of() == Path()

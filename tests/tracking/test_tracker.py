@@ -21,10 +21,11 @@ from matbind.report.style import learning_curves
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
 from matbind.tracking.record import combination_params
-from matbind.tracking.runs import NOTE
-from matbind.tracking.tracker import PARENT, Tracker, tracking_uri
+from matbind.tracking.runs import NOTE, PARENT
+from matbind.tracking.store import tracking_uri
+from matbind.tracking.tracker import Tracker
 
-MARK = "m1"
+FINGERPRINT = "m1"
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +101,7 @@ def test_an_ablation_is_a_parent_with_a_child_a_combination(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
     tracker = Tracker(warn=pytest.fail, root=root)
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
 
     def one(combination: Combination) -> None:
         run_id = tracker.start_combination(parent, settings, combination)
@@ -196,12 +197,12 @@ def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Tracker(warn=pytest.fail, root=root)
-    plain = first.start_ablation(settings, mark=MARK, is_done=False)
+    plain = first.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     first.finish_ablation(plain)
     monkeypatch.setenv("DVC_EXP_NAME", "puffy-cage")
     tracker = Tracker(warn=pytest.fail, root=root)
 
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=True)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=True)
     tracker.start_combination(parent, settings, parse_combination("dos"))
 
     assert parent != plain
@@ -250,7 +251,7 @@ def test_a_training_and_the_machine_are_measured_while_they_run(
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     tracker = Tracker(warn=pytest.fail, root=root)
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     child = tracker.start_combination(parent, settings, parse_combination("dos"))
     stops = [tracker.watch(parent), tracker.watch(child, os.getpid())]
     deadline = time.monotonic() + 60
@@ -281,10 +282,17 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from matbind.settings import load as settings; from matbind.tracking import tracker as tracking; from matbind.modalities import combinations as modality\n"
-        "root, params = map(Path, sys.argv[1:]); s = settings.load(params, preset='smoke')\n"
-        "tracker = tracking.Tracker(warn=print, root=root); p = tracker.start_ablation(s, mark='m1', is_done=False)\n"
-        "tracker.start_combination(p, s, modality.parse_combination('crystal+dos')); import os; os._exit(137)"
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from matbind.modalities.combinations import parse_combination\n"
+        "from matbind.settings.load import load\n"
+        "from matbind.tracking.tracker import Tracker\n"
+        "root, params = map(Path, sys.argv[1:])\n"
+        "settings = load(params, preset='smoke')\n"
+        "tracker = Tracker(warn=print, root=root)\n"
+        f"parent = tracker.start_ablation(settings, fingerprint={FINGERPRINT!r}, is_done=False)\n"
+        "tracker.start_combination(parent, settings, parse_combination('crystal+dos'))\n"
+        "os._exit(137)"
     )
     params = Path(__file__).parents[2] / "params.yaml"
     assert subprocess.run([sys.executable, "-c", code, str(root), str(params)], check=False).returncode == 137
@@ -292,7 +300,7 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
 
     tracker = Tracker(warn=pytest.fail, root=root)
     assert {run.info.status for run in runs().values()} == {"FAILED"}
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
 
     found = runs()
@@ -303,19 +311,19 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
 
 def test_an_ablation_with_other_settings_is_a_new_parent(root: Path, settings: Settings) -> None:
     tracker = Tracker(warn=pytest.fail, root=root)
-    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    first = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
 
-    assert tracker.start_ablation(settings, mark="m2", is_done=False) != first
+    assert tracker.start_ablation(settings, fingerprint="m2", is_done=False) != first
 
 
 def test_a_finished_ablation_is_continued_only_if_nothing_is_left_to_train(root: Path, settings: Settings) -> None:
     tracker = Tracker(warn=pytest.fail, root=root)
-    first = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    first = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     tracker.finish_ablation(first)
 
-    assert tracker.start_ablation(settings, mark=MARK, is_done=True) == first
+    assert tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=True) == first
     tracker.finish_ablation(first)
-    assert tracker.start_ablation(settings, mark=MARK, is_done=False) != first
+    assert tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False) != first
 
 
 def test_a_failed_run_says_why(root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]) -> None:
@@ -376,7 +384,7 @@ def test_a_result_that_lost_only_its_end_keeps_its_run(
 ) -> None:
     models, metrics = _write_results(root, ["crystal+dos"], settings)
     tracker = Tracker(warn=pytest.fail, root=root)
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
 
     assert tracker.backfill(models, metrics, parent=parent) == 1
@@ -419,7 +427,7 @@ def test_a_broken_store_costs_one_sentence_and_nothing_else(
     warnings: list[str] = []
 
     tracker = Tracker(warn=warnings.append, root=tmp_path)
-    parent = tracker.start_ablation(settings, mark=MARK, is_done=False)
+    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     run_id = tracker.start_combination(parent, settings, parse_combination("dos"))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     tracker.finish_combination(run_id, _found("dos"), [])

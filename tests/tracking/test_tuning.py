@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from matbind.modalities.combinations import parse_combination
-from matbind.tracking.tracker import PARENT, tracking_uri
+from matbind.tracking.runs import PARENT
+from matbind.tracking.store import tracking_uri
 from matbind.tracking.tuning import TuningTracker
 from tests.factories import make_settings
 
@@ -38,8 +39,8 @@ def _run(root, run_id):
     return MlflowClient(tracking_uri(root)).get_run(run_id)
 
 
-def _start(tracker, *, mark="m1", number=3):
-    parent = tracker.start_tuning(make_settings(), COMBINATION, mark=mark)
+def _start(tracker, *, fingerprint="m1", number=3):
+    parent = tracker.start_tuning(make_settings(), COMBINATION, fingerprint=fingerprint)
     return parent, tracker.start_trial(parent, number, make_settings(), COMBINATION)
 
 
@@ -90,7 +91,7 @@ def test_an_interrupted_trial_goes_on_in_its_run(tracker):
 
 
 def test_another_tuning_is_another_run(tracker):
-    first, second = _start(tracker), _start(tracker, mark="m2")
+    first, second = _start(tracker), _start(tracker, fingerprint="m2")
 
     assert not set(first) & set(second)
 

@@ -15,13 +15,12 @@ from matbind.analysis.symmetries import read_symmetries
 from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
 from matbind.base.files import read_json
+from matbind.base.model_files import TRAINED
 from matbind.data.featurize import INDEX
 from matbind.materials.symmetry import Symmetry
 from matbind.modalities.combinations import Combination, all_combinations
 from matbind.settings.analysis import AnalysisSettings
 from matbind.training.embeddings import Embeddings, read_embeddings, read_test_embeddings
-
-TRAINED = "trained.json"
 
 
 @dataclass(frozen=True, slots=True)

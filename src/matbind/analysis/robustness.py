@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task, UnavailableError, answer
+from matbind.base.model_files import WEIGHTS
 from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
 from matbind.evaluation.vectors import present_rows
 from matbind.modalities.combinations import pair_name
@@ -21,7 +22,7 @@ from matbind.modalities.perturbation import RowPerturbation, row_perturbations, 
 from matbind.modalities.records import Records
 from matbind.modalities.store import Store
 from matbind.modalities.table import part, structure_name, value_names
-from matbind.serving.searcher import WEIGHTS, read_settings
+from matbind.serving.searcher import read_settings
 from matbind.training.embedder import Embedder
 
 FULL = "full"

@@ -145,23 +145,23 @@ def environment(root: Path = Path()) -> dict[str, Any]:
     }
 
 
-def workspace_mark(root: Path) -> str:
-    """Tell a project directory of one machine from all others, without naming either."""
+def workspace_fingerprint(root: Path) -> str:
+    """Return what tells a project directory of one machine from all others, without naming either."""
     return hashlib.sha256(f"{_machine()}:{root.resolve()}".encode()).hexdigest()[:32]
 
 
-def process_mark() -> str:
-    """Tell this process from all others: machine, number, start."""
+def process_fingerprint() -> str:
+    """Return what tells this process from all others: machine, number, start."""
     import psutil
 
     return f"{_machine()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
-def is_gone(mark: str) -> bool:
-    """Return whether a process of this machine has ended; False for processes of other machines and unknown marks."""
+def is_gone(fingerprint: str) -> bool:
+    """Return whether a process of this machine has ended; False for other machines and unknown fingerprints."""
     import psutil
 
-    machine, _, rest = mark.partition(":")
+    machine, _, rest = fingerprint.partition(":")
     number, _, started = rest.partition(":")
     if machine != _machine() or not number.isdigit() or not started.isdigit():
         return False

@@ -156,6 +156,8 @@ def _train_beside(settings: Settings, combination: Combination) -> None:
 
 def _train_tracked(settings: Settings, combination: Combination) -> None:
     from matbind.base.files import write_json
+    from matbind.base.model_files import HISTORY, SETTINGS
+    from matbind.base.provenance import PROVENANCE
     from matbind.modalities.store import Store
     from matbind.tracking.tracker import Tracker
     from matbind.training.combination import is_done, train_and_evaluate
@@ -177,8 +179,8 @@ def _train_tracked(settings: Settings, combination: Combination) -> None:
     evaluation |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
     path = METRICS / f"{combination.name}.json"
     write_json(path, evaluation)
-    tracker.complete_curves(run_id, read_json(MODELS / combination.name / "history.json"))
-    files = [path, *(MODELS / combination.name / name for name in ("settings.json", "provenance.json"))]
+    tracker.complete_curves(run_id, read_json(MODELS / combination.name / HISTORY))
+    files = [path, *(MODELS / combination.name / name for name in (SETTINGS, PROVENANCE))]
     tracker.finish_combination(run_id, evaluation, files)
 
 
@@ -215,7 +217,8 @@ def ui(
     """
     import os
 
-    from matbind.tracking.tracker import Tracker, tracking_uri
+    from matbind.tracking.store import tracking_uri
+    from matbind.tracking.tracker import Tracker
 
     tracker = Tracker(warn=say)
     added = tracker.backfill(MODELS, METRICS)

@@ -14,8 +14,10 @@ _MODALITIES = PACKAGE / "modalities"
 _PLUMBING = frozenset(
     {
         "base/config",
+        "base/dask",
         "base/errors",
         "base/files",
+        "base/model_files",
         "base/parallel",
         "base/processes",
         "base/provenance",

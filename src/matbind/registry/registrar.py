@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.files import read_json, write_json
-from matbind.base.provenance import is_gone, process_mark
+from matbind.base.provenance import is_gone, process_fingerprint
 from matbind.modalities.combinations import Combination, metric_name
 from matbind.registry.card import LONGEST, model_card
 from matbind.registry.files import save_files
@@ -118,7 +118,7 @@ class Registrar:
                 self._registry.experiment,
                 name=registered_name(combination.name),
                 source_run_id=run_id,
-                tags={DIGEST: digest, PROCESS: process_mark(), **_filled(combination_tags(combination))},
+                tags={DIGEST: digest, PROCESS: process_fingerprint(), **_filled(combination_tags(combination))},
                 params={"preset": self._preset(combination)},
                 model_type="matbind",
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from matbind.report.blocks import Block, Cell, Notice, Table, Value, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
-from matbind.report.tuning import short, verdict
 from matbind.report.words import DASH, counted
+from matbind.training.tuning.result import short, verdict
 
 PROJECTION = ".projection"
 

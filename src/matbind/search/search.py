@@ -13,13 +13,14 @@ from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES, read_json
+from matbind.base.model_files import SETTINGS, WEIGHTS
 from matbind.modalities.combinations import parse_combination
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.recognition import modality_of
 from matbind.modalities.table import modality_names, part
 from matbind.registry.registry import Registry
-from matbind.serving.searcher import FIELDS, SETTINGS, WEIGHTS, Answer, Options, Searcher
+from matbind.serving.searcher import FIELDS, Answer, Options, Searcher
 from matbind.settings.params import Settings
 
 DEFAULT_MODEL = "+".join(modality_names())  # all of them

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.base.files import read_json, write_json
+from matbind.base.model_files import SETTINGS, WEIGHTS
 from matbind.data.featurize import INDEX, read_split
 from matbind.modalities.combinations import Combination
 from matbind.modalities.material import SPLITS
@@ -22,7 +23,7 @@ from matbind.modalities.table import part, structure_name
 from matbind.serving.confidence import Confidence, ask, calibrate
 from matbind.serving.gallery import Gallery, Keys
 from matbind.serving.packaged_code import packaged_digest
-from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL, SETTINGS, WEIGHTS
+from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL
 from matbind.training.embeddings import read_embeddings, require_same_materials
 
 Vectors = npt.NDArray[np.float32]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from matbind.base.errors import UserError
 from matbind.base.files import read_json
+from matbind.base.model_files import SETTINGS, WEIGHTS
 from matbind.modalities.combinations import Combination
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
@@ -27,13 +28,7 @@ from matbind.settings.model import ModelSettings
 from matbind.settings.params import Settings
 from matbind.training.embedder import Embedder
 
-MODEL, SETTINGS, WEIGHTS, CONFIDENCE, CHECKPOINT = (
-    "model.json",
-    "settings.json",
-    "model.safetensors",
-    "confidence.json",
-    "checkpoint",
-)
+MODEL, CONFIDENCE, CHECKPOINT = "model.json", "confidence.json", "checkpoint"
 FORMAT = 1
 MOST_NEAREST = 1000
 Wanted = Literal["nearest", "embedding", "both"]

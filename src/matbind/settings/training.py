@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,9 +10,8 @@ from matbind.base.config import StrictModel
 
 
 class TrainingSettings(StrictModel):
-    """Optimiser, schedule and stopping rule."""
+    """AdamW, its schedule and the stopping rule."""
 
-    optimizer: Literal["muon", "adamw"]
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     learning_rate: float = Field(gt=0)

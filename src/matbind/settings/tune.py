@@ -25,7 +25,7 @@ class Parameter(StrictModel):
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log:
                 raise ValueError("it has choices and a range, expected one of them")
-            if len(self.choices) < FEWEST_CHOICES or len({repr(each) for each in self.choices}) < len(self.choices):
+            if len(self.choices) < FEWEST_CHOICES or len({repr(choice) for choice in self.choices}) < len(self.choices):
                 raise ValueError(f"its choices are {self.choices}, expected two or more that differ")
         elif self.low is None or self.high is None:
             raise ValueError("expected low and high, or choices")
@@ -36,11 +36,11 @@ class Parameter(StrictModel):
         return self
 
     def ends(self) -> list[Scalar]:
-        """The values that have to be allowed for all to be: both ends, or every choice."""
+        """Return the values that have to be allowed for all to be: both ends, or every choice."""
         return [self.low, self.high] if self.choices is None else self.choices
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is inside."""
+        """Return whether a value is inside."""
         if self.choices is not None:
             return value in self.choices
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -15,6 +15,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import METRICS, MODELS, read_json
+from matbind.base.model_files import SETTINGS, TRAINED
 from matbind.base.provenance import PROVENANCE, environment
 from matbind.settings.params import flatten
 
@@ -59,7 +60,7 @@ class Lineage:
     fingerprint: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return all of it, for JSON."""
         return asdict(self)
 
 
@@ -75,32 +76,33 @@ def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) ->
     Raises:
         UserError: if there is no such model, or nothing was written down of its origin.
     """
-    for home in (models / model, Path(model)):
-        if (home / "trained.json").exists():
-            result = metrics / f"{home.name}.json"
-            found = read_json(result) if result.exists() else {}
-            return _lineage(model, str(home), home, {**found, **read_json(home / "trained.json")}, home.name)
+    for model_dir in (models / model, Path(model)):
+        if (model_dir / TRAINED).exists():
+            path = metrics / f"{model_dir.name}.json"
+            outcome = (read_json(path) if path.exists() else {}) | read_json(model_dir / TRAINED)
+            return _lineage(model, str(model_dir), model_dir, outcome, model_dir.name)
     name, separator, which = model.removeprefix("models:/").partition("@" if "@" in model else "/")
     if not separator:
-        trained = ", ".join(sorted(path.parent.name for path in models.glob("*/trained.json"))) or "none"
+        trained = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{TRAINED}"))) or "none"
         raise UserError(
             f"{model}: no such model is in {models} (trained: {trained}), expected one of them, or a registered model "
             "as NAME@ALIAS or NAME/VERSION"
         )
-    with TemporaryDirectory() as place:
-        run_id, combination = _download(name, separator, which, Path(place))
-        found = read_json(Path(place) / f"{combination}.json") | {"run_id": run_id}
-        return _lineage(model, f"MLflow run {run_id}", Path(place), found, combination)
+    with TemporaryDirectory() as directory:
+        files = Path(directory)
+        run_id, combination = _download(name, separator, which, files)
+        outcome = read_json(files / f"{combination}.json") | {"run_id": run_id}
+        return _lineage(model, f"MLflow run {run_id}", files, outcome, combination)
 
 
 def rows(lineage: Lineage) -> list[list[str]]:
-    """The lineage for a terminal: names and values, without settings and packages."""
+    """Return the lineage for a terminal: names and values, without settings and packages."""
     code = lineage.git_commit or "unknown"
     if lineage.patch != "":
         changed = "changes too large to keep" if lineage.patch is None else f"{_changed(lineage.patch)} changed files"
         code += f" with {changed}"
     machine = lineage.environment
-    found = [
+    table = [
         ["model", lineage.combination],
         ["kept in", lineage.kept_in],
         ["MLflow run", lineage.run_id or "none"],
@@ -113,28 +115,28 @@ def rows(lineage: Lineage) -> list[list[str]]:
         ["machine", f"{machine['cpu']}, {machine['platform']}, threads {machine['threads'] or 'all'}"],
     ]
     for stage, lock in lineage.stages.items():
-        found += [[f"{stage} wrote", f"{path} {md5}"] for path, md5 in lock["outs"].items()]
-        found.append([f"{stage} settings", lock["params_digest"]])
+        table += [[f"{stage} wrote", f"{path} {md5}"] for path, md5 in lock["outs"].items()]
+        table.append([f"{stage} settings", lock["params_digest"]])
     different = differences(lineage.environment)
-    found.append(["this environment", "; ".join(different) if different else "is the one it was trained in"])
-    return found
+    table.append(["this environment", "; ".join(different) if different else "is the one it was trained in"])
+    return table
 
 
 def differences(recorded: Mapping[str, Any], root: Path = Path()) -> list[str]:
-    """How the environment of this process differs from a recorded one, packages and interpreter only."""
+    """Return how packages and interpreter of this process differ from recorded ones, a phrase each."""
     here = environment(root)
-    told = []
+    phrases = []
     if here["python"] != recorded["python"]:
-        told.append(f"python {recorded['python']} was used, {here['python']} is here")
+        phrases.append(f"python {recorded['python']} was used, {here['python']} is here")
     for name, version in recorded["packages"].items():
-        found = here["packages"].get(name)
-        if found != version:
-            told.append(f"{name} {version} was used, {found or 'none'} is here")
-    return told
+        installed = here["packages"].get(name)
+        if installed != version:
+            phrases.append(f"{name} {version} was used, {installed or 'none'} is here")
+    return phrases
 
 
 def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
-    """Commands for a shell that make the model again, in a git work tree beside the project's.
+    """Write commands for a shell that make the model again, in a git work tree beside the project's.
 
     Args:
         lineage: of the model.
@@ -178,12 +180,12 @@ def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
     lines.append(f"{limit}python -m matbind.cli train {name}")
     if lineage.fingerprint:
         failure = "trained, but from other settings, features or code"
-        lines.append(_demand(lineage.fingerprint, f"models/{name}/trained.json", failure))
+        lines.append(_demand(lineage.fingerprint, f"models/{name}/{TRAINED}", failure))
         lines.append("echo 'Made again from the same settings, features and code.'")
     return "\n".join(lines) + "\n"
 
 
-def _lineage(model: str, kept_in: str, files: Path, found: Mapping[str, Any], combination: str) -> Lineage:
+def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], combination: str) -> Lineage:
     record_file = files / PROVENANCE
     if not record_file.exists():
         raise UserError(
@@ -195,18 +197,18 @@ def _lineage(model: str, kept_in: str, files: Path, found: Mapping[str, Any], co
         model=model,
         combination=combination,
         kept_in=kept_in,
-        run_id=found.get("run_id"),
+        run_id=outcome.get("run_id"),
         **{key: record[key] for key in ("data_md5", "git_commit", "git_dirty", "patch")},
-        settings=flatten(read_json(files / "settings.json")),
+        settings=flatten(read_json(files / SETTINGS)),
         stages=record["stages"],
         environment=record["environment"],
-        seconds=found.get("seconds"),
-        best_epoch=found.get("best_epoch"),
-        fingerprint=found.get("fingerprint"),
+        seconds=outcome.get("seconds"),
+        best_epoch=outcome.get("best_epoch"),
+        fingerprint=outcome.get("fingerprint"),
     )
 
 
-def _download(name: str, separator: str, which: str, place: Path) -> tuple[str, str]:
+def _download(name: str, separator: str, which: str, directory: Path) -> tuple[str, str]:
     """Fetch what the run of a registered version tells of its origin: id of the run, and its combination."""
     from mlflow.exceptions import MlflowException
 
@@ -217,9 +219,9 @@ def _download(name: str, separator: str, which: str, place: Path) -> tuple[str, 
         get = client.get_model_version_by_alias if separator == "@" else client.get_model_version
         run_id = str(get(name, which).run_id)
         combination = str(client.get_run(run_id).data.tags["combination"])
-        held = {each.path for each in client.list_artifacts(run_id)}
-        for artifact in held & {PROVENANCE, "settings.json", f"{combination}.json"}:
-            client.download_artifacts(run_id, artifact, str(place))
+        kept = {artifact.path for artifact in client.list_artifacts(run_id)}
+        for artifact in kept & {PROVENANCE, SETTINGS, f"{combination}.json"}:
+            client.download_artifacts(run_id, artifact, str(directory))
     except (MlflowException, KeyError) as error:
         raise UserError(
             f"{name}{separator}{which}: no registered model of an ablation was found ({reason_of(error)}), expected "

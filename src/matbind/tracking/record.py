@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.files import read_json
+from matbind.base.model_files import SETTINGS
 from matbind.modalities.combinations import Combination, metric_name
 from matbind.modalities.table import modality_names
+from matbind.settings.params import flatten
 
 KINDS = ("aligned", "emergent", "view")
 RETRIEVAL, TRAINING, PARAMETERS = "retrieval/", "training/", "parameters/"  # sections of MLflow's charts
@@ -20,7 +22,7 @@ MEASURES = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr", 
 
 
 def combination_tags(combination: Combination) -> dict[str, str]:
-    """What a combination is, as tags to filter by."""
+    """Return what a combination is, as tags to filter by."""
     return {
         "combination": combination.name,
         "hub": combination.hub,
@@ -30,13 +32,13 @@ def combination_tags(combination: Combination) -> dict[str, str]:
 
 
 def combination_params(combination: Combination) -> dict[str, str]:
-    """What a combination is, as parameters: MLflow's comparison draws recall against each modality, 0 or 1."""
-    held = {f"with_{name}": str(int(name in combination.modalities)) for name in modality_names()}
-    return {"combination": combination.name, "hub": combination.hub, **held}
+    """Return what a combination is, as parameters: MLflow draws recall against each modality, 0 or 1."""
+    present = {f"with_{name}": str(int(name in combination.modalities)) for name in modality_names()}
+    return {"combination": combination.name, "hub": combination.hub, **present}
 
 
 def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
+    """Return what DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
 
     Args:
         locks: by stage, as of `provenance.stage_locks`; what a stage read and its settings are one digest each.
@@ -50,36 +52,38 @@ def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return tags
 
 
-def summarise(found: Mapping[str, Any]) -> dict[str, float]:
-    """Means over the pairs of each kind of a metrics file: ``recall_at_1.aligned_mean`` and the like."""
+def summarise(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Average the pairs of each kind of a metrics file: ``recall_at_1.aligned_mean`` and the like."""
     means = {}
     for kind in KINDS:
-        pairs = [pair for pair in found.get("pairs", {}).values() if pair["kind"] == kind]
+        pairs = [pair for pair in evaluation.get("pairs", {}).values() if pair["kind"] == kind]
         for measure in ("recall_at_1", "recall_at_5"):
             if pairs:
                 means[f"{measure}.{kind}_mean"] = sum(float(pair[measure]) for pair in pairs) / len(pairs)
     return means
 
 
-def flatten_metrics(found: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``.
+def flatten_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Return the figures of a metrics file, one number a name such as ``recall_at_1.text_to_dos``.
 
     MLflow draws a chart a name and folds those with a slash into sections: recall comes first and alone.
     """
-    flat: dict[str, Any] = summarise(found)
-    for pair, result in found.get("pairs", {}).items():
+    flat: dict[str, Any] = summarise(evaluation)
+    for pair, result in evaluation.get("pairs", {}).items():
         query, key = pair.split("->")
         for measure in MEASURES:
             if measure in result:
                 section = "" if measure.startswith("recall") else RETRIEVAL
                 flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
-    flat |= {f"{TRAINING}{key}": found[key] for key in ("best_epoch", "seconds") if found.get(key) is not None}
-    flat |= {f"{PARAMETERS}{part}": count for part, count in (found.get("n_parameters") or {}).items()}
+    flat |= {
+        f"{TRAINING}{key}": evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None
+    }
+    flat |= {f"{PARAMETERS}{part}": count for part, count in (evaluation.get("n_parameters") or {}).items()}
     return {name: float(value) for name, value in flat.items()}
 
 
 def curve_point(figures: Mapping[str, float]) -> dict[str, float]:
-    """One epoch's figures, named like ``training/validation_recall_at_1.text_to_crystal``."""
+    """Name one epoch's figures like ``training/validation_recall_at_1.text_to_crystal``."""
     return {
         TRAINING + key.replace("->", "_to_"): float(value)
         for key, value in figures.items()
@@ -88,33 +92,33 @@ def curve_point(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def parted(figures: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """The figures that are numbers, and the names of those that are NaN or infinite, which no chart can show."""
+    """Part figures into those that are numbers, and the names of those that are NaN or infinite."""
     numbers = {name: value for name, value in figures.items() if math.isfinite(value)}
     return numbers, sorted(figures.keys() - numbers.keys())
 
 
-def describe_combination(found: Mapping[str, Any]) -> str:
-    """What a combination reached, as a Markdown table of its pairs."""
+def describe_combination(evaluation: Mapping[str, Any]) -> str:
+    """Write what a combination reached, as a Markdown table of its pairs."""
     lines = [
-        f"**{found['combination']}**, hub {found['hub']}: retrieval on the test split.",
+        f"**{evaluation['combination']}**, hub {evaluation['hub']}: retrieval on the test split.",
         "",
         "| query → key | kind | N | recall@1 | 95 % interval | recall@5 | median rank | chance@1 |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for pair, result in found.get("pairs", {}).items():
+    for pair, result in evaluation.get("pairs", {}).items():
         low, high = result.get("recall_at_1_ci95") or (None, None)
         interval = "" if low is None else f"{low:.3f} to {high:.3f}"
         cells = [pair.replace("->", " → "), result["kind"], str(result["n"])]
         cells += [_cell(result, "recall_at_1"), interval, _cell(result, "recall_at_5")]
         cells += [_cell(result, "median_rank", ".1f"), _cell(result, "chance_at_1", ".4f")]
         lines.append(f"| {' | '.join(cells)} |")
-    if found.get("seconds") is not None:
-        lines += ["", f"Trained for {float(found['seconds']):.0f} s; best epoch {found.get('best_epoch')}."]
+    if evaluation.get("seconds") is not None:
+        lines += ["", f"Trained for {float(evaluation['seconds']):.0f} s; best epoch {evaluation.get('best_epoch')}."]
     return "\n".join(lines)
 
 
 def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
-    """What the combinations of an ablation reached, as a Markdown table.
+    """Write what the combinations of an ablation reached, as a Markdown table.
 
     Args:
         children: metrics of each combination's run, by its name.
@@ -131,20 +135,13 @@ def _cell(figures: Mapping[str, Any], name: str, form: str = ".3f") -> str:
     return format(float(figures[name]), form) if figures.get(name) is not None else ""
 
 
-def result_digest(found: Mapping[str, Any]) -> str:
-    """Digest of a metrics file, whichever run it names."""
-    content = {key: value for key, value in found.items() if key != "run_id"}
+def result_digest(evaluation: Mapping[str, Any]) -> str:
+    """Return a digest of a metrics file, whichever run it names."""
+    content = {key: value for key, value in evaluation.items() if key != "run_id"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def stored_settings(home: Path) -> dict[str, str]:
-    """The flat settings a model was trained with, from its directory; empty if they were not kept."""
-    path = home / "settings.json"
-    return dict(_flat(read_json(path))) if path.exists() else {}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", str(value))]
-    return rows
+def stored_settings(model_dir: Path) -> dict[str, str]:
+    """Read the settings a model was trained with, flat, from its directory; empty if they were not kept."""
+    path = model_dir / SETTINGS
+    return flatten(read_json(path)) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""The runs of one experiment in MLflow: made, found, written to and ended. What fails here is raised."""
+"""The runs of one experiment in MLflow: made, searched, written to and ended. What fails here is raised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from matbind.base.provenance import (
     experiment_name,
     is_gone,
     locks_before,
-    process_mark,
+    process_fingerprint,
     read_origin,
     stage_locks,
 )
@@ -40,6 +40,7 @@ from matbind.tracking.store import connect
 
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+KIND = "matbind.kind"  # ablation, combination, tuning, trial or validation
 RESULT = "matbind.result"  # digest of the metrics a run ended with: how a run is found again from files alone
 PROCESS = "matbind.process"
 NOT_FINITE = "not_finite"  # names of the figures that were NaN or infinite
@@ -62,7 +63,7 @@ class Runs:
         settings: Mapping[str, str],
         tags: Mapping[str, str],
         *,
-        found: Mapping[str, Any] | None = None,
+        evaluation: Mapping[str, Any] | None = None,
         started: float | None = None,
     ) -> str:
         """Make a run and log its settings, its origin and its data.
@@ -71,43 +72,54 @@ class Runs:
             name: for people.
             settings: logged as parameters.
             tags: besides those that tell where it comes from.
-            found: content of the metrics file a run is made anew from; its origin is taken from there.
+            evaluation: content of the metrics file a run is made anew from; its origin is taken from there.
             started: seconds since 1970; now by default.
         """
         from mlflow.entities import Param
 
-        own: Mapping[str, Any] = {"data_md5": self.origin.data_md5, "git_commit": self.origin.code}
-        own = own if found is None else found
-        commit = own.get("git_commit") or "unknown"
-        origin = {
-            "data_md5": own.get("data_md5") or "unknown",
+        here = {"data_md5": self.origin.data_md5, "git_commit": self.origin.code}
+        origin = here if evaluation is None else evaluation
+        commit = origin.get("git_commit") or "unknown"
+        origin_tags = {
+            "data_md5": origin.get("data_md5") or "unknown",
             "git_commit": commit.removesuffix("-dirty"),
             "git_dirty": str(commit.endswith("-dirty")).lower(),
             "mlflow.source.git.commit": commit.removesuffix("-dirty"),
             "mlflow.source.type": "LOCAL",
             "mlflow.source.name": os.environ.get("DVC_STAGE") or Path(sys.argv[0]).name or "matbind",
             "mlflow.user": _user(),
-            PROCESS: process_mark(),
+            PROCESS: process_fingerprint(),
             **experiment_tag(),
-            **({} if found else lock_tags(locks_before(stage_locks(self._root)))),
+            **({} if evaluation else lock_tags(locks_before(stage_locks(self._root)))),
         }
         start_time = None if started is None else int(started * 1000)
-        run = self.client.create_run(self.experiment, start_time=start_time, tags=origin | dict(tags), run_name=name)
+        run = self.client.create_run(
+            self.experiment, start_time=start_time, tags=origin_tags | dict(tags), run_name=name
+        )
         run_id = str(run.info.run_id)
         params = [Param(key, value[:LONGEST_PARAM]) for key, value in settings.items()]
         for start in range(0, len(params), PARAMS_PER_CALL):
             self.client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
-        self._log_data(run_id, own.get("data_md5"))
+        self._log_data(run_id, origin.get("data_md5"))
         return run_id
+
+    def tag(self, run_id: str, name: str, value: str) -> None:
+        """Set a tag, cut to the length that MLflow takes."""
+        self.client.set_tag(run_id, name, value[:LONGEST_TAG])
+
+    def keep(self, run_id: str, files: Iterable[Path], directory: str | None = None) -> None:
+        """Keep files among the artifacts of a run."""
+        for path in files:
+            self.client.log_artifact(run_id, str(path), directory)
 
     def reopen(self, run_id: str) -> str:
         """Let a run that ended go on in this process."""
         self.client.update_run(run_id, status="RUNNING")
-        self.client.set_tag(run_id, PROCESS, process_mark())
+        self.client.set_tag(run_id, PROCESS, process_fingerprint())
         return run_id
 
     def search(self, tags: Mapping[str, str], *, unfinished: bool = False) -> list[Any]:
-        """Runs by their tags, the latest first."""
+        """Return the runs with some tags, the latest first."""
         terms = [f"tags.`{key}` = '{value}'" for key, value in tags.items()]
         terms += ["attributes.status != 'FINISHED'"] if unfinished else []
         order = ["attributes.start_time DESC"]
@@ -128,35 +140,35 @@ class Runs:
         numbers, others = parted(figures)
         self.client.log_batch(run_id, metrics=[Metric(key, value, at, step) for key, value in numbers.items()])
         if others:
-            known = self.client.get_run(run_id).data.tags.get(NOT_FINITE, "").split()
-            self.client.set_tag(run_id, NOT_FINITE, " ".join(sorted({*known, *others}))[:LONGEST_TAG])
+            before = self.client.get_run(run_id).data.tags.get(NOT_FINITE, "").split()
+            self.tag(run_id, NOT_FINITE, " ".join(sorted({*before, *others})))
 
     def complete_curves(
         self, run_id: str, history: Iterable[Mapping[str, float]], *, started: float | None = None
     ) -> None:
         """Add the epochs that a run has not."""
-        known = {point.step for point in self.client.get_metric_history(run_id, LOSS)}
+        logged = {point.step for point in self.client.get_metric_history(run_id, LOSS)}
         for figures in history:
             step = int(figures["epoch"])
-            if step not in known:
+            if step not in logged:
                 moment = None if started is None else started + figures.get("seconds", 0.0)
                 self.log(run_id, curve_point(figures), step=step, moment=moment)
 
-    def finish(self, run_id: str, found: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
+    def finish(self, run_id: str, evaluation: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
         """Log what a combination reached, with files and figures, and end its run."""
-        self.log(run_id, flatten_metrics(found), moment=ended)
-        with TemporaryDirectory() as place:
-            heatmap = pair_heatmap(found, Path(place) / "recall_at_1.png")
+        self.log(run_id, flatten_metrics(evaluation), moment=ended)
+        with TemporaryDirectory() as directory:
+            heatmap = pair_heatmap(evaluation, Path(directory) / "recall_at_1.png")
             for path in (*files, heatmap):
                 self.client.log_artifact(run_id, str(path))
                 if path.suffix == ".png":
                     self._show(run_id, path)
-        self.client.set_tag(run_id, NOTE, describe_combination(found))
-        self.client.set_tag(run_id, RESULT, result_digest(found))
+        self.client.set_tag(run_id, NOTE, describe_combination(evaluation))
+        self.client.set_tag(run_id, RESULT, result_digest(evaluation))
         self.client.set_terminated(run_id, "FINISHED", int(ended * 1000))
 
     def describe(self, parent: str) -> None:
-        """Write the table of its combinations into an ablation's description."""
+        """Write the table of an ablation's combinations into its description."""
         children = {run.info.run_name: run.data.metrics for run in self.search({PARENT: parent})}
         self.client.set_tag(parent, NOTE, describe_ablation(children))
 
@@ -202,7 +214,7 @@ class Runs:
 
 
 def experiment_tag() -> dict[str, str]:
-    """The name of the DVC experiment a run belongs to, if it belongs to one."""
+    """Return the name of the DVC experiment a run belongs to, as a tag; none where it belongs to none."""
     name = experiment_name()
     return {} if name is None else {DVC_EXPERIMENT: name}
 

@@ -18,7 +18,7 @@ _UNREACHABLE = (
     r"max retries exceeded|connection refused|failed to establish|timed out|could not connect|name resolution"
     r"|server closed the connection|connection to server|terminating connection"
 )
-# What drivers and the system say, and what it means; the first that fits is told.
+# What drivers and the system say, and what it means; the first that fits counts.
 _MEANINGS = (
     (r"readonly database|read-only file system", "{store} can only be read"),
     (r"disk is full|no space left|file too large|disk I/O error|quota exceeded", "the disk of {store} is full"),
@@ -36,12 +36,12 @@ _MEANINGS = (
 
 
 def tracking_uri(root: Path = Path()) -> str:
-    """The store: MLFLOW_TRACKING_URI where it is set, else the SQLite file of the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(home(root) / DATABASE).resolve()}"
+    """Return the address of the store: MLFLOW_TRACKING_URI where it is set, else the SQLite file of the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(project_of(root) / DATABASE).resolve()}"
 
 
-def home(root: Path = Path()) -> Path:
-    """The project whose runs these are: DVC runs queued experiments in temporary copies of it."""
+def project_of(root: Path = Path()) -> Path:
+    """Return the project whose runs these are: DVC runs queued experiments in temporary copies of it."""
     given = os.environ.get("DVC_ROOT") if "DVC_EXP_NAME" in os.environ and root == Path() else None
     return Path(given) if given else root
 
@@ -66,7 +66,7 @@ def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any
     client = MlflowClient(tracking_uri(root))
     experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
-        own = None if os.environ.get("MLFLOW_TRACKING_URI") else (home(root) / ARTIFACTS).resolve().as_uri()
+        own = None if os.environ.get("MLFLOW_TRACKING_URI") else (project_of(root) / ARTIFACTS).resolve().as_uri()
         try:
             return client, client.create_experiment(experiment_name, artifact_location=own)
         except MlflowException:  # another member of the team was faster
@@ -79,15 +79,15 @@ def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any
 
 
 def reason_of(error: BaseException, root: Path = Path()) -> str:
-    """What is wrong with the store, in less than a sentence that names it."""
+    """Say what is wrong with the store, in less than a sentence that names it."""
     store = _without_password(tracking_uri(root)).removeprefix("sqlite:///")
-    told = "\n".join(str(each) or type(each).__name__ for each in _chain(error))
+    text = "\n".join(str(link) or type(link).__name__ for link in _chain(error))
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:
-        told = f"disk is full: {told}"
+        text = f"disk is full: {text}"
     for pattern, meaning in _MEANINGS:
-        if re.search(pattern, told, flags=re.IGNORECASE):
+        if re.search(pattern, text, flags=re.IGNORECASE):
             return meaning.format(store=store)
-    return f"{store}: {_without_password(told.splitlines()[0])}"[:REASON_CHARACTERS]
+    return f"{store}: {_without_password(text.splitlines()[0])}"[:REASON_CHARACTERS]
 
 
 def _knock(uri: str) -> None:
@@ -105,11 +105,11 @@ def _knock(uri: str) -> None:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
+    links: list[BaseException] = []
+    while error is not None and error not in links:
+        links.append(error)
         error = error.__cause__ or error.__context__
-    return found
+    return links
 
 
 def _without_password(text: str) -> str:

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from matbind.base.files import read_json
-from matbind.base.provenance import PROVENANCE, read_origin, workspace_mark
+from matbind.base.model_files import HISTORY, SETTINGS
+from matbind.base.provenance import PROVENANCE, read_origin, workspace_fingerprint
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
 from matbind.tracking.record import (
@@ -26,10 +28,8 @@ from matbind.tracking.record import (
     result_digest,
     stored_settings,
 )
-from matbind.tracking.runs import DVC_EXPERIMENT, PARENT, RESULT, Runs, experiment_tag
-from matbind.tracking.store import EXPERIMENT, reason_of, tracking_uri
-
-__all__ = ["EXPERIMENT", "PARENT", "Tracker", "tracking_uri"]
+from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
+from matbind.tracking.store import reason_of, tracking_uri
 
 T = TypeVar("T")
 
@@ -61,45 +61,28 @@ class Tracker:
         """Whether runs are being recorded."""
         return self._runs is not None
 
-    def start_ablation(self, settings: Settings, *, mark: str, is_done: bool) -> str | None:
-        """The parent run of an ablation: that of an interrupted one with the same mark, or a new one.
+    def start_ablation(self, settings: Settings, *, fingerprint: str, is_done: bool) -> str | None:
+        """Start the parent run of an ablation, or go on in that of an interrupted one with the same fingerprint.
 
         A DVC experiment has a parent of its own, which bears its name.
 
         Args:
             settings: logged as parameters.
-            mark: digest of all that the results depend on; only a run that would give the same results is continued.
+            fingerprint: digest of all that the results depend on; only a run that would give the same goes on.
             is_done: whether nothing is left to train; then the run of a finished ablation will do as well.
         """
-
-        def start(runs: Runs) -> str:
-            tags = {
-                "matbind.kind": "ablation",
-                "matbind.workspace": workspace_mark(self._root),
-                "matbind.mark": mark,
-                "preset": settings.preset,
-                **experiment_tag(),
-            }
-            same = runs.search(tags, unfinished=not is_done)
-            if same:
-                return runs.reopen(same[0].info.run_id)
-            name = f"ablation {settings.preset} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
-            name += f" ({tags[DVC_EXPERIMENT]})" if DVC_EXPERIMENT in tags else ""
-            return runs.create(name, settings.flat(), tags)
-
-        return self._try(start)
+        return self._start_parent("ablation", settings, fingerprint=fingerprint, unfinished=not is_done)
 
     def start_combination(self, parent: str | None, settings: Settings, combination: Combination) -> str | None:
-        """The run of one combination, below the parent if there is one; an interrupted one goes on."""
+        """Start the run of one combination, below the parent if there is one; an interrupted one goes on."""
 
         def start(runs: Runs) -> str:
-            tags = {"matbind.kind": "combination", **combination_tags(combination), "preset": settings.preset}
-            if parent is None:
-                return runs.create(combination.name, combination_params(combination) | settings.flat(), tags)
-            tags[PARENT] = parent
-            unfinished = runs.search({PARENT: parent, "combination": combination.name}, unfinished=True)
-            if unfinished:
-                return runs.reopen(unfinished[0].info.run_id)
+            tags = {KIND: "combination", **combination_tags(combination), "preset": settings.preset}
+            if parent is not None:
+                tags[PARENT] = parent
+                unfinished = runs.search({PARENT: parent, "combination": combination.name}, unfinished=True)
+                if unfinished:
+                    return runs.reopen(unfinished[0].info.run_id)
             return runs.create(combination.name, combination_params(combination) | settings.flat(), tags)
 
         return self._try(start)
@@ -138,22 +121,22 @@ class Tracker:
         """Add the epochs that a run has not: those of a training that was interrupted, or only evaluated anew."""
         self._try_run(run_id, lambda runs, run: runs.complete_curves(run, history))
 
-    def finish_combination(self, run_id: str | None, found: Mapping[str, Any], files: Iterable[Path]) -> None:
+    def finish_combination(self, run_id: str | None, evaluation: Mapping[str, Any], files: Iterable[Path]) -> None:
         """Record what a combination reached, with a figure and a table of its pairs, and end its run.
 
         Args:
             run_id: of the combination.
-            found: content of its metrics file.
+            evaluation: content of its metrics file.
             files: kept as artifacts: metrics, figures, resolved settings, provenance.
         """
         now = datetime.now().timestamp()  # noqa: DTZ005
-        self._try_run(run_id, lambda runs, run: runs.finish(run, found, files, ended=now))
+        self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=now))
 
     def fail(self, run_id: str | None, reason: str) -> None:
         """End a run that did not reach its end."""
 
         def end(runs: Runs, run: str) -> None:
-            runs.client.set_tag(run, "error", reason[:5000])
+            runs.tag(run, "error", reason)
             runs.client.set_terminated(run, "FAILED")
 
         self._try_run(run_id, end)
@@ -167,15 +150,14 @@ class Tracker:
 
         self._try_run(run_id, end)
 
-    def log_comparison(self, found: Iterable[Mapping[str, Any]], files: Iterable[Path]) -> None:
+    def log_comparison(self, evaluations: Iterable[Mapping[str, Any]], files: Iterable[Path]) -> None:
         """Keep the comparison's files with the ablation whose combinations were compared, and what DVC locked of it."""
 
         def log(runs: Runs) -> None:
-            parent = _parent_of(runs, found)
+            parent = _parent_of(runs, evaluations)
             if parent is None:
                 return
-            for path in files:
-                runs.client.log_artifact(parent, str(path), "comparison")
+            runs.keep(parent, files, "comparison")
             runs.lock(parent)
 
         self._try(log)
@@ -190,21 +172,20 @@ class Tracker:
         """
 
         def log(runs: Runs) -> None:
-            tags = {"matbind.kind": "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
-            run = runs.create(f"validation {datetime.now():%Y-%m-%d %H:%M}", settings.flat(), tags)  # noqa: DTZ005
-            for name, found in document["modalities"].items():
-                runs.log(run, {f"{name}.{key}": float(found[key]) for key in ("values", "quarantined", "share")})
-            for path in files:
-                runs.client.log_artifact(run, str(path), "validation")
+            tags = {KIND: "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
+            run = runs.create(f"validation {_minute()}", settings.flat(), tags)
+            for name, counts in document["modalities"].items():
+                runs.log(run, {f"{name}.{key}": float(counts[key]) for key in ("values", "quarantined", "share")})
+            runs.keep(run, files, "validation")
             runs.client.set_terminated(run)
 
         self._try(log)
 
-    def run_of(self, found: Mapping[str, Any], *, parent: str | None) -> str | None:
-        """The run below a parent that holds the content of a metrics file."""
+    def run_of(self, evaluation: Mapping[str, Any], *, parent: str | None) -> str | None:
+        """Return the run below a parent that holds the content of a metrics file."""
 
         def search(runs: Runs, above: str) -> str | None:
-            same = runs.search({PARENT: above, RESULT: result_digest(found)})
+            same = runs.search({PARENT: above, RESULT: result_digest(evaluation)})
             return str(same[0].info.run_id) if same else None
 
         return self._try_run(parent, search)
@@ -223,36 +204,79 @@ class Tracker:
         return self._try(lambda runs: self._backfill(runs, models, metrics, parent)) or 0
 
     def _backfill(self, runs: Runs, models: Path, metrics: Path, parent: str | None) -> int:
-        finished = [(path, found) for path in sorted(metrics.glob("*.json")) if "pairs" in (found := read_json(path))]
+        finished = {path: content for path in sorted(metrics.glob("*.json")) if "pairs" in (content := read_json(path))}
         below = {} if parent is None else {PARENT: parent}
-        missing = [each for each in finished if not runs.search({RESULT: result_digest(each[1]), **below})]
+        missing = {
+            path: evaluation
+            for path, evaluation in finished.items()
+            if not runs.search({RESULT: result_digest(evaluation), **below})
+        }
         if not missing:
             return 0
-        own = parent or _parent_of(runs, (found for _, found in finished))
-        if own is None:
-            settings = stored_settings(models / missing[0][1]["combination"])
-            preset = settings.get("preset", "")
-            name = f"ablation {preset} {datetime.fromtimestamp(_modified(missing[0][0])):%Y-%m-%d %H:%M} (restored)"  # noqa: DTZ006
-            tags = {"matbind.kind": "ablation", "matbind.workspace": workspace_mark(self._root), "preset": preset}
-            own = runs.create(name, settings, tags, found=missing[0][1], started=_modified(missing[0][0]))
-            runs.client.set_terminated(own)
-        for path, found in missing:
-            _restore(runs, own, path, found, models / found["combination"])
-        runs.describe(own)
+        parent = parent or _parent_of(runs, finished.values()) or self._restore_parent(runs, missing, models)
+        for path, evaluation in missing.items():
+            _restore(runs, parent, path, evaluation, models / evaluation["combination"])
+        runs.describe(parent)
         return len(missing)
 
+    def _restore_parent(self, runs: Runs, missing: Mapping[Path, Mapping[str, Any]], models: Path) -> str:
+        path, evaluation = next(iter(missing.items()))
+        settings, started = stored_settings(models / evaluation["combination"]), _modified(path)
+        preset = settings.get("preset", "")
+        name = f"ablation {preset} {_minute(started)} (restored)"
+        tags = {KIND: "ablation", "matbind.workspace": workspace_fingerprint(self._root), "preset": preset}
+        parent = runs.create(name, settings, tags, evaluation=evaluation, started=started)
+        runs.client.set_terminated(parent)
+        return parent
+
     def comparison_path(self) -> str | None:
-        """Where, below the address of MLflow's pages, the latest ablation's combinations stand beside each other."""
+        """Return where, below the address of MLflow's pages, the latest ablation's combinations are compared."""
 
         def find(runs: Runs) -> str | None:
-            for parent in runs.search({"matbind.kind": "ablation"}):
-                children = runs.search({PARENT: parent.info.run_id, "matbind.kind": "combination"})
+            for parent in runs.search({KIND: "ablation"}):
+                children = runs.search({PARENT: parent.info.run_id, KIND: "combination"})
                 if len(children) > 1:
                     ids = json.dumps([child.info.run_id for child in reversed(children)])
                     return f"/#/compare-runs?runs={quote(ids)}&experiments={quote(json.dumps([runs.experiment]))}"
             return None
 
         return self._try(find)
+
+    def _start_parent(
+        self,
+        kind: str,
+        settings: Settings,
+        *,
+        fingerprint: str,
+        unfinished: bool,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> str | None:
+        """Start a parent run, or go on in the latest of the same kind, project, DVC experiment and fingerprint.
+
+        Args:
+            kind: ablation or tuning.
+            settings: logged as parameters.
+            fingerprint: digest of all that the results depend on.
+            unfinished: whether a run that is finished is not gone on in.
+            tags: of a new run, besides those that it is searched by.
+        """
+
+        def start(runs: Runs) -> str:
+            known = {
+                KIND: kind,
+                "matbind.workspace": workspace_fingerprint(self._root),
+                "matbind.fingerprint": fingerprint,
+                "preset": settings.preset,
+                **experiment_tag(),
+            }
+            same = runs.search(known, unfinished=unfinished)
+            if same:
+                return runs.reopen(same[0].info.run_id)
+            name = f"{kind} {settings.preset} {_minute()}"
+            name += f" ({known[DVC_EXPERIMENT]})" if DVC_EXPERIMENT in known else ""
+            return runs.create(name, settings.flat(), {**known, **tags})
+
+        return self._try(start)
 
     def _try_run(self, run_id: str | None, action: Callable[[Runs, str], T]) -> T | None:
         return None if run_id is None else self._try(lambda runs: action(runs, run_id))
@@ -275,38 +299,42 @@ class Tracker:
         )
 
 
-def _restore(runs: Runs, parent: str, path: Path, found: Mapping[str, Any], home: Path) -> None:
-    record = home / PROVENANCE
-    files = [each for each in (path, home / "settings.json", record, *sorted(home.glob("*.png"))) if each.exists()]
-    unfinished = runs.search({PARENT: parent, "combination": found["combination"]}, unfinished=True)
-    history = home / "history.json"
-    curves = read_json(history) if history.exists() else []
-    started = _modified(path) - float(found.get("seconds") or 0)
+def _restore(runs: Runs, parent: str, path: Path, evaluation: Mapping[str, Any], model_dir: Path) -> None:
+    """Make the run of a combination from its files, or add what an interrupted one lacks."""
+    record, history = model_dir / PROVENANCE, model_dir / HISTORY
+    files = [file for file in (path, model_dir / SETTINGS, record, *sorted(model_dir.glob("*.png"))) if file.exists()]
+    started = _modified(path) - float(evaluation.get("seconds") or 0)
+    unfinished = runs.search({PARENT: parent, "combination": evaluation["combination"]}, unfinished=True)
     if unfinished:  # its first curves were logged as it ran, the end is missing
         run_id = str(unfinished[0].info.run_id)
     else:
-        combination = Combination(parse_combination(found["combination"]).modalities, found["hub"])
-        settings = stored_settings(home)
+        combination = Combination(parse_combination(evaluation["combination"]).modalities, evaluation["hub"])
+        settings = stored_settings(model_dir)
         tags = {
-            "matbind.kind": "combination",
+            KIND: "combination",
             **combination_tags(combination),
             PARENT: parent,
             "preset": settings.get("preset", ""),
-            "matbind.restored_from": str(found.get("run_id")),
+            "matbind.restored_from": str(evaluation.get("run_id")),
             **lock_tags(read_json(record)["stages"] if record.exists() else {}),
         }
-        run_id = runs.create(
-            combination.name, combination_params(combination) | settings, tags, found=found, started=started
-        )
-    runs.complete_curves(run_id, curves, started=started)
-    runs.finish(run_id, found, files, ended=_modified(path))
+        params = combination_params(combination) | settings
+        run_id = runs.create(combination.name, params, tags, evaluation=evaluation, started=started)
+    runs.complete_curves(run_id, read_json(history) if history.exists() else [], started=started)
+    runs.finish(run_id, evaluation, files, ended=_modified(path))
 
 
-def _parent_of(runs: Runs, found: Iterable[Mapping[str, Any]]) -> str | None:
-    """The latest ablation that holds any of these results."""
-    held = [run for each in found for run in runs.search({RESULT: result_digest(each)})]
-    parents = {run.data.tags[PARENT] for run in held if PARENT in run.data.tags}
+def _parent_of(runs: Runs, evaluations: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the latest ablation that has any of these results."""
+    children = [run for evaluation in evaluations for run in runs.search({RESULT: result_digest(evaluation)})]
+    parents = {run.data.tags[PARENT] for run in children if PARENT in run.data.tags}
     return max(parents, key=lambda parent: int(runs.client.get_run(parent).info.start_time), default=None)
+
+
+def _minute(seconds: float | None = None) -> str:
+    """Write a time for people, by their own clock; now by default."""
+    moment = datetime.now() if seconds is None else datetime.fromtimestamp(seconds)  # noqa: DTZ005, DTZ006
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _modified(path: Path) -> float:

@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 
-from matbind.base.provenance import workspace_mark
 from matbind.modalities.combinations import Combination
 from matbind.settings.params import Settings
 from matbind.tracking.record import combination_tags
-from matbind.tracking.runs import NOTE, PARENT, Runs, experiment_tag
+from matbind.tracking.runs import KIND, NOTE, PARENT, Runs
 from matbind.tracking.tracker import Tracker
 
 STATE = "matbind.state"  # how a trial ended; a run without it was interrupted and goes on
 ENDS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-LONGEST_TAG = 5000
 
 
 class TuningTracker(Tracker):
     """Records a tuning and its trials; like its base a record and never a condition."""
 
-    def start_tuning(self, settings: Settings, combination: Combination, *, mark: str) -> str | None:
-        """The parent run: that of a tuning with the same mark, which would find the same, or a new one.
+    def start_tuning(self, settings: Settings, combination: Combination, *, fingerprint: str) -> str | None:
+        """Start the parent run, or go on in that of a tuning with the same fingerprint, which would come to the same.
 
         Args:
             settings: logged as parameters; those of the defaults.
             combination: that is tuned on.
-            mark: digest of all that the tuning depends on.
+            fingerprint: digest of all that the tuning depends on.
         """
-
-        def start(runs: Runs) -> str:
-            tags = {
-                "matbind.kind": "tuning",
-                "matbind.workspace": workspace_mark(self._root),
-                "matbind.mark": mark,
-                "preset": settings.preset,
-                **experiment_tag(),
-            }
-            same = runs.search(tags)
-            if same:
-                return runs.reopen(same[0].info.run_id)
-            name = f"tuning {settings.preset} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
-            return runs.create(name, settings.flat(), {**tags, **combination_tags(combination)})
-
-        return self._try(start)
+        tags = combination_tags(combination)
+        return self._start_parent("tuning", settings, fingerprint=fingerprint, unfinished=False, tags=tags)
 
     def start_trial(self, parent: str | None, number: int, settings: Settings, combination: Combination) -> str | None:
-        """The run of one trial, below its parent; None if it is there and ended, for a trial that is not made again."""
+        """Start the run of one trial, below its parent; None if it is there and ended, for such a trial is kept."""
 
         def start(runs: Runs, above: str) -> str | None:
             known = runs.search({PARENT: above, "trial": str(number)})
             if known:
                 return None if STATE in known[0].data.tags else runs.reopen(known[0].info.run_id)
             tags = {
-                "matbind.kind": "trial",
+                KIND: "trial",
                 **combination_tags(combination),
                 "preset": settings.preset,
                 "trial": str(number),
@@ -87,7 +70,7 @@ class TuningTracker(Tracker):
             runs.complete_curves(run, history)
             runs.log(run, figures)
             if reason is not None:
-                runs.client.set_tag(run, "error", reason[:LONGEST_TAG])
+                runs.tag(run, "error", reason)
             runs.client.set_tag(run, STATE, state)
             runs.client.set_terminated(run, ENDS[state])
 
@@ -100,9 +83,8 @@ class TuningTracker(Tracker):
 
         def end(runs: Runs, run: str) -> None:
             runs.log(run, figures)
-            for path in files:
-                runs.client.log_artifact(run, str(path))
-            runs.client.set_tag(run, NOTE, note[:LONGEST_TAG])
+            runs.keep(run, files)
+            runs.tag(run, NOTE, note)
             runs.client.set_terminated(run, "FINISHED")
 
         self._try_run(run_id, end)

@@ -19,6 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.base.files import read_json, write_json, written_whole
+from matbind.base.model_files import (
+    ALL_EMBEDDINGS,
+    CHECKPOINT,
+    DONE,
+    HISTORY,
+    SETTINGS,
+    STARTED,
+    TEST_EMBEDDINGS,
+    TRAINED,
+    WEIGHTS,
+)
 from matbind.base.provenance import PROVENANCE, training_record
 from matbind.data.featurize import read_split
 from matbind.evaluation import retrieval
@@ -28,18 +39,9 @@ from matbind.modalities.store import MANIFEST
 from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings
 from matbind.training import distributed
-from matbind.training.embeddings import (
-    ALL_EMBEDDINGS,
-    TEST_EMBEDDINGS,
-    VIEWS,
-    Embeddings,
-    read_test_embeddings,
-    write_embeddings,
-)
+from matbind.training.embeddings import VIEWS, Embeddings, read_test_embeddings, write_embeddings
 from matbind.training.model import counts_of
 
-WEIGHTS, SETTINGS, HISTORY = "model.safetensors", "settings.json", "history.json"
-STARTED, TRAINED, DONE = "started.json", "trained.json", "done.json"
 _TRAINER = "training.combination"
 _NOT_TRAINED_ON = {"analysis", "tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
 
@@ -157,7 +159,7 @@ def _train(  # noqa: PLR0917
 ) -> None:
     from safetensors.torch import save_file
 
-    from matbind.training.trainer import CHECKPOINT, Trainer
+    from matbind.training.trainer import Trainer
 
     trainer = Trainer(settings, combination, features=features)
     model = trainer.fit(model_dir, on_epoch=on_epoch, log=log)

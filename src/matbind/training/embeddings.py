@@ -15,6 +15,7 @@ import polars as pl
 
 from matbind.base.errors import UserError
 from matbind.base.files import written_whole
+from matbind.base.model_files import ALL_EMBEDDINGS, TEST_EMBEDDINGS
 from matbind.data.featurize import INDEX, read_split
 from matbind.modalities.combinations import Combination
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matbind.training.model import Model
     from matbind.training.trainer import Trainer
 
-TEST_EMBEDDINGS, ALL_EMBEDDINGS = "test_embeddings.npz", "embeddings.npz"
 VIEWS = 2
 _ID = "material_id"
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from matbind.base.errors import UserError
+from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
 from matbind.modalities.batch import Batch
@@ -35,7 +36,6 @@ from matbind.training.loss import info_nce
 from matbind.training.model import Model, open_stores, transforms_of
 
 IntArray = npt.NDArray[np.int64]
-CHECKPOINT = "checkpoint.pt"
 EVALUATION_BATCH = 128
 FEWEST_PAIRS = 2
 VIEW_SEED = 9_000_000  # of the two views that score a single modality: the same ones every time
@@ -70,7 +70,7 @@ class Trainer:
         distributed.broadcast_parameters(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.best = copy.deepcopy(self.average.state_dict())
-        self.optimizer = Optimizer(self.model, settings.training)
+        self.optimizer = make_optimizer(self.model, settings.training)
         self.progress = Progress()
         self.train_index = self._usable(read_split(features, "train"))
         self.validation_index = self._usable(read_split(features, "validation"))
@@ -167,7 +167,9 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]
             distributed.average_gradients(self.model.parameters())
             nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
-            self.optimizer.step(rate)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            self.optimizer.step()
             self._update_average(step)
             if not torch.isfinite(loss):
                 raise UserError(
@@ -301,59 +303,27 @@ def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[
     return recalls
 
 
-class Optimizer:
-    """Muon on the matrices inside the networks, AdamW on everything else; or AdamW alone.
+def make_optimizer(model: Model, settings: TrainingSettings) -> torch.optim.AdamW:
+    """Make fused AdamW for all parameters that are trained; those of encoders with the factor 0 are frozen.
 
-    Both take the same learning rate: Muon's update is scaled to the root mean square of AdamW's. What
-    the choice between them is worth: benchmarks/choices.py.
+    Args:
+        model: the combination's.
+        settings: `learning_rate_factors` are by modality; vectors, such as biases and norms, have no weight decay.
 
-    Source: Jordan et al. 2024 (Muon); Liu et al. 2025, arXiv:2502.16982 (scaling to AdamW).
+    Returns:
+        The optimiser; each group of parameters names its `factor` of the learning rate.
     """
-
-    def __init__(self, model: Model, settings: TrainingSettings) -> None:
-        matrices: dict[float, list[nn.Parameter]] = {}
-        others: dict[tuple[float, float], list[nn.Parameter]] = {}
-        tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-        for name, parameter in model.named_parameters():
-            owner = name.split(".")[1] if name.startswith("encoders.") else ""
-            factor = settings.learning_rate_factors.get(owner, 1.0)
-            if factor == 0:
-                parameter.requires_grad_(False)
-            if not parameter.requires_grad:
-                continue
-            linear = name.endswith("weight") and parameter.ndim == 2 and id(parameter) not in tables  # noqa: PLR2004
-            if settings.optimizer == "muon" and linear:
-                matrices.setdefault(factor, []).append(parameter)
-            else:
-                decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-                others.setdefault((factor, decay), []).append(parameter)
-        rate = settings.learning_rate
-        groups = [{"params": p, "factor": f, "weight_decay": decay} for (f, decay), p in others.items()]
-        self.parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=settings.betas, fused=True)]
-        if matrices:
-            groups = [{"params": p, "factor": f, "weight_decay": settings.weight_decay} for f, p in matrices.items()]
-            self.parts.append(torch.optim.Muon(groups, lr=rate, adjust_lr_fn="match_rms_adamw"))
-
-    def step(self, rate: float) -> None:
-        """Update the parameters with this learning rate."""
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = rate * group["factor"]
-            part.step()
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """State of both parts."""
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Restore :meth:`state_dict`."""
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        modality = name.split(".")[1] if name.startswith("encoders.") else ""
+        factor = settings.learning_rate_factors.get(modality, 1.0)
+        if factor == 0:
+            parameter.requires_grad_(False)
+        if parameter.requires_grad:
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    rows = [{"params": group, "factor": f, "weight_decay": decay} for (f, decay), group in groups.items()]
+    return torch.optim.AdamW(rows, lr=settings.learning_rate, betas=settings.betas, fused=True)
 
 
 def learning_rate_at(step: int, n_steps: int, settings: TrainingSettings) -> float:

@@ -76,7 +76,7 @@ def test_the_defaults_are_those_of_the_settings():
         ({"model.temperature": {"low": 0.1, "high": 0.2}}, "0.1 to 0.2, expected a space that holds its default 0.07"),
         ({"model.projection_dim": {"choices": [64, 256]}}, "64, 256, expected a space that holds its default 128"),
         ({"model.projection_dim": {"low": 64, "high": 256.5}}, "model.projection_dim cannot be 256.5"),
-        ({"training.optimizer": {"choices": ["muon", "sgd"]}}, "training.optimizer cannot be 'sgd'"),
+        ({"training.precision": {"choices": ["auto", "float16"]}}, "training.precision cannot be 'float16'"),
         (
             {"training.epochs": {"low": 1, "high": 9}},
             "training.epochs cannot be tuned, the length of a trial is tune.epochs",

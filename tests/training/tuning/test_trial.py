@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from matbind.base.errors import UserError
+from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
-from matbind.training.trainer import CHECKPOINT, validation_recalls
+from matbind.training.combination import fingerprint
+from matbind.training.trainer import validation_recalls
 from matbind.training.tuning.space import apply_values
 from matbind.training.tuning.trial import (
-    claim,
     evaluate_trial,
-    fingerprint,
     hits_of,
+    prepare_directory,
     read_hits,
     read_if_of,
     recalls_of,
@@ -36,35 +37,36 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def _train(home, values=None, *, on_epoch=None):
+def _train(directory, values=None, *, on_epoch=None):
     own = apply_values(small_run(), values or {}, source="here")
-    mark = fingerprint(own, COMBINATION, real_features())
-    claim(home, mark, values or {})
+    digest = fingerprint(own, COMBINATION, real_features())
+    prepare_directory(directory, digest, values or {})
     told = []
-    options = {"features": real_features(), "home": home, "report": silent}
+    options = {"features": real_features(), "directory": directory, "log": silent}
     train_trial(own, COMBINATION, on_epoch=on_epoch or told.append, **options)
-    return own, mark, told
+    return own, digest, told
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    home = tmp_path_factory.mktemp("trial")
-    return home, *_train(home)
+    directory = tmp_path_factory.mktemp("trial")
+    return directory, *_train(directory)
 
 
 def test_what_a_trial_leaves_behind(trained):
-    home, _, mark, told = trained
-    found = json.loads((home / "trained.json").read_text())
+    directory, _, digest, told = trained
+    found = json.loads((directory / "trained.json").read_text())
 
-    assert {path.name for path in home.iterdir()} == {"trial.json", "trained.json", "hits.npz", "model.safetensors"}
-    assert (found["fingerprint"], found["diverged"], found["history"]) == (mark, None, told)
+    names = {path.name for path in directory.iterdir()}
+    assert names == {"trial.json", "trained.json", "hits.npz", "model.safetensors"}
+    assert (found["fingerprint"], found["diverged"], found["history"]) == (digest, None, told)
     assert [figures["epoch"] for figures in told] == [1.0, 2.0]
 
 
 def test_hits_give_the_recall_the_epoch_was_chosen_by(trained):
-    home, _, _, told = trained
+    directory, _, _, told = trained
     best = max(told, key=lambda figures: figures["validation_recall_at_1"])
-    recalls = recalls_of(read_hits(home))
+    recalls = recalls_of(read_hits(directory))
 
     assert recalls == {pair: best[f"validation_recall_at_1.{pair}"] for pair in recalls}
     assert list(recalls) == ["crystal->dos", "dos->crystal", "crystal->text", "text->crystal"]
@@ -96,13 +98,13 @@ def test_training_does_not_look_at_test(trained, tmp_path, monkeypatch):
 
 
 def test_the_weights_are_evaluated_on_test(trained, tmp_path):
-    home, own, mark, _ = trained
-    copy = shutil.copytree(home, tmp_path / "trial")
-    evaluate_trial(own, COMBINATION, features=real_features(), home=copy)
-    found = read_if_of(copy / "test.json", mark)
+    directory, own, digest, _ = trained
+    copy = shutil.copytree(directory, tmp_path / "trial")
+    evaluate_trial(own, COMBINATION, features=real_features(), directory=copy)
+    found = read_if_of(copy / "test.json", digest)
 
     assert found is not None
-    assert set(found["pairs"]) == set(recalls_of(read_hits(home)))
+    assert set(found["pairs"]) == set(recalls_of(read_hits(directory)))
     assert all(0 <= recall <= 1 for recall in found["pairs"].values())
 
 
@@ -125,7 +127,7 @@ def test_an_interrupted_trial_goes_on_and_tells_all_its_epochs(trained, tmp_path
 
 
 def test_a_training_that_diverges_is_told_apart(tmp_path):
-    *_, told = _train(tmp_path, {"training.learning_rate": 1e30, "training.optimizer": "adamw"})
+    *_, told = _train(tmp_path, {"training.learning_rate": 1e30})
     found = json.loads((tmp_path / "trained.json").read_text())
 
     assert "the training diverged" in found["diverged"]
@@ -134,12 +136,12 @@ def test_a_training_that_diverges_is_told_apart(tmp_path):
 
 
 def test_another_trial_takes_the_directory(tmp_path):
-    claim(tmp_path / "trial", "a", {"model.temperature": 0.1})
+    prepare_directory(tmp_path / "trial", "a", {"model.temperature": 0.1})
     (tmp_path / "trial" / CHECKPOINT).touch()
-    claim(tmp_path / "trial", "a", {"model.temperature": 0.1})
+    prepare_directory(tmp_path / "trial", "a", {"model.temperature": 0.1})
     assert (tmp_path / "trial" / CHECKPOINT).exists()
 
-    claim(tmp_path / "trial", "b", {"model.temperature": 0.2})
+    prepare_directory(tmp_path / "trial", "b", {"model.temperature": 0.2})
     assert not (tmp_path / "trial" / CHECKPOINT).exists()
 
 

@@ -36,12 +36,12 @@ class Gain:
     confidence: float
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
+        """Return all of it as plain JSON types."""
         return {**asdict(self), "interval95": list(self.interval95)}
 
 
 def best_of(recalls: Mapping[int, float]) -> int:
-    """The trial with the highest recall; of equal ones the first.
+    """Return the trial with the highest recall; of equal ones the first.
 
     Raises:
         ValueError: if there is none.
@@ -67,33 +67,33 @@ def gain_over_defaults(hits: Mapping[int, FloatArray], *, n_resamples: int, seed
     if len({hits[number].shape for number in numbers}) > 1:
         raise ValueError(f"shapes of hits differ: {sorted({hits[number].shape for number in numbers})}")
     cube = np.stack([hits[number] for number in numbers])
-    held = np.isfinite(cube[0]).astype(np.float64)
-    found = np.nan_to_num(cube)
+    present = np.isfinite(cube[0]).astype(np.float64)
+    at_rank_1 = np.nan_to_num(cube)
     n = cube.shape[-1]
-    own = _mean_recall(found, held, np.ones((1, n)))[0]
-    best = numbers.index(best_of(dict(zip(numbers, own, strict=True))))
+    recalls = _mean_recall(at_rank_1, present, np.ones((1, n)))[0]
+    best = numbers.index(best_of(dict(zip(numbers, recalls, strict=True))))
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
     left_out = (drawn == 0).astype(np.float64)
-    chosen = np.argmax(_mean_recall(found, held, drawn), axis=1)
-    outside = _mean_recall(found, held, left_out)
+    chosen = np.argmax(_mean_recall(at_rank_1, present, drawn), axis=1)
+    outside = _mean_recall(at_rank_1, present, left_out)
     gains = outside[np.arange(n_resamples), chosen] - outside[:, numbers.index(DEFAULTS)]
     gains = gains[np.isfinite(gains)]
     if not len(gains):  # so few materials that no resample leaves any out
         gains = np.zeros(1)
     low, high = np.quantile(gains, [0.025, 0.975])
     return Gain(
-        measured=float(own[best] - own[numbers.index(DEFAULTS)]),
+        measured=float(recalls[best] - recalls[numbers.index(DEFAULTS)]),
         expected=float(gains.mean()),
         interval95=(float(low), float(high)),
         confidence=float(np.mean(gains > 0)),
     )
 
 
-def _mean_recall(found: FloatArray, held: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean over the pairs of weighted recall, shape (n_resamples, n_trials); a pair nobody holds does not count."""
-    n_trials, n_pairs, n = found.shape
-    number = (weights @ found.reshape(-1, n).T).reshape(len(weights), n_trials, n_pairs)
-    total = (weights @ held.T)[:, None, :]
+def _mean_recall(at_rank_1: FloatArray, present: FloatArray, weights: FloatArray) -> FloatArray:
+    """Compute the mean of weighted recall over the pairs that have materials, shape (n_resamples, n_trials)."""
+    n_trials, n_pairs, n = at_rank_1.shape
+    number = (weights @ at_rank_1.reshape(-1, n).T).reshape(len(weights), n_trials, n_pairs)
+    total = (weights @ present.T)[:, None, :]
     measured = total > 0
     recall = np.divide(number, total, out=np.zeros_like(number), where=np.broadcast_to(measured, number.shape))
     counted = measured.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Settings by dotted name: the space that is searched, checked at its ends, and what was found, laid over params.yaml.
+"""Settings by dotted name: the space that is searched, checked at its ends, and tuned values, laid over params.yaml.
 
 `tuned.yaml` holds the preset it was made for, one line a tuned setting, and in comments where they come from.
 """
@@ -14,8 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from matbind.base.errors import UserError
 from matbind.base.files import written_whole
-from matbind.modalities import combinations as modality
-from matbind.modalities.combinations import Combination
+from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
 from matbind.settings.tune import Parameter, Scalar, TuneSettings
 
@@ -46,7 +45,7 @@ def apply_values(settings: Settings, values: Mapping[str, Any], *, source: str) 
 
 
 def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
-    """Lay what the tune stage found over the settings; without its file they stay as they are.
+    """Lay what the tune stage chose over the settings; without its file they stay as they are.
 
     Raises:
         UserError: if the file is no mapping of settings, was made for another preset, or a value is not allowed.
@@ -54,17 +53,17 @@ def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
     if not path.exists():
         return settings
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: this is not valid YAML, run the tune stage again or remove the file") from error
-    if not isinstance(found, dict) or "preset" not in found:
+    if not isinstance(content, dict) or "preset" not in content:
         raise UserError(f"{path}: expected the preset and dotted names of settings, run the tune stage again")
-    if found["preset"] != settings.preset:
+    if content["preset"] != settings.preset:
         raise UserError(
-            f"{path}: it was tuned for the preset {found['preset']!r}, the settings are of {settings.preset!r}; run "
+            f"{path}: it was tuned for the preset {content['preset']!r}, the settings are of {settings.preset!r}; run "
             "the tune stage for it or remove the file"
         )
-    values = {str(name): value for name, value in found.items() if name != "preset"}
+    values = {str(name): value for name, value in content.items() if name != "preset"}
     return apply_values(settings, values, source=str(path))
 
 
@@ -77,24 +76,24 @@ def write_tuned(path: Path, values: Mapping[str, Scalar], *, preset: str, commen
 
 
 def value_of(settings: Settings, name: str) -> Any:
-    """The value of a setting by its dotted name.
+    """Return the value of a setting by its dotted name.
 
     Raises:
         KeyError: if there is none of that name.
     """
-    found: Any = settings
+    section: Any = settings
     for key in name.split("."):
-        found = _children(found)[key]
-    return found
+        section = _children(section)[key]
+    return section
 
 
 def trial_values(tune: TuneSettings, values: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a trial lays over params.yaml: its values, and a short training, validated every epoch, to its end."""
+    """Return all that a trial lays over params.yaml: its values, and a short training, validated after every epoch."""
     return {**values, **dict(zip(LENGTH, (tune.epochs, 1, tune.epochs), strict=True))}
 
 
 def defaults_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Values:
-    """The values that params.yaml gives what is to be tuned, once the whole space has been checked.
+    """Check the whole space, and return the values that params.yaml gives what is to be tuned.
 
     Raises:
         UserError: if a name is no setting, its range or choices are refused or leave out the default.
@@ -117,29 +116,31 @@ def defaults_of(settings: Settings, tune: TuneSettings, *, source: str = "params
 
 
 def combination_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Combination:
-    """The combination that is tuned on.
+    """Return the combination that is tuned on.
 
     Raises:
         UserError: if it is none, or a single modality, which has no aligned pairs.
     """
     try:
-        found = modality.parse_combination(tune.combination, settings.hub_order)
+        combination = parse_combination(tune.combination, settings.hub_order)
     except ValueError as error:
         raise UserError(f"{source}: tune.combination: {error}") from error
-    if found.is_single:
-        raise UserError(f"{source}: tune.combination is {found.name}, expected two modalities or more: aligned pairs")
-    return found
+    if combination.is_single:
+        raise UserError(
+            f"{source}: tune.combination is {combination.name}, expected two modalities or more: aligned pairs"
+        )
+    return combination
 
 
 def described(parameter: Parameter) -> str:
-    """A range or choices in words."""
+    """Say a range or choices in words."""
     if parameter.choices is not None:
         return ", ".join(map(repr, parameter.choices))
     return f"{parameter.low} to {parameter.high}{' (logarithmic)' if parameter.log else ''}"
 
 
 def _trained_on(name: str) -> bool:
-    """Whether training, and nothing before it, uses the setting."""
+    """Return whether training, and nothing before it, uses the setting."""
     parts = name.split(".")
     if parts[0] == "modalities":
         return len(parts) > 3 and parts[2] in {"transform", "encoder"}  # noqa: PLR2004  # modalities.<name>.<part>.<key>
@@ -153,7 +154,7 @@ def _children(section: Any) -> dict[str, Any]:
 
 
 def _replaced(section: Section, keys: list[str], value: Any, *, name: str, source: str) -> Section:
-    """A copy of a section with one value replaced and validated."""
+    """Copy a section with one value replaced and validated."""
     key, *rest = keys
     children = _children(section)
     if key not in children:

@@ -3,7 +3,7 @@
 Trial n is proposed, and judged by the pruner, from what the trials up to n - `ahead` reached, whatever else is
 finished by then; so up to `ahead` trials run at a time and give the same as one after the other would. The price: a
 proposal knows up to `ahead` - 1 results less than it could. Each proposal draws from a generator of its own
-number, so a study that is told the same results goes the same way, however often it is begun again.
+number, so a study that gets the same results goes the same way, however often it is begun again.
 
 Trial 0 has the values of params.yaml; the next ones fill the space evenly (scrambled Halton points); then the
 tree-structured Parzen estimator proposes.
@@ -49,12 +49,12 @@ class Outcome:
 
     @property
     def value(self) -> float:
-        """The recall of its best epoch, whose weights are kept."""
+        """Return the recall of its best epoch, whose weights are kept."""
         return max(self.recalls.values())
 
 
 class Study:
-    """Proposes trials in order of their numbers and is told their outcomes, by any thread."""
+    """Proposes trials in the order of their numbers and takes their outcomes, by any thread."""
 
     def __init__(
         self,
@@ -82,7 +82,9 @@ class Study:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.distributions = {key: distribution_of(each, defaults[key]) for key, each in tune.space.items()}
+        self.distributions = {
+            name: distribution_of(parameter, defaults[name]) for name, parameter in tune.space.items()
+        }
         self.n_earlier = 0
         self._optuna, self._tune, self._seed, self._name = optuna, tune, seed, name
         self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
@@ -90,13 +92,13 @@ class Study:
         self._turn = threading.Condition()
         self._asked: list[Any] = []
         self._outcomes: dict[int, Outcome] = {}
-        self._told = 0
+        self._n_told = 0
         self._stopped: BaseException | None = None
         self._study = self._begin(journal)
         self._advance()
 
     def proposal(self, number: int) -> Values:
-        """The values of a trial, as soon as the trials it learns from have ended.
+        """Return the values of a trial as soon as the trials it learns from have ended.
 
         Raises:
             BaseException: what :meth:`stop` was given meanwhile.
@@ -108,9 +110,9 @@ class Study:
             return {name: self._asked[number].params[name] for name in self.distributions}
 
     def is_hopeless(self, number: int, recalls: Mapping[int, float]) -> bool:
-        """Whether the pruner gives a trial up, from its recalls so far by epoch and the trials it was proposed from."""
-        own = self._tune.pruner
-        pruner = self._optuna.pruners.MedianPruner(own.startup_trials, own.warmup_epochs, n_min_trials=1)
+        """Return whether the pruner gives a trial up, by its recalls so far and the trials it was proposed from."""
+        start, warmup = self._tune.pruner.startup_trials, self._tune.pruner.warmup_epochs
+        pruner = self._optuna.pruners.MedianPruner(start, warmup, n_min_trials=1)
         with self._turn:
             seen = [self._frozen(n) for n in range(number - self._tune.ahead + 1)]
             trial = self._optuna.trial.create_trial(
@@ -119,7 +121,7 @@ class Study:
                 distributions=self.distributions,
                 intermediate_values=dict(recalls),
             )
-        return bool(pruner.prune(self._view(seen), trial))
+        return bool(pruner.prune(self._in_memory(seen), trial))
 
     def settle(self, number: int, outcome: Outcome) -> None:
         """Take in how a trial ended; it is told to the study when all trials before it are."""
@@ -136,11 +138,14 @@ class Study:
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
-        """Of every trial that has ended, by its number."""
+        """Return the outcome of every trial that has ended, by its number."""
         return {number: self._outcomes[number] for number in sorted(self._outcomes)}
 
     def importance(self) -> dict[str, float]:
-        """Share of each setting in the spread of recall over the finished trials; empty if there is too little to say.
+        """Compute the share of each setting in the spread of recall over the finished trials.
+
+        Returns:
+            By setting; empty if too few trials finished to say.
 
         Source: Hutter, Hoos and Leyton-Brown 2014 (functional ANOVA over a random forest).
         """
@@ -148,14 +153,14 @@ class Study:
             return {}
         evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
         try:
-            found = self._optuna.importance.get_param_importances(self.finished(), evaluator=evaluator)
+            shares = self._optuna.importance.get_param_importances(self.finished(), evaluator=evaluator)
         except RuntimeError:  # the recalls of all trials are equal
             return {}
-        return {name: float(share) for name, share in found.items() if math.isfinite(share)}
+        return {name: float(share) for name, share in shares.items() if math.isfinite(share)}
 
     def finished(self) -> Any:
-        """An Optuna study, in memory, of the trials of this study alone that have ended."""
-        return self._view([self._frozen(number) for number in range(self._told)])
+        """Return an Optuna study, in memory, of the trials of this study alone that have ended."""
+        return self._in_memory([self._frozen(number) for number in range(self._n_told)])
 
     def _begin(self, journal: Path | None) -> Any:
         optuna = self._optuna
@@ -180,13 +185,13 @@ class Study:
         return study
 
     def _fits(self, trial: Any) -> bool:
-        own = {
+        fits = {
             name: self._tune.space[name].holds(value)
             for name, value in trial.params.items()
             if name in self._tune.space
         }
         ended = trial.state.name in {"COMPLETE", "PRUNED"} and not trial.user_attrs.get("copied")
-        return ended and own.keys() == self.distributions.keys() == trial.params.keys() and all(own.values())
+        return ended and fits.keys() == self.distributions.keys() == trial.params.keys() and all(fits.values())
 
     def _copy(self, trial: Any) -> Any:
         return self._optuna.trial.create_trial(
@@ -201,11 +206,11 @@ class Study:
     def _advance(self) -> None:
         """Ask and tell in one order, whatever the order in which trials end."""
         while True:
-            if len(self._asked) < self._tune.trials and len(self._asked) - self._told < self._tune.ahead:
+            if len(self._asked) < self._tune.trials and len(self._asked) - self._n_told < self._tune.ahead:
                 self._asked.append(self._ask(len(self._asked)))
-            elif self._told in self._outcomes:
-                self._tell(self._told)
-                self._told += 1
+            elif self._n_told in self._outcomes:
+                self._tell(self._n_told)
+                self._n_told += 1
             else:
                 return
 
@@ -244,14 +249,14 @@ class Study:
             intermediate_values={epoch: r for epoch, r in outcome.recalls.items() if math.isfinite(r)},
         )
 
-    def _view(self, trials: list[Any]) -> Any:
+    def _in_memory(self, trials: list[Any]) -> Any:
         study = self._optuna.create_study(direction="maximize")
         study.add_trials(trials)
         return study
 
 
 def distribution_of(parameter: Parameter, default: Scalar) -> Any:
-    """Optuna's distribution of a parameter; whole numbers where its default is one."""
+    """Return Optuna's distribution of a parameter; whole numbers where its default is one."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if parameter.choices is not None:
@@ -262,7 +267,7 @@ def distribution_of(parameter: Parameter, default: Scalar) -> Any:
 
 
 def _shared(url: str) -> Any:
-    """A database in which many keep their studies.
+    """Open a database in which many keep their studies.
 
     Raises:
         UserError: if it cannot be used.
@@ -297,7 +302,7 @@ def mend_journal(path: Path, *, keep: bool) -> None:
 
 
 def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict[int, Values]:
-    """Points that fill the space evenly, by the number of their trial, from 1."""
+    """Return points that fill the space evenly, by the number of their trial, from 1."""
     from scipy.stats import qmc
 
     points = qmc.Halton(len(distributions), scramble=True, rng=seed).random(n)
@@ -311,7 +316,7 @@ def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict
 
 
 def _at(distribution: Any, share: float) -> Scalar:
-    """The value at a share, in [0, 1), of a distribution."""
+    """Return the value at a share, in [0, 1), of a distribution."""
     if hasattr(distribution, "choices"):
         chosen: Scalar = distribution.choices[int(share * len(distribution.choices))]
         return chosen

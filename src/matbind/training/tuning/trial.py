@@ -2,7 +2,7 @@
 
 What a trial leaves behind is in a directory of its own. Its fingerprint says which settings, features and code it was
 made with, so what is there is used again where it is what would come out, and a trial that died goes on from its
-checkpoint. The stage runs a trial as a program of its own, with one thread: `python -m matbind.tuning_trial`.
+checkpoint. The stage runs a trial as a program of its own, with one thread: `python -m matbind.training.tuning.trial`.
 """
 
 from __future__ import annotations
@@ -17,38 +17,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 from matbind.base.files import FEATURES, read_json, write_json, written_whole
+from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.combinations import Combination, pair_name, parse_combination
 from matbind.settings.load import load
 from matbind.settings.params import Settings
-from matbind.training import combination as ablation
+from matbind.training.combination import fingerprint
 from matbind.training.tuning.space import apply_values
 
-USER_ERROR = 2
-GIVEN, TRAINED, PRUNED, TEST = "trial.json", "trained.json", "pruned.json", "test.json"
-WEIGHTS, HITS = "model.safetensors", "hits.npz"
+GIVEN, PRUNED, TEST, HITS = "trial.json", "pruned.json", "test.json", "hits.npz"
 VALIDATION_RECALL = "validation_recall_at_1"
 Figures = dict[str, float]
 
 
-def fingerprint(settings: Settings, combination: Combination, features: Path) -> str:
-    """Digest of all that the result of a trial depends on; settings are those of the trial."""
-    return ablation.fingerprint(settings, combination, features)
-
-
-def claim(home: Path, mark: str, values: Mapping[str, Any]) -> None:
+def prepare_directory(directory: Path, digest: str, values: Mapping[str, Any]) -> None:
     """Make a directory that of a trial; what another one left there is removed.
 
     Args:
-        home: the directory.
-        mark: fingerprint of the trial.
+        directory: of the trial.
+        digest: its fingerprint.
         values: its settings by dotted name, as far as they differ from params.yaml.
     """
-    given = home / GIVEN
-    if given.exists() and read_json(given)["fingerprint"] != mark:
-        shutil.rmtree(home)
-    write_json(given, {"fingerprint": mark, "values": dict(values)})
+    given = directory / GIVEN
+    if given.exists() and read_json(given)["fingerprint"] != digest:
+        shutil.rmtree(directory)
+    write_json(given, {"fingerprint": digest, "values": dict(values)})
 
 
 def train_trial(
@@ -56,17 +50,17 @@ def train_trial(
     combination: Combination,
     *,
     features: Path,
-    home: Path,
+    directory: Path,
     on_epoch: Callable[[Figures], None],
     log: Callable[[str], None],
 ) -> None:
-    """Train and write down what came out, or that the training diverged.
+    """Train, and write down what came out or that the training diverged.
 
     Args:
         settings: of the trial.
         combination: which modalities.
         features: the feature stores.
-        home: directory of the trial, with a checkpoint if it was interrupted.
+        directory: directory of the trial, with a checkpoint if it was interrupted.
         on_epoch: is given the figures of every epoch, those of an interrupted attempt again.
         log: is told the progress in sentences.
 
@@ -76,20 +70,20 @@ def train_trial(
     from safetensors.torch import save_file
 
     from matbind.data.featurize import read_split
-    from matbind.training.trainer import CHECKPOINT, Trainer
+    from matbind.training.trainer import Trainer
 
     trainer = Trainer(settings, combination, features=features)
-    told = 0
+    n_told = 0
 
     def tell(_: Figures | None = None) -> None:
-        nonlocal told
-        for figures in trainer.progress.history[told:]:
+        nonlocal n_told
+        for figures in trainer.progress.history[n_told:]:
             on_epoch(figures)
-        told = len(trainer.progress.history)
+        n_told = len(trainer.progress.history)
 
     diverged = None
     try:
-        model = trainer.fit(home, on_epoch=tell, log=log)
+        model = trainer.fit(directory, on_epoch=tell, log=log)
     except (UserError, ValueError) as error:  # the loss was no number, or embeddings were none
         if all(bool(weight.isfinite().all()) for weight in trainer.model.parameters()):
             raise
@@ -98,22 +92,22 @@ def train_trial(
     progress = trainer.progress
     if diverged is None:
         hits = hits_of(trainer, model, read_split(features, "validation"))
-        with written_whole(home / HITS) as partial, partial.open("wb") as file:
+        with written_whole(directory / HITS) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **hits)
-        with written_whole(home / WEIGHTS) as path:
+        with written_whole(directory / WEIGHTS) as path:
             save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
     written = {
-        "fingerprint": read_json(home / GIVEN)["fingerprint"],
+        "fingerprint": read_json(directory / GIVEN)["fingerprint"],
         "diverged": diverged,
         "best_epoch": progress.best_epoch,
         "seconds": progress.seconds,
         "history": progress.history,
     }
-    write_json(home / TRAINED, written)
-    (home / CHECKPOINT).unlink(missing_ok=True)
+    write_json(directory / TRAINED, written)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
 
 
-def evaluate_trial(settings: Settings, combination: Combination, *, features: Path, home: Path) -> None:
+def evaluate_trial(settings: Settings, combination: Combination, *, features: Path, directory: Path) -> None:
     """Write down recall@1 of the aligned pairs on the test split, with the weights a trial ended with."""
     from safetensors.torch import load_file
 
@@ -121,13 +115,14 @@ def evaluate_trial(settings: Settings, combination: Combination, *, features: Pa
     from matbind.training.trainer import Trainer
 
     trainer = Trainer(settings, combination, features=features)
-    trainer.average.load_state_dict(load_file(home / WEIGHTS))
+    trainer.average.load_state_dict(load_file(directory / WEIGHTS))
     hits = hits_of(trainer, trainer.average, read_split(features, "test"))
-    write_json(home / TEST, {"fingerprint": read_json(home / GIVEN)["fingerprint"], "pairs": recalls_of(hits)})
+    digest = read_json(directory / GIVEN)["fingerprint"]
+    write_json(directory / TEST, {"fingerprint": digest, "pairs": recalls_of(hits)})
 
 
 def hits_of(trainer: Any, model: Any, index: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-    """Which materials each aligned pair finds at rank 1.
+    """Return which materials each aligned pair finds at rank 1.
 
     Args:
         trainer: of the combination.
@@ -147,26 +142,26 @@ def hits_of(trainer: Any, model: Any, index: npt.NDArray[np.int64]) -> dict[str,
         both = present[hub] & present[spoke]
         sides = [z[name][both[present[name]]] for name in (hub, spoke)]
         for pair, ranks in zip(((hub, spoke), (spoke, hub)), ranks_both(sides[0], sides[1]), strict=True):
-            hits[pair_name(*pair)] = found = np.full(len(index), np.nan)
-            found[both] = ranks == 1
+            hits[pair_name(*pair)] = np.full(len(index), np.nan)
+            hits[pair_name(*pair)][both] = ranks == 1
     return hits
 
 
 def recalls_of(hits: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """Recall@1 by pair."""
-    return {pair: float(np.nanmean(found)) for pair, found in hits.items()}
+    """Compute recall@1 by pair."""
+    return {pair: float(np.nanmean(hit)) for pair, hit in hits.items()}
 
 
-def read_hits(home: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """The hits on the validation split that a trial wrote down."""
-    with np.load(home / HITS, allow_pickle=False) as arrays:
+def read_hits(directory: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read the hits on the validation split that a trial wrote down."""
+    with np.load(directory / HITS, allow_pickle=False) as arrays:
         return {pair: arrays[pair] for pair in arrays.files}
 
 
-def read_if_of(path: Path, mark: str) -> dict[str, Any] | None:
-    """A file of a trial, if it is there and was made with this fingerprint."""
-    found: dict[str, Any] | None = read_json(path) if path.exists() else None
-    return found if found is not None and found["fingerprint"] == mark else None
+def read_if_of(path: Path, digest: str) -> dict[str, Any] | None:
+    """Read a file of a trial, if it is there and was made with this fingerprint; else return None."""
+    content: dict[str, Any] | None = read_json(path) if path.exists() else None
+    return content if content is not None and content["fingerprint"] == digest else None
 
 
 def main(arguments: list[str]) -> None:
@@ -178,10 +173,10 @@ def main(arguments: list[str]) -> None:
     from matbind.base.processes import end_with_parent
 
     end_with_parent()
-    home, task, name = Path(arguments[0]), arguments[1], arguments[2]
+    directory, task, name = Path(arguments[0]), arguments[1], arguments[2]
     try:
         run_trial(
-            home,
+            directory,
             task,
             name,
             on_epoch=lambda figures: _event("epoch", figures),
@@ -193,12 +188,12 @@ def main(arguments: list[str]) -> None:
 
 
 def run_trial(
-    home: Path, task: str, name: str, *, on_epoch: Callable[[Figures], None], log: Callable[[str], None]
+    directory: Path, task: str, name: str, *, on_epoch: Callable[[Figures], None], log: Callable[[str], None]
 ) -> None:
     """Train a trial, or evaluate it on test, in the project directory this is called in.
 
     Args:
-        home: directory of the trial, with what it was given.
+        directory: directory of the trial, with what it was given.
         task: `train` or `test`.
         name: of the combination.
         on_epoch: is given the figures of every epoch.
@@ -207,15 +202,15 @@ def run_trial(
     Raises:
         UserError: if settings or features are others than those the trial was given for.
     """
-    given = read_json(home / GIVEN)
-    own = apply_values(load(), given["values"], source=str(home / GIVEN))
-    combination = parse_combination(name, own.hub_order)
-    if fingerprint(own, combination, FEATURES) != given["fingerprint"]:
+    given = read_json(directory / GIVEN)
+    settings = apply_values(load(), given["values"], source=str(directory / GIVEN))
+    combination = parse_combination(name, settings.hub_order)
+    if fingerprint(settings, combination, FEATURES) != given["fingerprint"]:
         raise UserError("params.yaml or the features changed while the stage was running, start it again")
     if task == "test":
-        evaluate_trial(own, combination, features=FEATURES, home=home)
+        evaluate_trial(settings, combination, features=FEATURES, directory=directory)
     else:
-        train_trial(own, combination, features=FEATURES, home=home, on_epoch=on_epoch, log=log)
+        train_trial(settings, combination, features=FEATURES, directory=directory, on_epoch=on_epoch, log=log)
 
 
 def _event(kind: str, content: Any) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.progress import Progress, cost
+from matbind.training.progress_log import ProgressLog, cost
 
 
 class Clock:
@@ -29,7 +29,7 @@ def _validated(epoch: int) -> dict[str, float]:
 
 
 def test_a_validated_epoch_is_told(lines: list[str], clock: Clock) -> None:
-    progress = Progress(["dos"], epochs=100, log=lines.append, clock=clock)
+    progress = ProgressLog(["dos"], epochs=100, log=lines.append, clock=clock)
 
     progress.epoch("dos", _validated(1))
 
@@ -37,13 +37,13 @@ def test_a_validated_epoch_is_told(lines: list[str], clock: Clock) -> None:
 
 
 def test_an_epoch_without_validation_is_not(lines: list[str], clock: Clock) -> None:
-    Progress(["dos"], epochs=10, log=lines.append, clock=clock).epoch("dos", {"epoch": 1.0, "loss": 2.5})
+    ProgressLog(["dos"], epochs=10, log=lines.append, clock=clock).epoch("dos", {"epoch": 1.0, "loss": 2.5})
 
     assert lines == []
 
 
 def test_epochs_that_follow_quickly_are_not_told(lines: list[str], clock: Clock) -> None:
-    progress = Progress(["dos"], epochs=100, log=lines.append, clock=clock)
+    progress = ProgressLog(["dos"], epochs=100, log=lines.append, clock=clock)
 
     for clock.now in (0.0, 1.0, 6.0):
         progress.epoch("dos", _validated(1))
@@ -52,7 +52,7 @@ def test_epochs_that_follow_quickly_are_not_told(lines: list[str], clock: Clock)
 
 
 def test_time_left_follows_from_the_share_done(lines: list[str], clock: Clock) -> None:
-    progress = Progress(["dos", "text"], epochs=10, log=lines.append, clock=clock)
+    progress = ProgressLog(["dos", "text"], epochs=10, log=lines.append, clock=clock)
     clock.now = 100.0
 
     progress.epoch("dos", _validated(1))
@@ -64,7 +64,7 @@ def test_time_left_follows_from_the_share_done(lines: list[str], clock: Clock) -
 
 
 def test_what_was_done_before_says_nothing_about_speed(lines: list[str], clock: Clock) -> None:
-    progress = Progress(["crystal", "dos", "text"], epochs=10, log=lines.append, clock=clock)
+    progress = ProgressLog(["crystal", "dos", "text"], epochs=10, log=lines.append, clock=clock)
     progress.finish("crystal", "done before, kept")
     clock.now = 20.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from matbind.base.errors import UserError
-from pipelines.trainers import TrainingError, train_in_process
+from matbind.training.trainer_process import TrainingError, train_in_process
 
 
 def _run(script: str, log: Path) -> list[dict[str, float]]:

@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 
-USER_ERROR = 2
 REASON_CHARACTERS = 300
 
 
@@ -69,7 +68,7 @@ def train_in_process(
 
 
 def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:
-    """A line for the log; an epoch's figures go to their reader on the way."""
+    """Return a line for the log; an epoch's figures go to their reader on the way."""
     try:
         event = json.loads(line)
     except ValueError:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from matbind.base.errors import UserError
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
-from pipelines.ablate import AblationRun, longest_first
+from matbind.training.ablation import Ablation, longest_first
 
 
 @pytest.fixture(scope="module")
@@ -39,22 +37,4 @@ def test_missing_features_are_named(settings: Settings, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
-        AblationRun(settings, log=pytest.fail)
-
-
-def test_a_second_ablation_of_the_same_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.ablate import LOCK
-    from pipelines.tasks import alone
-
-    monkeypatch.chdir(tmp_path)
-    imports = "from pipelines.ablate import LOCK\nfrom pipelines.tasks import alone"
-    code = f"{imports}\nwith alone(LOCK, 'ablation'):\n    print('in')"
-    command = [sys.executable, "-c", code]
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-
-    with alone(LOCK, "ablation"):
-        refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    allowed = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert "another ablation is running in this directory" in refused.stderr
-    assert allowed.stdout == "in\n"
+        Ablation(settings, draw_curves=pytest.fail, log=pytest.fail)

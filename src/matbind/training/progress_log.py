@@ -1,4 +1,4 @@
-"""How far an ablation is, in sentences."""
+"""How far the trainings of a stage are, in sentences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MINUTE = 60
 
 
 def cost(combination: str) -> int:
-    """Views encoded a step, to which the time of a training is about proportional; a single one is viewed twice."""
+    """Return the encodings a step, to which a training's time is about proportional; a single is encoded twice."""
     return max(combination.count("+") + 1, 2)
 
 
-class Progress:
+class ProgressLog:
     """Prints which of the combinations are done, the epoch and recall of those that run, and the time left."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Progress:
         self._shares = dict.fromkeys(combinations, 0.0)
         self._epochs, self._log, self._clock = epochs, log, clock
         self._started = clock()
-        self._told: dict[str, float] = {}
+        self._said: dict[str, float] = {}
         self._resumed: dict[str, float] = {}
         self._finished = 0
         self._lock = threading.Lock()
@@ -42,9 +42,9 @@ class Progress:
             self._resumed.setdefault(combination, share - 1 / self._epochs)
             self._shares[combination] = share
             recall, now = figures.get("validation_recall_at_1"), self._clock()
-            if recall is None or now - self._told.get(combination, -SECONDS_BETWEEN_LINES) < SECONDS_BETWEEN_LINES:
+            if recall is None or now - self._said.get(combination, -SECONDS_BETWEEN_LINES) < SECONDS_BETWEEN_LINES:
                 return
-            self._told[combination] = now
+            self._said[combination] = now
             self._tell(
                 f"{combination}: epoch {figures['epoch']:.0f} of {self._epochs}, loss {figures['loss']:.3f}, "
                 f"validation recall@1 {recall:.3f}"

@@ -1,0 +1,180 @@
+"""Every combination trained and evaluated, each in a process of its own, recorded, and taken up again after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matbind.base.errors import StageError, UserError
+from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
+from matbind.base.model_files import CURVES, HISTORY, SETTINGS
+from matbind.base.provenance import PROVENANCE
+from matbind.modalities.combinations import Combination, all_combinations, parse_combination
+from matbind.modalities.store import Store
+from matbind.settings.params import Settings
+from matbind.tracking.record import summarise
+from matbind.tracking.tracker import Tracker
+from matbind.training.combination import fingerprint, is_done
+from matbind.training.progress_log import ProgressLog, cost
+from matbind.training.trainer_process import TrainingError, train_in_process
+
+DIGEST_CHARACTERS = 32
+DrawCurves = Callable[[Sequence[Mapping[str, float]], Path], Any]
+
+
+class Ablation:
+    """One pass over the combinations; `train` may be called by several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        draw_curves: DrawCurves,
+        log: Callable[[str], None],
+        train: Callable[..., None] = train_in_process,
+    ) -> None:
+        """Open the store of runs and see what is to do.
+
+        Args:
+            settings: all settings, with what was tuned laid over them.
+            draw_curves: draws the history of a training into a file.
+            log: is told the progress in sentences.
+            train: trains and evaluates one combination.
+
+        Raises:
+            UserError: if the features are missing or cut short.
+        """
+        for name in settings.modalities:
+            Store(FEATURES / name)
+        self.combinations = {combination.name: combination for combination in longest_first(settings)}
+        self._settings, self._train, self._draw_curves = settings, train, draw_curves
+        self._drawing = threading.Lock()  # Matplotlib's style is one for all threads
+        self._tracker = Tracker(warn=log)
+        self._done = {name for name, combination in self.combinations.items() if self._is_done(combination)}
+        all_done = len(self._done) == len(self.combinations)
+        self._parent = self._tracker.start_ablation(settings, fingerprint=self._fingerprint(), is_done=all_done)
+        self._stop_watching = self._tracker.watch(self._parent)
+        self._progress = ProgressLog(list(self.combinations), epochs=settings.training.epochs, log=log)
+        self._remove_others()
+
+    def train(self, name: str) -> None:
+        """Train one combination in a process of its own, or see that this was done before.
+
+        Raises:
+            UserError: if its process found a mistake of the user's.
+            TrainingError: if its process failed.
+        """
+        if name in self._done:
+            self._keep_origin(name)
+            self._summarise(name)
+            self._progress.finish(name, "done before, kept")
+            return
+        run_id = self._tracker.start_combination(self._parent, self._settings, self.combinations[name])
+        stops: list[Callable[[], None]] = []
+
+        def on_start(pid: int) -> None:
+            stops.append(self._tracker.watch(run_id, pid))
+
+        def on_epoch(figures: dict[str, float]) -> None:
+            self._tracker.log_epoch(run_id, figures)
+            self._progress.epoch(name, figures)
+
+        try:
+            self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
+        except (UserError, TrainingError) as error:
+            self._tracker.fail(run_id, str(error))
+            self._progress.say(f"{name} failed: {error}")
+            raise
+        finally:
+            for stop in stops:
+                stop()
+        metrics = self._keep_origin(name, run_id)
+        model_dir = MODELS / name
+        history = read_json(model_dir / HISTORY)
+        with self._drawing:
+            self._draw_curves(history, model_dir / CURVES)
+        files = [METRICS / f"{name}.json", *(model_dir / file for file in (CURVES, SETTINGS, PROVENANCE))]
+        self._tracker.complete_curves(run_id, history)
+        self._tracker.finish_combination(run_id, metrics, files)
+        self._progress.finish(name, _in_words(self._summarise(name)))
+
+    def finish(self, failures: dict[str, BaseException]) -> None:
+        """End the parent run, with an error if a combination failed.
+
+        Args:
+            failures: what each failed combination raised last.
+
+        Raises:
+            UserError: if all failures are mistakes of the user's.
+            StageError: if there are other failures.
+        """
+        for name, error in failures.items():
+            write_json(METRICS / f"{name}.json", {"combination": name, "error": str(error)})
+        # Combinations done before, by another ablation or without a store, belong to this one too.
+        self._tracker.backfill(MODELS, METRICS, parent=self._parent)
+        for name in self._done:
+            self._keep_run(name)
+        self._stop_watching()
+        self._tracker.finish_ablation(self._parent, failed=bool(failures))
+        if failures:
+            which = "; ".join(f"{name} ({error})" for name, error in failures.items())
+            kind = UserError if all(isinstance(error, UserError) for error in failures.values()) else StageError
+            raise kind(
+                f"{len(failures)} of {len(self.combinations)} combinations failed: {which}; the others are kept, "
+                "the same command tries only these again, and ablate.combinations in params.yaml can leave them out"
+            )
+
+    def _is_done(self, combination: Combination) -> bool:
+        done = is_done(self._settings, combination, features=FEATURES, models=MODELS, metrics=METRICS)
+        return done and "error" not in read_json(METRICS / f"{combination.name}.json")
+
+    def _fingerprint(self) -> str:
+        """Return a digest of all that the results depend on."""
+        every = sorted(fingerprint(self._settings, one, FEATURES) for one in self.combinations.values())
+        content = "".join([*every, repr(self._settings.evaluation)])
+        return hashlib.sha256(content.encode()).hexdigest()[:DIGEST_CHARACTERS]
+
+    def _remove_others(self) -> None:
+        """Remove metrics of combinations that are not asked for any more: they would be compared with the rest."""
+        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
+            if path.stem not in self.combinations:
+                path.unlink()
+
+    def _keep_origin(self, name: str, run_id: str | None = None) -> dict[str, Any]:
+        """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
+        origin, path = self._tracker.origin, METRICS / f"{name}.json"
+        metrics = read_json(path)
+        run_id = run_id or metrics["run_id"]
+        complete = {"data_md5": origin.data_md5, "git_commit": origin.code, **metrics, "run_id": run_id}
+        if complete != metrics:
+            write_json(path, complete)
+        return complete
+
+    def _keep_run(self, name: str) -> None:
+        """Write down the run of a combination that was trained without a store, or finished as the stage was killed."""
+        metrics = read_json(METRICS / f"{name}.json")
+        if metrics["run_id"] is None:
+            self._keep_origin(name, self._tracker.run_of(metrics, parent=self._parent))
+
+    def _summarise(self, name: str) -> dict[str, float]:
+        summary = summarise(read_json(METRICS / f"{name}.json"))
+        write_json(SUMMARIES / f"{name}.json", summary)
+        return summary
+
+
+def longest_first(settings: Settings) -> list[Combination]:
+    """Return the combinations to train; those that take longest begin, so that the workers end at about one time."""
+    names, hub_order = settings.ablate.combinations, settings.hub_order
+    if names is None:
+        combinations = list(all_combinations(hub_order))
+    else:
+        combinations = [parse_combination(name, hub_order) for name in dict.fromkeys(names)]
+    return sorted(combinations, key=lambda combination: -cost(combination.name))
+
+
+def _in_words(summary: dict[str, float]) -> str:
+    means = {key.removeprefix("recall_at_1."): value for key, value in summary.items() if "_at_1." in key}
+    return "test recall@1 " + ", ".join(f"{kind.removesuffix('_mean')} {value:.3f}" for kind, value in means.items())
