@@ -16,7 +16,7 @@ from matbind.modalities.protocol import Excluded
 NAME = TABLE = "pdf"
 NOUN = "pair distribution functions"
 COLUMNS: dict[str, Any] = {"material_id": pl.String, "density": pl.List(pl.Float32)}
-"""Units: density atoms / angstrom, the mean number of neighbours of an atom a distance, on the radii of `prepare.pdf`."""
+"""Units: density atoms / angstrom, neighbours of an atom a distance, on the radii of `prepare.pdf`."""
 WIDTH_ANGSTROM = 0.1
 
 
