@@ -8,6 +8,7 @@ and the only one that counts: the trail is written before it, and what MLflow's 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,8 @@ def _show(registry: Registry, name: str) -> None:
         registry.delete_alias(name, STAGING_ALIAS)  # it went to production and is in staging no more
     for number, version in state.versions.items():
         if version.tags.get(STAGE, NONE) != state.stage(number):
-            registry.set_tags(version, {STAGE: state.stage(number)})
+            with suppress(UserError):  # another promotion writes the same tag; the alias was switched, and it counts
+                registry.set_tags(version, {STAGE: state.stage(number)})
 
 
 def _moved(name: str, entry: Entry) -> str:
