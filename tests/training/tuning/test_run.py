@@ -26,7 +26,6 @@ from matbind.settings.load import load
 from matbind.settings.params import Settings
 from matbind.tracking.runs import PARENT
 from matbind.tracking.store import tracking_uri
-from matbind.tracking.tuning import TuningTracker
 from matbind.training.trainer_process import TrainingError
 from matbind.training.tuning.run import Tuning, switch_off
 from matbind.training.tuning.space import apply_tuned, value_of
@@ -37,16 +36,6 @@ from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
 pytestmark = needs_sample
 FOUR = {"trials": 4, "epochs": 2, "startup_trials": 2}
 PATIENCE_SECONDS = 300
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its tables; making them takes seconds."""
-    root = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert TuningTracker(warn=pytest.fail, root=root).is_open
-    return root / "mlflow.db"
 
 
 def make_project(root: Path, empty_store: Path) -> Path:
