@@ -13,8 +13,8 @@ from matplotlib.image import imread
 
 from matbind.report import stage
 from matbind.report.inputs import FILES
-from matbind.report.page import asset
 from matbind.report.stage import write_data, write_report
+from matbind.report.template import asset
 from tests.report import examples
 
 FIGURES = {

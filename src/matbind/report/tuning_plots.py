@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from matbind.report.style import COLOURS, INK
+from matbind.report.style import COLOURS, DOTS_PER_INCH, INK
+from matbind.report.template import render
 from matbind.training.tuning.result import verdict
 
 RECALL = "validation recall@1, mean of the aligned pairs"
-DOTS_PER_INCH = 150
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Tuning</title>
-<style>body {{font-family: sans-serif; max-width: 1100px; margin: 2em auto; color: {ink}}}</style></head>
-<body><h1>Tuning</h1><p>{verdict}</p>
-{figures}
-</body></html>
-"""
 
 
 def draw(result: Mapping[str, Any], study: Any, directory: Path) -> list[Path]:
@@ -74,8 +66,7 @@ def write_page(result: Mapping[str, Any], study: Any, path: Path) -> Path:
         # Named by their position, not at random: the same tuning gives the same page.
         parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0, div_id=f"figure-{position}"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = PAGE.format(ink=INK, verdict=escape(verdict(result)), figures="\n".join(parts))
-    path.write_text(page, encoding="utf-8")
+    path.write_text(render("tuning.html.j2", ink=INK, verdict=verdict(result), figures=parts) + "\n", encoding="utf-8")
     return path
 
 

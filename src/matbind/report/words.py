@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, reduce
-from importlib.resources import files
 from string import Formatter
 from typing import Any, Literal
 
 from matbind.modalities.table import HUB_ORDER, structure_name
+from matbind.report.template import asset
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -113,8 +113,8 @@ class _Sentences(Formatter):
 @cache
 def wording() -> dict[str, Any]:
     """Read the fixed words of the page: tables `question`, `figure`, `table` and `summary`, in there a table a name."""
-    text = (files("matbind.report") / "assets" / "words.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text.replace("{structure}", structure_name()).replace("{hub}", HUB_ORDER[0]))
+    text = asset("words.toml").replace("{structure}", structure_name())
+    return tomllib.loads(text.replace("{hub}", HUB_ORDER[0]))
 
 
 def phrase(path: str, /, **values: Any) -> str:
