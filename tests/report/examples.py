@@ -209,7 +209,7 @@ def perovskites(names: Iterable[str] = ALL) -> dict[str, Any]:
             for s in SETS
         },
         "results": results,
-        "with_and_without_pxrd": {s: {sample: paired(outcomes) for sample, outcomes in r.items()} for s, r in results.items()},
+        "with_and_without_pxrd": {s: {sample: paired(r[sample]) for sample in r} for s, r in results.items()},
         "mean_relative_without_pxrd": {s: dict.fromkeys(r, 0.1) for s, r in results.items()},
         "paper": {"relative_without_pxrd": 0.14},
     }

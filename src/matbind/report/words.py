@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, reduce
+from functools import cache
 from string import Formatter
 from typing import Any, Literal
 
@@ -124,4 +124,7 @@ def phrase(path: str, /, **values: Any) -> str:
         path: keys of the text, with dots between them, such as ``figure.fused.caption``.
         values: what stands in braces there, by name; beside the usual formats those of `FORMS` can be asked for.
     """
-    return _Sentences().vformat(reduce(lambda table, key: table[key], path.split("."), wording()), (), values)
+    text: Any = wording()
+    for key in path.split("."):
+        text = text[key]
+    return _Sentences().vformat(text, (), values)
