@@ -66,7 +66,7 @@ def helping(names: Iterable[str] = ALL) -> dict[str, Any]:
                 continue
             for query, key in permutations(before.split("+"), 2):
                 change = {"crystal": 0.12, "text": 0.08, "pxrd": 0.01, "dos": -0.09}[added]
-                kinds = [parse_combination(each).kind(query, key) for each in (before, after)]
+                kinds = [parse_combination(name).kind(query, key) for name in (before, after)]
                 changes.append(
                     {
                         "modality": added,
@@ -209,7 +209,7 @@ def perovskites(names: Iterable[str] = ALL) -> dict[str, Any]:
             for s in SETS
         },
         "results": results,
-        "with_and_without_pxrd": {s: {sample: paired(each) for sample, each in r.items()} for s, r in results.items()},
+        "with_and_without_pxrd": {s: {sample: paired(r[sample]) for sample in r} for s, r in results.items()},
         "mean_relative_without_pxrd": {s: dict.fromkeys(r, 0.1) for s, r in results.items()},
         "paper": {"relative_without_pxrd": 0.14},
     }
@@ -282,9 +282,9 @@ def robustness(names: Iterable[str] = ALL) -> dict[str, Any]:
                 outcomes[name] = {"unavailable": f"{name}: it was not trained"}
                 continue
             values = [0.8 * 0.6**i for i in range(n)]
-            each = {"n": N, "chance_at_1": 1 / N, "recall_at_1": values, "stored_recall_at_1": 0.8}
-            each["recall_at_1_ci95"] = [ci(v) for v in values]
-            outcomes[name] = {"pairs": {pair_name(modality, key): each for key in name.split("+") if key != modality}}
+            result = {"n": N, "chance_at_1": 1 / N, "recall_at_1": values, "stored_recall_at_1": 0.8}
+            result["recall_at_1_ci95"] = [ci(v) for v in values]
+            outcomes[name] = {"pairs": {pair_name(modality, key): result for key in name.split("+") if key != modality}}
         return outcomes
 
     def curve(modality: str, unit: str) -> dict[str, Any]:

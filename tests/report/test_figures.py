@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from matbind.report import stage
-from matbind.report.blocks import Plate, wording
+from matbind.report.blocks import Plate
 from matbind.report.style import styled
+from matbind.report.words import wording
 from tests.report import examples
 
 PANELS = {  # title of every visible panel, or how many there are

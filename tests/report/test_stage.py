@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
+from matbind.report import stage
 from matbind.report.inputs import FILES
-from matbind.report.page import asset
 from matbind.report.stage import write_data, write_report
+from matbind.report.template import asset
 from tests.report import examples
 
 FIGURES = {
@@ -50,7 +51,9 @@ class Page(HTMLParser):
 
 def written(root: Path, out: Path, **options: Any) -> Page:
     inputs = examples.read(root, **options)
-    return Page(write_report(inputs, out=out, log=lambda _: None, workers=1, save=examples.save))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "save_figure", examples.save)
+        return Page(write_report(inputs, out=out, log=lambda _: None, workers=1))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,7 @@ def test_every_figure_has_alternative_text_and_a_caption(page: Page) -> None:
 
 
 def test_downloads_lead_to_files(page: Page, out: Path) -> None:
-    links = [each["href"] for each in page.all("a") if "download" in each]
+    links = [link["href"] for link in page.all("a") if "download" in link]
     assert len(links) == 3 * len(FIGURES)
     assert all((out / link).is_file() for link in links)
 
@@ -116,7 +119,7 @@ def test_landmarks_and_language_are_named(page: Page) -> None:
 def test_ids_are_unique_and_every_inner_link_arrives(page: Page) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    targets = {each["href"][1:] for each in page.all("a") if each["href"].startswith("#")}
+    targets = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
     referred = {attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes}
     assert targets | referred <= set(ids)
 
@@ -125,16 +128,16 @@ def test_heads_of_sortable_tables_are_buttons(page: Page) -> None:
     heads = [attributes for attributes in page.all("th") if attributes.get("scope") == "col"]
     assert len(heads) > 40
     assert len(re.findall(r'<th scope="col"[^>]*><button type="button">', page.text)) == len(heads)
-    assert len(page.all("table")) == len([each for each in page.all("table") if each["class"] == "sortable"])
+    assert len(page.all("table")) == len([table for table in page.all("table") if table["class"] == "sortable"])
 
 
 def test_what_scrolls_can_be_reached_by_the_keyboard(page: Page) -> None:
-    boxes = [each for each in page.all("div") if each.get("class") in {"card", "scroll"}]
-    assert all(each["tabindex"] == "0" and each["aria-label"] for each in boxes)
+    boxes = [box for box in page.all("div") if box.get("class") in {"card", "scroll"}]
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
 
 
 def test_runs_lead_to_their_pages(page: Page) -> None:
-    runs = [each["href"] for each in page.all("a") if "experiments" in each["href"]]
+    runs = [link["href"] for link in page.all("a") if "experiments" in link["href"]]
     assert runs == [f"http://127.0.0.1:5000/#/experiments/1/runs/{examples.RUN}"] * 15
 
 

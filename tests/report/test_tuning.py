@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from matbind.report.tuning import document, write_tuning
-from matbind.report.tuning_plots import _history, _slices, draw, write_page
+from matbind.report.tuning import _history, _slices, document, draw, write_page, write_tuning
 from matbind.training.tuning.result import verdict
 from tests.training.tuning.tuning import made_up_result
 

@@ -41,3 +41,18 @@ def test_one_thing_is_not_many() -> None:
 )
 def test_a_change_is_clear_if_its_interval_excludes_zero(low: float | None, high: float | None, state: str) -> None:
     assert words.state({"low": low, "high": high}) == state
+
+
+def test_a_text_names_how_its_values_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "{gain:signed} ({row:interval gain_}) in {n:counted pair}, N = {sizes:span .2g}, {ratio:.0f} times"
+    monkeypatch.setattr(words, "wording", lambda: {"figure": {"fused": {"caption": text}}})
+    row = {"gain_low": 0.1, "gain_high": 0.2}
+    values = {"gain": 0.15, "row": row, "n": 2, "sizes": [400, 60], "ratio": 3.4}
+    assert words.phrase("figure.fused.caption", **values) == (
+        "+0.150 (0.100 to 0.200) in 2 pairs, N = 60 to 4e+02, 3 times"
+    )
+
+
+def test_a_value_that_a_text_needs_must_be_given() -> None:
+    with pytest.raises(KeyError, match="seed"):
+        words.phrase("summary.trained_once")

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from matbind.modalities.table import HUB_ORDER, structure_name
 from matbind.report.inputs import Content, Inputs, reason, reasons
-from matbind.report.words import DASH, listing
+from matbind.report.words import DASH, listing, phrase, wording
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
-@cache
-def wording() -> dict[str, Any]:
-    """Read the fixed words of the page: tables `question` and `figure`, and in there a table a name."""
-    text = (files("matbind.report") / "assets" / "words.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text.replace("{structure}", structure_name()).replace("{hub}", HUB_ORDER[0]))
-
-
 class Plate(NamedTuple):
-    """A figure that is still to be drawn; its title stands in `wording`.
+    """A figure that is still to be drawn; its title, and what is drawn, stand in `wording`.
 
     Attributes:
         name: of its files, without suffix.
@@ -84,23 +73,31 @@ Value = Cell | str | float | None
 
 
 class Table(NamedTuple):
-    """A table that can be sorted.
+    """A table that can be sorted; its title and the heads of its columns stand in `wording`.
 
     Attributes:
         name: its id on the page.
-        title: a few words.
         caption: what it says, and how to read it.
-        columns: their heads; a head that begins with ``*`` is of numbers.
         rows: of as many values as there are columns, see :func:`cell`; the first heads its row.
         folded: whether it is shown only when asked for.
+        more: heads of columns that depend on the data, behind the others.
     """
 
     name: str
-    title: str
     caption: str
-    columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
     folded: bool = False
+    more: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+        return str(wording()["table"][self.name]["title"])
+
+    @property
+    def columns(self) -> list[str]:
+        """The heads; one that begins with ``*`` is of numbers."""
+        return [*wording()["table"][self.name]["columns"], *self.more]
 
 
 Block = Plate | Notice | Table
@@ -132,9 +129,9 @@ class Question(NamedTuple):
         return blocks or [Notice(self.words["missing"], why or reasons(content["results"]))]
 
 
-def instead(figure: str, why: str) -> Notice:
-    """Say why a figure is missing, under its title."""
-    return Notice(wording()["figure"][figure]["title"], why)
+def instead(figure: str, why: str | None = None) -> Notice:
+    """Say why a figure is missing, under its title; what is `missing` in `wording` if it is not said."""
+    return Notice(phrase(f"figure.{figure}.title"), why or phrase(f"figure.{figure}.missing"))
 
 
 def grouped(rows: Iterable[Row], *columns: str) -> dict[Any, list[Row]]:

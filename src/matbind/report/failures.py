@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Plate, Rows, Table, grouped, instead
 from matbind.report.inputs import Content, Inputs, available, reason
 from matbind.report.style import COLOURS, INK
-from matbind.report.words import arrow, counted, readable, share, span
+from matbind.report.words import arrow, phrase, readable
 
 MEASURED = "pxrd"  # the modality whose mistakes are drawn
 PALETTE = (*COLOURS[::-1], INK)
@@ -44,18 +43,12 @@ def relation_rows(best: Best) -> list[dict[str, Any]]:
 def _relations(best: Best) -> Plate:
     rows = relation_rows(best)
     total = sum(result["n_failed"] for _, result in best.values())
-    counts: Counter[str] = Counter()
-    for row in rows:
-        counts[row["relation"]] += row["count"]
+    counts = {name: sum(row["count"] for row in of) for name, of in grouped(rows, "relation").items()}
     parts = [f"{readable(relation)} {100 * n / total:.0f} %" for relation, n in counts.items() if total and n]
     looser = [(pair, r) for pair, (_, r) in best.items() if r.get("recall_at_1_same_formula") is not None]
     pair, most = max(looser, key=lambda item: item[1]["recall_at_1_same_formula"] - item[1]["recall_at_1"])
-    caption = (
-        f"The best model of every pair. Of {counted(total, 'wrong answer')}: {', '.join(parts) or 'none'}. With any "
-        f"material of the same formula counted as right, recall@1 of {arrow(pair)} would be "
-        f"{share(most['recall_at_1_same_formula'])} instead of {share(most['recall_at_1'])} (chance "
-        f"{most['chance_same_formula']:.2g}). N = {span(row['n'] for row in rows)}."
-    )
+    kinds, sizes = ", ".join(parts) or "none", [row["n"] for row in rows]
+    caption = phrase("figure.failures.caption", total=total, kinds=kinds, pair=pair, most=most, sizes=sizes)
     return Plate("failures", caption, partial(draw_relations, rows), rows)
 
 
@@ -79,35 +72,20 @@ def draw_relations(counts: Rows) -> Any:
 
 
 def _patterns(patterns: Content | None, best: Best) -> Block:
-    why = reason(patterns)
-    if why is not None or patterns is None:
-        return instead("failure_patterns", str(why))
+    if patterns is None or reason(patterns):
+        return instead("failure_patterns", reason(patterns))
     mistakes = mistaken(patterns["intensity"], best)
     if not mistakes:
-        return instead("failure_patterns", "No pattern was mistaken for another that was measured.")
-    first = mistakes[0]
-    caption = (
-        f"The query's pattern (filled) and that of the material found (line), largest margins first, of "
-        f"{arrow(first['pair'])} in {first['combination']}. First: {first['formula']} was asked, "
-        f"{first['found_formula']} found ({first['relation']}); the right one has rank {first['rank']} of "
-        f"N = {first['n']}."
-    )
+        return instead("failure_patterns")
     shown = sorted({row[key] for row in mistakes for key in ("material_id", "found_id")})
-    data = {
-        "two_theta_deg": patterns["two_theta_deg"],
-        "mistakes": mistakes,
-        "intensity": {material: patterns["intensity"][material] for material in shown},
-    }
+    intensity = {material: patterns["intensity"][material] for material in shown}
+    data = {"two_theta_deg": patterns["two_theta_deg"], "mistakes": mistakes, "intensity": intensity}
+    caption = phrase("figure.failure_patterns.caption", first=mistakes[0])
     return Plate("failure_patterns", caption, partial(draw_patterns, data), data)
 
 
 def mistaken(intensity: Mapping[str, Any], best: Best) -> list[dict[str, Any]]:
-    """Return the worst answers to a pattern, of the pair with most, where both patterns are at hand.
-
-    Args:
-        intensity: patterns by material.
-        best: see `Best`.
-    """
+    """Return the worst answers to a pattern, of the pair with most; `intensity` has both patterns, by material."""
     candidates = [
         [
             {**row, "pair": pair, "combination": name, "n": result["n"]}
@@ -125,10 +103,8 @@ def draw_patterns(data: Mapping[str, Any]) -> Any:
     mistakes, x = data["mistakes"], data["two_theta_deg"]
     figure, axes = paint.grid(len(mistakes), across=2, row=1.75, rest=0.6, sharex=True, sharey=True)
     for axis, row in zip(axes, mistakes, strict=True):
-        asked, answered = (
-            [float("nan") if y is None else y for y in data["intensity"][row[key]]]
-            for key in ("material_id", "found_id")
-        )
+        pair = (data["intensity"][row[key]] for key in ("material_id", "found_id"))
+        asked, answered = ([float("nan") if y is None else y for y in pattern] for pattern in pair)
         axis.fill_between(x, asked, color=COLOURS[0], alpha=0.45, linewidth=0, label="asked")
         axis.plot(x, answered, color=COLOURS[1], linewidth=0.7, label="found instead")
         title = f"{row['formula']} → {row['found_formula']} ({row['relation']}), rank {row['rank']}"
@@ -150,9 +126,4 @@ def _table(best: Best) -> Table:
         for pair, (name, result) in best.items()
         for row in result["worst"]
     ]
-    columns = (
-        *("question", "combination", "asked", "found instead", "relation", "*rank of the right one", "*margin"),
-        *("prototype asked", "prototype found"),
-    )
-    caption = "Largest margins of every pair's best model."
-    return Table("worst", "The worst answers", caption, columns, rows, folded=True)
+    return Table("worst", phrase("table.worst.caption"), rows, folded=True)

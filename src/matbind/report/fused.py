@@ -10,7 +10,7 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Plate, Rows, gaps
 from matbind.report.inputs import Content, Inputs, bounds, leaves
 from matbind.report.style import SOFT
-from matbind.report.words import arrow, basis, counted, interval, share, signed, state
+from matbind.report.words import arrow, phrase, state
 
 
 def answer(content: Content, _: Inputs) -> list[Block]:
@@ -36,28 +36,17 @@ def fused_rows(results: Content) -> list[dict[str, Any]]:
 def _caption(rows: Rows) -> str:
     up, down = ([row for row in rows if state(row, of="gain_") == which] for which in ("better", "worse"))
     least, most = (pick(rows, key=lambda row: row["gain"]) for pick in (min, max))
-    text = (
-        f"Fusing raises recall@1 above the best part alone in {len(up)} of {counted(len(rows), 'question')} and lowers "
-        f"it in {len(down)} (95 % intervals, paired). The largest gain is {signed(most['gain'])} "
-        f"({interval(most, of='gain_')}), of {arrow(most['question'])} in {most['combination']}: "
-        f"{share(most['recall_at_1'])}."
-    )
-    if down:
-        parts = " or ".join(dict.fromkeys(row["best_part"] for row in down))
-        text += (
-            f" The largest loss is {signed(least['gain'])}, of {arrow(least['question'])} in {least['combination']}; "
-            f"where fusing loses, the best part is {parts}."
-        )
-    return f"{text} {basis(rows)}"
+    parts = " or ".join(dict.fromkeys(row["best_part"] for row in down))
+    loss = phrase("figure.fused.loss", least=least, parts=parts) if down else ""
+    counts = {"up": len(up), "n": len(rows), "down": len(down)}
+    return phrase("figure.fused.caption", **counts, most=most, loss=loss, rows=rows)
 
 
 def draw(results: Rows) -> Any:
     """Draw two columns: combinations of fewer modalities, and the largest."""
     sizes = [len(parse_combination(row["combination"]).modalities) for row in results]
-    sides = [
-        [row for row, size in zip(results, sizes, strict=True) if (size == max(sizes)) is largest]
-        for largest in (False, True)
-    ]
+    sized = list(zip(results, sizes, strict=True))
+    sides = [[row for row, size in sized if (size == max(sizes)) is largest] for largest in (False, True)]
     sides = [side for side in sides if side]
     height = 1.4 + paint.ROW_INCH * max(len(side) for side in sides)
     figure, axes = paint.grid(len(sides), across=2, row=height, sharex=True)

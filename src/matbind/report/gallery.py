@@ -10,7 +10,7 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Plate, gaps
 from matbind.report.inputs import Content, Inputs, available, leaves
 from matbind.report.style import SOFT
-from matbind.report.words import arrow, counted, share
+from matbind.report.words import phrase, share
 
 
 def answer(content: Content, inputs: Inputs) -> list[Block]:
@@ -34,10 +34,8 @@ def gallery_rows(results: Content) -> list[dict[str, Any]]:
         points = [("test", *point) for point in curve]
         points += [("all splits", size, recall, 1 / size) for size, recall in _all_splits(result)]
         start = {"combination": combination, "pair": pair, "kind": result["kind"]}
-        rows += [
-            {**start, "gallery": gallery, "size": size, "recall_at_1": recall, "chance": chance}
-            for gallery, size, recall, chance in points
-        ]
+        columns = ("gallery", "size", "recall_at_1", "chance")
+        rows += [start | dict(zip(columns, point, strict=True)) for point in points]
     return rows
 
 
@@ -51,16 +49,12 @@ def _caption(pairs: Mapping[str, Content], paper: int) -> str:
     best = max(pairs, key=lambda pair: pairs[pair]["recall_at_1"][-1])
     sizes, recalls = pairs[best]["size"], pairs[best]["recall_at_1"]
     half = min(range(len(sizes)), key=lambda i: abs(sizes[i] - sizes[-1] / 8))
-    text = f"{arrow(best)}: {share(recalls[half])} among {sizes[half]}, {share(recalls[-1])} among {sizes[-1]}"
-    for size, recall in _all_splits(pairs[best]):
-        text += f", {share(recall)} among {size} with the keys of all splits as distractors"
-    text += f". The paper's gallery is of at most {counted(paper, 'material')}"
+    points = [(sizes[half], recalls[half], ""), (sizes[-1], recalls[-1], "")]
+    points += [(*point, " with the keys of all splits as distractors") for point in _all_splits(pairs[best])]
+    text = ", ".join(f"{share(recall)} among {size}{which}" for size, recall, which in points)
     ratio = paper / sizes[-1]
-    return (
-        f"{text}, {ratio:.0f} times this test split: its recalls were the harder ones to reach."
-        if ratio > 1
-        else f"{text}."
-    )
+    harder = phrase("figure.gallery.harder", ratio=ratio) if ratio > 1 else ""
+    return phrase("figure.gallery.caption", best=best, points=text, paper=paper, harder=harder)
 
 
 def draw(pairs: Mapping[str, Content], paper: int) -> Any:

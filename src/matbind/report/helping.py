@@ -12,12 +12,16 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, Rows, Table, gaps, grouped, instead, number
 from matbind.report.inputs import Content, Inputs, available, bounds, reason, reasons
 from matbind.report.style import INK
-from matbind.report.words import arrow, capital, counted, interval, listing, readable, share, signed, state
+from matbind.report.words import arrow, interval, phrase, readable, share, signed, state
 
 HUB = HUB_ORDER[0]
 PROBE = "probe "
 RETRIEVAL = "retrieval"
 RULE = "Intervals are 95 %, of resampled test materials, paired; an interval that includes 0 decides nothing."
+COLUMNS = (
+    *("modality", "before", "after", "question", "kind_before", "kind_after", "n"),
+    *("score_before", "score_after", "change"),
+)
 
 
 def answer(content: Content, _: Inputs) -> list[Block]:
@@ -28,11 +32,7 @@ def answer(content: Content, _: Inputs) -> list[Block]:
 
 def change_rows(changes: Sequence[Content]) -> list[dict[str, Any]]:
     """Return one row a change, the interval in two columns."""
-    names = (
-        *("modality", "before", "after", "question", "kind_before", "kind_after", "n"),
-        *("score_before", "score_after", "change"),
-    )
-    return [{name: change.get(name) for name in names} | bounds(change, "change_ci95") for change in changes]
+    return [{name: change.get(name) for name in COLUMNS} | bounds(change, "change_ci95") for change in changes]
 
 
 def pair_changes(changes: Sequence[Content]) -> list[dict[str, Any]]:
@@ -53,13 +53,10 @@ def mean_changes(content: Content) -> dict[str, Content]:
 def _changes(content: Content) -> list[Block]:
     rows = pair_changes(content["changes"])
     if not rows:
-        return [instead("contributions", "No two trained combinations differ by one modality alone.")]
-    parts = [
-        f"{name}: {pairs['better']} of {pairs['n']} better, {pairs['worse']} worse, {pairs['unclear']} not decided, "
-        f"mean {signed(pairs['mean_change'])}"
-        for name, pairs in mean_changes(content).items()
-    ]
-    caption = f"Change of recall@1 when a modality is added. {'; '.join(parts)}. {RULE}"
+        return [instead("contributions")]
+    means = mean_changes(content).items()
+    parts = [phrase("figure.contributions.part", name=name, pairs=pairs) for name, pairs in means]
+    caption = phrase("figure.contributions.caption", parts="; ".join(parts), rule=RULE)
     return [Plate("contributions", caption, partial(draw_changes, rows), rows)]
 
 
@@ -76,15 +73,9 @@ def draw_changes(changes: Rows) -> Any:
 
 def _hub(rows: Rows) -> Block:
     if not rows:
-        return instead("worth_of_hub", f"No combination without {HUB} was trained beside the one with it.")
-    states = count_states(rows)
-    most = max(rows, key=lambda row: abs(row["change"]))
-    caption = (
-        f"{capital(HUB)} is added to the combinations without it and becomes their hub, so that pairs trained directly "
-        f"become emergent: recall@1 rises in {states['better']} of {counted(len(rows), 'pair')} and falls in "
-        f"{states['worse']}. The largest change is {signed(most['change'])}, of {arrow(most['question'])} in "
-        f"{most['before']}. {RULE}"
-    )
+        return instead("worth_of_hub")
+    states, most = count_states(rows), max(rows, key=lambda row: abs(row["change"]))
+    caption = phrase("figure.worth_of_hub.caption", name=HUB, states=states, n=len(rows), most=most, rule=RULE)
     return Plate("worth_of_hub", caption, partial(draw_hub, rows), rows)
 
 
@@ -128,23 +119,17 @@ def _shapley_caption(retrieval: Any) -> str:
         return ""
     if "values" not in retrieval:
         limits = ", ".join(f"{name} {interval(bounds(retrieval['bounds'], name))}" for name in retrieval["bounds"])
-        return (
-            f"Without {listing(retrieval['missing'])} only bounds can be given: {limits} of the {retrieval['score']}."
-        )
+        return phrase("figure.shapley.bounds", retrieval=retrieval, limits=limits)
     order = sorted(retrieval["values"].items(), key=lambda item: -item[1]["value"])
     parts = [f"{name} {share(value['value'])} ({interval(bounds(value))})" for name, value in order]
-    return (
-        f"Retrieval: {', '.join(parts)}. They add up to the step from {share(retrieval['none'])} without any modality "
-        f"(chance) to {share(retrieval['everything'])} with all. Score: {retrieval['score']}. To make a question "
-        "answerable at all counts here; the changes below are of questions that both models answer."
-    )
+    return phrase("figure.shapley.retrieval", retrieval=retrieval, parts=", ".join(parts))
 
 
 def _probe_caption(rows: Rows) -> str:
     by_score = grouped((row for row in rows if row["score"] != RETRIEVAL and not row["bounds"]), "score")
     tops = {score: max(of_score, key=lambda row: row["value"]) for score, of_score in by_score.items()}
     parts = [f"{row['modality']} for {readable(score)}" for score, row in tops.items()]
-    return f"Of the properties, the largest share is that of {listing(parts)}." if parts else ""
+    return phrase("figure.shapley.probes", parts=parts) if parts else ""
 
 
 def draw_shapley(shares: Rows) -> Any:
@@ -174,6 +159,4 @@ def _table(changes: Rows) -> Table:
         ]
         for row in changes
     ]
-    columns = ("added", "to", "question", "*N", "*before", "*after", "*change", "95 % interval", "verdict")
-    caption = f"Recall@1 of pairs, accuracy of class probes, minus the mean absolute error of the others. {RULE}"
-    return Table("changes", "All changes", caption, columns, rows, folded=True)
+    return Table("changes", phrase("table.changes.caption", rule=RULE), rows, folded=True)

@@ -11,7 +11,7 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, instead
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
 from matbind.report.style import COLOURS, INK
-from matbind.report.words import counted, listing
+from matbind.report.words import phrase
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,19 +49,17 @@ def _compounds(results: Content, path: Path, method: str) -> Block:
         return instead(FIGURES[method], reasons({key: result.get("tsne") for key, result in usable.items()} or results))
     names = points["combination"].unique(maintain_order=True)
     labels = points.filter(combination=names[0])[LABEL]
-    caption = (
-        f"{counted(len(labels), 'judged compound')} of all splits, {labels.sum()} of them perovskites (triangles)."
-    )
     notes = {}
     if method == "pca":
         parts = {key: results[key]["explained_variance"][:2] for key in names}
         notes = {key: " and ".join(f"{100 * part:.0f} %" for part in two) for key, two in parts.items()}
         low, high = (pick(parts, key=lambda key: sum(parts[key])) for pick in (min, max))
         ends = [f"{100 * sum(parts[key]):.0f} % of the spread in {key}" for key in (low, high)]
-        caption += f" Two components hold {ends[0]} (least) and {ends[1]} (most)."
+        details: dict[str, Any] = {"ends": ends}
     else:
         perplexities = sorted({results[key]["tsne"]["perplexity"] for key in names})
-        caption += f" Perplexity {listing(f'{value:g}' for value in perplexities)}; another start looks different."
+        details = {"perplexities": [f"{value:g}" for value in perplexities]}
+    caption = phrase(f"figure.{FIGURES[method]}.caption", n=len(labels), perovskites=labels.sum(), **details)
     return Plate(FIGURES[method], caption, partial(draw_compounds, points, AXES[method], notes), points.to_dicts())
 
 
@@ -87,9 +85,9 @@ def _systems(results: Content, path: Path, name: str) -> Block:
         return instead("tsne_crystal_system", why or f"{name} has no map of the test split")
     present = points[SYSTEM].to_list()
     counts = {system: present.count(system) for system in SYSTEMS if system in present}
-    caption = (
-        f"{name}, {counted(len(points), 'material')}: {', '.join(f'{system} {n}' for system, n in counts.items())}. "
-        f"Perplexity {result['tsne']['perplexity']:g}."
+    systems = ", ".join(f"{system} {n}" for system, n in counts.items())
+    caption = phrase(
+        "figure.tsne_crystal_system.caption", name=name, n=len(points), systems=systems, tsne=result["tsne"]
     )
     return Plate("tsne_crystal_system", caption, partial(draw_systems, points, list(counts)), points.to_dicts())
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matbind.report.blocks import Block, Question, cell
 from matbind.report.inputs import Inputs
 from matbind.report.summary import headline, summary
+from matbind.report.template import asset, render
 
-ASSETS = files("matbind.report") / "assets"
 MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 PIXELS_PER_POINT = 96 / 72
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -40,19 +38,18 @@ class Picture(NamedTuple):
 def page(
     inputs: Inputs, sections: Sequence[tuple[Question, Sequence[Block]]], drawn: Mapping[str, Drawn], *, figures: str
 ) -> str:
-    """Render the report.
+    """Render the report as an HTML document.
 
     Args:
         inputs: what is reported.
         sections: its questions, and the blocks that answer them.
         drawn: the files of every figure by its name.
         figures: where the files are, relative to the page.
-
-    Returns:
-        An HTML document.
     """
-    template = _environment().get_template("page.html.j2")
-    text: str = template.render(
+    return render(
+        "page.html.j2",
+        finalize=_unbroken,
+        cell_of=cell,
         facts=_facts(inputs),
         headline=headline(inputs),
         summary=summary(inputs),
@@ -63,7 +60,6 @@ def page(
         script=asset("page.js"),
         theme=asset("theme.js"),
     )
-    return text
 
 
 def picture(drawn: Drawn, figures: str) -> Picture:
@@ -73,28 +69,6 @@ def picture(drawn: Drawn, figures: str) -> Picture:
     width, height = _size(drawn.svg)
     links = [(path.suffix.removeprefix(".").upper(), f"{figures}/{path.name}") for path in drawn]
     return Picture(f"data:{MEDIA_TYPES[smaller.suffix]};base64,{encoded}", width, height, links)
-
-
-@cache
-def asset(name: str) -> str:
-    """Read a file that the page is made of."""
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_unbroken,
-    )
-    environment.filters["cell"] = cell
-    return environment
 
 
 def _unbroken(value: Any) -> Any:

@@ -21,11 +21,7 @@ STATES: dict[str, dict[str, Any]] = {
     "worse": {"marker": "v", "color": COLOURS[1], "markerfacecolor": COLOURS[1]},
     "unclear": {"marker": "o", "color": "#7a808a", "markerfacecolor": "white"},
 }
-STATE_NAMES = {
-    "better": "better (interval above 0)",
-    "worse": "worse (interval below 0)",
-    "unclear": "not decided",
-}
+STATE_NAMES = {"better": "better (interval above 0)", "worse": "worse (interval below 0)", "unclear": "not decided"}
 
 
 def grid(

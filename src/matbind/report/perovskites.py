@@ -10,13 +10,16 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Cell, Notice, Plate, Rows, Table, gaps, instead, number
 from matbind.report.inputs import Content, Inputs, available, leaves, reason, reasons
 from matbind.report.style import COLOURS, INK, PALE, SOFT
-from matbind.report.words import counted, p_value, readable, share, signed
+from matbind.report.words import p_value, phrase, readable, share, signed
 
 ADDED = "pxrd"  # what Figure 7 adds to a combination
 PAPER_SET = "chalcogenides"
 PREFERRED = (PAPER_SET, "chalcogenides_wide", "abx3")  # then whatever else there is
 SAMPLES = {"all": "all splits, trained-on materials too", "test": "test split only"}
 CLEAR_P = 0.05
+PAIR_COLUMNS = (
+    *("without", "with", "overlap_without", "overlap_with", "difference", "difference_standard_error", "relative"),
+)
 
 
 def answer(content: Content, _: Inputs) -> list[Block]:
@@ -55,12 +58,11 @@ def _overlap(content: Content, name: str, sample: str) -> Plate:
     least, most = (pick(results, key=lambda key: results[key]["overlap_area"]) for pick in (min, max))
     p_values = [result["p_permutation"] for result in results.values()]
     clear = sum(p is not None and p < CLEAR_P for p in p_values)
-    caption = (
-        f"{labels['title']} ({labels['criterion']}; {labels['source']}), {SAMPLES[sample]}: {materials}. "
-        f"The overlap is smallest in {least} ({share(results[least]['overlap_area'])}) and largest in {most} "
-        f"({share(results[most]['overlap_area'])}). Relabelling materials rarely (p < {CLEAR_P}) gives as large a "
-        f"difference in {clear} of {counted(len(results), 'combination')}."
-    )
+    ends = {"least": least, "least_area": results[least]["overlap_area"]}
+    ends |= {"most": most, "most_area": results[most]["overlap_area"]}
+    materials = f"{SAMPLES[sample]}: {materials}"
+    counted_of = {"clear": clear, "clear_p": CLEAR_P, "n": len(results)}
+    caption = phrase("figure.fig3_perovskite_overlap.caption", labels=labels, materials=materials, **ends, **counted_of)
     data = {"set": name, "sample": sample, "criterion": labels["criterion"], "combinations": results}
     return Plate("fig3_perovskite_overlap", caption, partial(draw_overlap, content["results"][name][sample]), data)
 
@@ -94,24 +96,18 @@ def _curves(axis: Any, result: Content) -> None:
 
 
 def _with_and_without(content: Content, name: str, sample: str) -> Block:
-    keys = (
-        *("without", "with", "overlap_without", "overlap_with"),
-        *("difference", "difference_standard_error", "relative"),
-    )
     pairs = {str(i): pair for i, pair in enumerate(content["with_and_without_pxrd"][name][sample])}
-    rows: list[dict[str, Any]] = [{key: row.get(key) for key in keys} for row in available(pairs).values()]
+    rows: list[dict[str, Any]] = [{key: row.get(key) for key in PAIR_COLUMNS} for row in available(pairs).values()]
     if not rows:
         return instead("fig7_pxrd_overlap", reasons(pairs))
     mean = content["mean_relative_without_pxrd"][name][sample]
     higher = sum(row["difference"] > 0 for row in rows)
     errors = [row["difference_standard_error"] for row in rows]
     sure = sum(e is not None and abs(row["difference"]) > 2 * e for row, e in zip(rows, errors, strict=True))
-    caption = (
-        f"Without pXRD the overlap is higher in {higher} of {counted(len(rows), 'pair')} of combinations"
-        f"{'' if mean is None else f', on average by {signed(100 * mean)[:-2]} %'} (the paper: "
-        f"{100 * content['paper']['relative_without_pxrd']:.0f} %). {sure} of the differences "
-        f"{'is' if sure == 1 else 'are'} larger than two jackknife standard errors."
-    )
+    on_average = "" if mean is None else f", on average by {signed(100 * mean)[:-2]} %"
+    numbers = {"higher": higher, "n": len(rows), "paper": 100 * content["paper"]["relative_without_pxrd"]}
+    verdict = f"{sure} of the differences {'is' if sure == 1 else 'are'}"
+    caption = phrase("figure.fig7_pxrd_overlap.caption", **numbers, on_average=on_average, verdict=verdict)
     return Plate("fig7_pxrd_overlap", caption, partial(draw_pairs, rows), rows)
 
 
@@ -144,9 +140,5 @@ def _table(content: Content) -> Table:
         ]
         for name, sample, combination, result in leaves(content["results"], 3)
     ]
-    columns = (
-        *("set", "sample", "combination", "*perovskites", "*others", "*overlap area", "*standard error"),
-        *("*KS statistic", "*p (materials relabelled)", "*p (as if pairs were independent)"),
-    )
     criteria = "; ".join(f"{readable(name)}: {labels['criterion']}" for name, labels in sets.items())
-    return Table("separation", "All sets of labels", f"{criteria}.", columns, rows, folded=True)
+    return Table("separation", f"{criteria}.", rows, folded=True)

@@ -11,7 +11,7 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Plate, Rows, Table, gaps, grouped, number
 from matbind.report.inputs import Content, Inputs, available, bounds, leaves
 from matbind.report.style import COLOURS, SOFT
-from matbind.report.words import counted, interval, readable, share, signed, span, state
+from matbind.report.words import interval, phrase, readable, share, signed, span, state
 
 FUSED = "fused"
 BASELINE = "composition only"
@@ -73,13 +73,7 @@ def _caption(content: Content, rows: Rows, largest: str | None) -> str:
 
 
 def draw(results: Rows, properties: Mapping[str, Content], baseline: Mapping[str, Content]) -> Any:
-    """Draw one panel a property, one row a combination.
-
-    Args:
-        results: one row a combination and property.
-        properties: metric and unit of every property.
-        baseline: by property the value of the composition, and of the most frequent class or the mean.
-    """
+    """Draw one panel a property, one row a combination; by property come its metric and unit, and its baselines."""
     names, by_target = list(grouped(results, "combination")), grouped(results, "target")
     targets = [target for target in properties if target in by_target]
     height = 1.5 + paint.ROW_INCH * len(names)
@@ -107,23 +101,10 @@ def draw(results: Rows, properties: Mapping[str, Content], baseline: Mapping[str
 def _table(rows: Rows) -> Table:
     values = [
         [
-            *(
-                row["combination"],
-                row["embedding"],
-                readable(row["target"]),
-                "accuracy" if row["metric"] == "accuracy" else "MAE",
-            ),
-            *(row["value"], interval(row), row["majority"]),
-            *(number(row[GAIN], signed), interval(row, of="gain_"), row["n_test"]),
+            *(row["combination"], row["embedding"], readable(row["target"])),
+            *("accuracy" if row["metric"] == "accuracy" else "MAE", row["value"], interval(row), row["majority"]),
+            *(number(row[GAIN], signed), interval(row, "gain_"), row["n_test"]),
         ]
         for row in rows
     ]
-    columns = (
-        *("combination", "embedding", "property", "metric", "*value", "95 % interval", "*majority or mean"),
-        *("*gain over composition", "95 % interval of the gain", "*N"),
-    )
-    caption = (
-        f"{counted(len(rows), 'probe')}. A gain above 0 is better than composition alone, whatever the metric "
-        "(accuracy: difference; MAE: composition's error less the probe's)."
-    )
-    return Table("probe-table", "All probes", caption, columns, values, folded=True)
+    return Table("probe-table", phrase("table.probe-table.caption", n=len(rows)), values, folded=True)

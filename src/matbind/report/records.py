@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matbind.report.blocks import Block, Cell, Notice, Table, Value, number
 from matbind.report.inputs import Content, Inputs, available, reason, reasons
-from matbind.report.words import DASH, counted
+from matbind.report.words import DASH, phrase
 from matbind.training.tuning.result import short, verdict
 
 PROJECTION = ".projection"
@@ -22,16 +22,15 @@ def encoders(content: Content, inputs: Inputs) -> list[Block]:
         values += [of.get(part) for of in presets.values() for part in (name, name + PROJECTION)]
         rows.append([name, *(number(value, "{:,.0f}".format) for value in values)])
     heads = [f"*{preset}{suffix}" for preset in presets for suffix in ("", ", projection")]
-    caption = f"This run is of the preset {inputs.preset}."
     absent = [Notice(name, why) for name, of in content["presets"].items() if (why := reason(of)) is not None]
-    return [Table("table1", "Table 1: parameters", caption, ["encoder", "*paper", *heads], rows), *absent]
+    return [Table("table1", phrase("table.table1.caption", preset=inputs.preset), rows, more=heads), *absent]
 
 
 def tuning(_: Content, inputs: Inputs) -> list[Block]:
     """Return what the tune stage chose."""
     study = inputs.tuning
     if study is None:
-        return [Notice("Tuning", "metrics/tuning.json is not there, the tune stage did not write it.")]
+        return [Notice("Tuning", phrase("question.tuning.missing"))]
     outcome = Notice("Outcome", verdict(study))
     if not study["enabled"]:
         return [outcome]
@@ -43,12 +42,8 @@ def tuning(_: Content, inputs: Inputs) -> list[Block]:
         recalls = [side.get(f"{split}_recall_at_1") for side in sides]
         rows.append([f"{split} recall@1, mean of aligned pairs", *recalls])
     states = [trial["state"] for trial in study["trials"]]
-    caption = (
-        f"{study['combination']}, {counted(len(states), 'trial')} of {study['epochs']} epochs, "
-        f"{states.count('complete')} finished, seed {study['seed']}. Trials are shorter than this report's trainings."
-    )
-    columns = ["setting", "*defaults", f"*best trial ({study['best']})"]
-    return [outcome, Table("tuned", "Defaults against the best trial", caption, columns, rows)]
+    caption = phrase("table.tuned.caption", study=study, n=len(states), complete=states.count("complete"))
+    return [outcome, Table("tuned", caption, rows, more=[f"*best trial ({study['best']})"])]
 
 
 def sources(_: Content, inputs: Inputs) -> list[Block]:
@@ -66,33 +61,22 @@ def sources(_: Content, inputs: Inputs) -> list[Block]:
         "materials": ", ".join(f"{split} {n:,}" for split, n in materials.items()) or "unknown",
         "test materials that hold": ", ".join(f"{name} {n:,}" for name, n in present.items()) or "unknown",
     }
-    caption = "The state all numbers are of."
-    blocks: list[Block] = [Table("origin", "Data and code", caption, ["what", "value"], [*facts.items()])]
+    origin = Table("origin", phrase("table.origin.caption"), [*facts.items()])
     notices = [Notice("Analysis", why)] if why else []
-    return [*blocks, *notices, _runs(inputs, index.get("combinations", {}))]
+    return [origin, *notices, _runs(inputs, index.get("combinations", {}))]
 
 
 def _runs(inputs: Inputs, analysed: Content) -> Table:
-    """Return the table of runs.
-
-    Args:
-        inputs: what is reported.
-        analysed: by combination what the analysis says of it.
-    """
+    """Return the table of runs; `analysed` is what the analysis says of a combination."""
     versions = (inputs.registry or {}).get("models", {})
     trained = inputs.comparison["combinations"]
     rows = []
     for name in dict.fromkeys([*trained, *analysed]):
         run, entry, version = inputs.run_id(name), trained.get(name, {}), versions.get(name)
         href = f"{inputs.runs_page}{run}" if run and inputs.runs_page else None
-        rows.append(
-            [
-                *(name, entry.get("hub", DASH)),
-                Cell(run or "not tracked", href=href, hint=f"MLflow run of {name}" if run else None),
-                f"{version['name']}, version {version['version']}" if version else "not registered",
-                max((result["n"] for result in entry.get("pairs", {}).values()), default=None),
-                entry.get("error") or reason(analysed.get(name, {})) or "evaluated",
-            ]
-        )
-    caption = "Run ids lead to MLflow where its pages are being served (`matbind ui`)."
-    return Table("runs", "Runs", caption, ["combination", "hub", "MLflow run", "registered as", "*N", "state"], rows)
+        link = Cell(run or "not tracked", href=href, hint=f"MLflow run of {name}" if run else None)
+        registered = f"{version['name']}, version {version['version']}" if version else "not registered"
+        n = max((result["n"] for result in entry.get("pairs", {}).values()), default=None)
+        state = entry.get("error") or reason(analysed.get(name, {})) or "evaluated"
+        rows.append([name, entry.get("hub", DASH), link, registered, n, state])
+    return Table("runs", phrase("table.runs.caption"), rows)

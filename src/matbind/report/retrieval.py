@@ -8,7 +8,7 @@ from typing import Any
 from matbind.report.blocks import Block, Cell, Notice, Plate, Table, Value
 from matbind.report.heatmap import BASELINE, recall_figure
 from matbind.report.inputs import Content, Inputs, bounds
-from matbind.report.words import arrow, counted, interval, listing, share, span
+from matbind.report.words import arrow, counted, listing, phrase, share, span
 
 FIGURES = {1: "fig2_recall_at_1", 5: "fig4_recall_at_5"}
 KINDS = ("aligned", "emergent", "view")
@@ -58,9 +58,8 @@ def _caption(inputs: Inputs, k: int) -> str:
         top = best(inputs, kind, k)
         if top is not None:
             name, pair, result = top
-            ends = interval(bounds(result, f"{recall}_ci95"))
-            text = f"{arrow(pair)} of {name}: {share(result[recall])} (95 % interval {ends})"
-            parts.append(f"The best {kind} pair is {text}.")
+            values = {"name": name, "pair": pair, "recall": result[recall], "ends": bounds(result, f"{recall}_ci95")}
+            parts.append(phrase("figure.fig2_recall_at_1.best", kind=kind, **values))
     weak = min(inputs.pairs("aligned"), key=lambda row: float(row[2][recall]), default=None)
     if weak is not None:
         parts.append(f"The weakest aligned pair is {arrow(weak[1])} of {weak[0]}: {share(weak[2][recall])}.")
@@ -87,9 +86,4 @@ def _means(inputs: Inputs) -> Table:
             recalls = [result[f"recall_at_{k}"] for result in results if result["kind"] == kind]
             row.append(sum(recalls) / len(recalls) if recalls else None)
         rows.append(row)
-    columns = (
-        *("combination", "hub", "*N", "*chance", "*aligned recall@1", "*aligned recall@5"),
-        *("*emergent recall@1", "*emergent recall@5", "*two views recall@1"),
-    )
-    caption = "Means over the ordered pairs of each kind. Two views of one modality are an easier question, kept apart."
-    return Table("means", "Mean recall of every combination", caption, columns, rows)
+    return Table("means", phrase("table.means.caption"), rows)

@@ -30,11 +30,7 @@ def answer(content: Content, _: Inputs) -> list[Block]:
 
 
 def curve_rows(curves: Sequence[tuple[str, str, Content]]) -> list[dict[str, Any]]:
-    """Return one row a point of a curve.
-
-    Args:
-        curves: modality and name of every perturbation, and its curves.
-    """
+    """Return one row a point of a curve; a perturbation comes with its modality and name."""
     return [
         {"modality": modality, "perturbation": name, "unit": curve["unit"], **point}
         for modality, name, curve in curves
@@ -95,9 +91,8 @@ def _line(axis: Any, line: Rows, pair: str, combination: str, *, whole: bool) ->
 
 
 def _texts(text: Content | None) -> Block:
-    why = reason(text)
-    if why is not None or text is None:
-        return instead("robustness_text", str(why))
+    if text is None or reason(text):
+        return instead("robustness_text", reason(text))
     rows = list(_points(text["models"], "level", text["levels"]))
     if not rows:
         return instead("robustness_text", reasons(text["models"]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matbind.base.files import write_json, written_whole
-from matbind.base.parallel import processes
+from matbind.base.parallel import called, processes
 from matbind.report import (
     failures,
     fused,
@@ -28,42 +29,18 @@ from matbind.report.page import Drawn, page
 from matbind.report.style import save_figure
 
 FIGURES, PAGE = "figures", "index.html"
-RUN_COLUMNS = {  # a column of combinations, and that of their runs
-    "combination": "run_id",
-    "before": "run_id_before",
-    "after": "run_id_after",
-    "without": "run_id_without",
-    "with": "run_id_with",
-}
+# A column of combinations, and that of their runs.
+RUN_COLUMNS = {"combination": "run_id"} | {name: f"run_id_{name}" for name in ("before", "after", "without", "with")}
+MODULES = (retrieval, helping, probes, perovskites, maps, fused, robustness, gallery, geometry, failures)
 QUESTIONS = (  # in the order of the page
-    Question("retrieval", retrieval.answer),
-    Question("helping", helping.answer),
-    Question("probes", probes.answer),
-    Question("perovskites", perovskites.answer),
-    Question("maps", maps.answer),
-    Question("fused", fused.answer),
-    Question("robustness", robustness.answer),
-    Question("gallery", gallery.answer),
-    Question("geometry", geometry.answer),
-    Question("failures", failures.answer),
+    *(Question(module.__name__.rpartition(".")[2], module.answer) for module in MODULES),
     Question("encoders", records.encoders, file="parameters"),
     Question("tuning", records.tuning),
     Question("sources", records.sources),
 )
 
-Save = Callable[[Callable[[], Any], Path], tuple[Path, Path]]
-"""Draws a figure by a function and writes it to a path without suffix; returns PNG and SVG."""
 
-
-class _Job(NamedTuple):
-    save: Save
-    draw: Callable[[], Any]
-    stem: Path
-
-
-def write_report(
-    inputs: Inputs, *, out: Path, log: Callable[[str], None], workers: int = 0, save: Save = save_figure
-) -> Path:
+def write_report(inputs: Inputs, *, out: Path, log: Callable[[str], None], workers: int = 0) -> Path:
     """Draw every figure, write its numbers beside it, and put all on one page that needs nothing else.
 
     Figures of an earlier report that this one does not have are removed.
@@ -73,7 +50,6 @@ def write_report(
         out: the directory of the reports; gets `index.html` and `figures/`, the rest is left alone.
         log: called with the progress in sentences.
         workers: processes that draw; 0 for one a core, 1 for none but that of the caller.
-        save: draws and writes a figure.
 
     Returns:
         Path of the page.
@@ -83,9 +59,9 @@ def write_report(
     directory = out / FIGURES
     directory.mkdir(parents=True, exist_ok=True)
     log(f"drawing {len(plates)} figures")
-    jobs = [_Job(save, plate.draw, directory / plate.name) for plate in plates]
+    jobs = [partial(save_figure, plate.draw, directory / plate.name) for plate in plates]
     with processes(workers if len(jobs) > 1 else 1) as pool:
-        pictures = list(pool.map(_run, jobs))
+        pictures = list(pool.map(called, jobs))
     drawn = {
         plate.name: Drawn(png, svg, write_data(with_runs(plate.data, inputs), directory / plate.name))
         for plate, (png, svg) in zip(plates, pictures, strict=True)
@@ -94,14 +70,10 @@ def write_report(
         if path.is_file():
             path.unlink()
     path = out / PAGE
-    with written_whole(path) as partial:
-        partial.write_text(page(inputs, sections, drawn, figures=FIGURES), encoding="utf-8")
+    with written_whole(path) as unfinished:
+        unfinished.write_text(page(inputs, sections, drawn, figures=FIGURES), encoding="utf-8")
     log(f"{path}: {len(plates)} figures, {path.stat().st_size / 1e6:.1f} MB")
     return path
-
-
-def _run(job: _Job) -> tuple[Path, Path]:
-    return job.save(job.draw, job.stem)
 
 
 def with_runs(data: Any, inputs: Inputs) -> Any:
@@ -114,18 +86,14 @@ def with_runs(data: Any, inputs: Inputs) -> Any:
 
 
 def write_data(data: Any, stem: Path) -> Path:
-    """Write the numbers of a figure: rows as CSV, a mapping as JSON.
-
-    Returns:
-        Path of the file.
-    """
+    """Write the numbers of a figure, rows as CSV and a mapping as JSON, and return the path of the file."""
     if isinstance(data, Mapping):
         path = stem.with_name(f"{stem.name}.json")
         write_json(path, data)
         return path
     path = stem.with_name(f"{stem.name}.csv")
     columns = list(dict.fromkeys(key for row in data for key in row))
-    with written_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(data)

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sized
+from typing import Any
 
 from matbind.report import geometry, helping, perovskites, probes, retrieval
 from matbind.report.inputs import Content, Inputs, available, bounds, reason
-from matbind.report.words import (
-    DASH,
-    arrow,
-    capital,
-    counted,
-    interval,
-    listing,
-    p_value,
-    readable,
-    share,
-    signed,
-    span,
-    state,
-)
+from matbind.report.words import DASH, capital, listing, p_value, phrase, readable, share, signed, span, state
 
 PAPER_BEST = {"aligned": 0.97, "emergent": 0.731}  # Mirza et al. 2025, Figure 2
-
-
-class Share(NamedTuple):
-    """Shapley value of a modality, and its interval if there is one."""
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-
-    @property
-    def ends(self) -> str:
-        """The interval in words."""
-        return f"95 % interval {interval(self._asdict())}"
 
 
 def headline(inputs: Inputs) -> list[tuple[str, str, str]]:
@@ -45,15 +19,16 @@ def headline(inputs: Inputs) -> list[tuple[str, str, str]]:
         best = retrieval.best(inputs, kind)
         if best is not None:
             name, pair, result = best
-            ends = interval(bounds(result, "recall_at_1_ci95"))
-            note = f"{arrow(pair)} of {name}; 95 % interval {ends}. The paper's best: {paper:g}, in a larger gallery"
+            ends = bounds(result, "recall_at_1_ci95")
+            note = phrase("summary.best_pair", pair=pair, name=name, ends=ends, paper=paper)
             figures.append((f"best {kind} recall@1", share(result["recall_at_1"]), note))
-    for first in ranked(inputs)[:1]:
-        note = f"{first.name}; {first.ends} of the mean recall@1"
-        figures.append(("largest Shapley value", signed(first.value), note))
+    shares = ranked(inputs)
+    if shares:
+        note = phrase("summary.largest_share", first=shares[0])
+        figures.append(("largest Shapley value", signed(shares[0]["value"]), note))
     sizes = retrieval.galleries(inputs)
     if sizes:
-        note = f"materials of the test split; chance of recall@1 is {retrieval.chance_levels(inputs)}"
+        note = phrase("summary.gallery", chance=retrieval.chance_levels(inputs))
         figures.append(("gallery N", span(sizes).replace(" to ", DASH), note))
     return figures
 
@@ -69,68 +44,51 @@ def summary(inputs: Inputs) -> dict[str, str]:
     }
 
 
-def ranked(inputs: Inputs) -> list[Share]:
-    """Return the Shapley values of retrieval, largest first; none where there are no values."""
+def ranked(inputs: Inputs) -> list[dict[str, Any]]:
+    """Return name, value and interval of the Shapley values of retrieval, largest first, if there are any."""
     values = available(inputs.answers["helping"].get("shapley")).get("retrieval", {}).get("values") or {}
-    shares = [Share(name, result["value"], **bounds(result)) for name, result in values.items()]
-    return sorted(shares, key=lambda share: -share.value)
+    shares = [{"name": name, "value": result["value"], **bounds(result)} for name, result in values.items()]
+    return sorted(shares, key=lambda share: -share["value"])
 
 
 def helps_most(inputs: Inputs) -> str:
     """Say it from Shapley values; where combinations are missing, from their bounds or from single additions."""
-    order = ranked(inputs)
-    if order:
-        first = order[0]
-        value = f"Shapley value {signed(first.value)}, {first.ends}"
-        if first.value <= 0 or (first.low is not None and first.low <= 0):
-            return (
-                f"No modality is shown to help retrieval: the largest share, that of {first.name} ({value}), does not "
-                "exclude zero."
-            )
-        rest = ", ".join(f"{other.name} {signed(other.value)}" for other in order[1:])
-        return (
-            f"{capital(first.name)} adds most to what can be retrieved ({value}, of the mean recall@1 over all pairs)"
-            f"{f', before {rest}' if rest else ''}."
-        )
+    shares = ranked(inputs)
+    if shares:
+        first = shares[0]
+        if first["value"] <= 0 or (first["low"] is not None and first["low"] <= 0):
+            return phrase("summary.no_share", first=first)
+        rest = ", ".join(f"{other['name']} {signed(other['value'])}" for other in shares[1:])
+        return phrase("summary.first_share", first=first, rest=f", before {rest}" if rest else "")
     content = inputs.answers["helping"]
     why = reason(content)
     means = {} if why else helping.mean_changes(content)
     if means:
         name, change = max(means.items(), key=lambda item: item[1]["mean_change"])
-        text = (
-            f"recall@1 changes by {signed(change['mean_change'])} on average over {counted(change['n'], 'comparison')} "
-            f"when it is added, and rises clearly in {change['better']}"
+        changes = phrase("summary.changes", change=change)
+        return phrase(
+            "summary.best_addition" if change["better"] else "summary.no_addition", name=name, changes=changes
         )
-        if change["better"] == 0:
-            return f"No modality is shown to help retrieval; the best of them is {name}: {text}."
-        return f"{capital(name)} seems to help retrieval most: {text}."
     why = why or reason(content["shapley"].get("retrieval")) or "too few combinations are trained to compare them"
     return f"Which modality helps most cannot be said: {why.rstrip('.')}."
 
 
 def how_sure(inputs: Inputs) -> str:
     """Say whether the first place is clear, and how many of the single additions are."""
-    order = ranked(inputs)
+    shares = ranked(inputs)
     parts = []
-    if len(order) > 1 and order[0].low is not None and order[1].high is not None:
-        clear = order[0].low > order[1].high
-        verdict = "do not overlap: its first place is clear" if clear else "overlap: its first place is not clear"
-        parts.append(f"the intervals of {order[0].name} and of the next, {order[1].name}, {verdict}")
+    if len(shares) > 1 and shares[0]["low"] is not None and shares[1]["high"] is not None:
+        verdict = "clear" if shares[0]["low"] > shares[1]["high"] else "unclear"
+        parts.append(phrase(f"summary.{verdict}_place", first=shares[0], second=shares[1]))
     changes = helping.pair_changes(inputs.answers["helping"].get("changes", []))
     if changes:
-        states = helping.count_states(changes)
-        parts.append(
-            f"where a pair was answered already, {states['better']} of {counted(len(changes), 'addition')} of a "
-            f"modality raise its recall@1 beyond doubt, {states['worse']} lower it and {states['unclear']} "
-            "decide nothing"
-        )
+        parts.append(phrase("summary.additions", n=len(changes), states=helping.count_states(changes)))
     if not parts:
         best = retrieval.best(inputs, "aligned") or retrieval.best(inputs, "view")
         if best is None:
             return "How sure anything is cannot be said: no combination was evaluated."
         name, pair, result = best
-        ends = interval(bounds(result, "recall_at_1_ci95"))
-        parts.append(f"modalities cannot be compared; recall@1 of {arrow(pair)} in {name} has the 95 % interval {ends}")
+        parts.append(phrase("summary.one_pair", name=name, pair=pair, ends=bounds(result, "recall_at_1_ci95")))
     sizes = retrieval.galleries(inputs)
     where = f" (N = {span(sizes)} test materials, chance {retrieval.chance_levels(inputs)})" if sizes else ""
     return f"{capital('; '.join(parts))}{where}."
@@ -146,25 +104,17 @@ def does_not_help(inputs: Inputs) -> str:
         return f"What does not help cannot be said: {why.rstrip('.')}."
     hurting = {name: change for name, change in means.items() if change["worse"] > change["better"]}
     idle = [name for name, change in means.items() if change["better"] == 0 and name not in hurting]
-    falls = [
-        f"{name} (lower in {change['worse']} of {change['n']}, higher in {change['better']}, "
-        f"mean {signed(change['mean_change'])})"
-        for name, change in sorted(hurting.items(), key=lambda item: item[1]["mean_change"])
-    ]
+    falls = sorted(hurting.items(), key=lambda item: item[1]["mean_change"])
     parts = []
     if falls:
-        parts.append(f"recall@1 of pairs answered already falls more often than it rises on adding {listing(falls)}")
+        names = [phrase("summary.fall", name=name, change=change) for name, change in falls]
+        parts.append(phrase("summary.falls", names=names))
     if idle:
         parts.append(f"adding {listing(idle)} raises no recall beyond doubt")
     if parts:
         return f"{capital('; '.join(parts))}."
     name, change = max(means.items(), key=lambda item: item[1]["worse"] / item[1]["n"])
-    if change["worse"] == 0:
-        return "No addition of a modality clearly lowers any recall."
-    return (
-        f"No modality lowers more answers than it raises; {name} lowers most often, in {change['worse']} of "
-        f"{counted(change['n'], 'comparison')}, and raises {change['better']}."
-    )
+    return phrase("summary.rarely_lower" if change["worse"] else "summary.never_lower", name=name, change=change)
 
 
 def knows(inputs: Inputs) -> str:
@@ -177,10 +127,8 @@ def knows(inputs: Inputs) -> str:
     worse, unclear = (listing(readable(target) for target in targets[name]) for name in ("worse", "unclear"))
     parts = []
     if targets["better"]:
-        gains = [
-            f"{readable(target)} ({_gain(results[target], content['targets'][target]['unit'])})"
-            for target in targets["better"]
-        ]
+        units = {target: content["targets"][target]["unit"] for target in targets["better"]}
+        gains = [f"{readable(target)} ({_gain(results[target], unit)})" for target, unit in units.items()]
         parts.append(f"beyond the composition, {largest} tells {listing(gains)}")
     elif results:
         parts.append(f"probes of {largest} read no property better than the composition alone does")
@@ -197,28 +145,22 @@ def knows(inputs: Inputs) -> str:
 
 def careful(inputs: Inputs) -> str:
     """Say what the intervals do not hold, what is missing, and how large the gallery is."""
-    trained_once = f"intervals resample the test materials of one training each (seed {inputs.seed})"
-    parts = [f"{trained_once}, and do not hold what another training would change"]
+    parts = [phrase("summary.trained_once", seed=inputs.seed)]
     sizes, paper = retrieval.galleries(inputs), inputs.answers["gallery"].get("paper_gallery_size")
     if sizes and paper and paper > max(sizes):
-        parts.append(
-            f"the gallery is {paper / max(sizes):.0f} times smaller than the paper's, which makes recall easier here"
-        )
+        parts.append(phrase("summary.smaller_gallery", ratio=paper / max(sizes)))
     missing = {name for name, entry in inputs.comparison["combinations"].items() if "error" in entry}
     missing |= {name for name, run in inputs.answers["index"].get("combinations", {}).items() if reason(run)}
-    if missing:
-        parts.append(f"{counted(len(missing), 'combination')} {_are(missing)} missing")
     warnings = geometry.alarms(inputs.answers["geometry"])
-    if warnings:
-        parts.append(f"{counted(len(warnings), 'alarm')} of a collapsing embedding {_are(warnings)} raised")
+    parts += _counted("missing", missing) + _counted("alarms", warnings)
     chosen = perovskites.choose(inputs.answers["perovskites"])
     if chosen and chosen[0] != perovskites.PAPER_SET:
         parts.append("too few of the paper's perovskites are here, another set stands in")
     return f"{capital('; '.join(parts))}."
 
 
-def _are(things: Any) -> str:
-    return "is" if len(things) == 1 else "are"
+def _counted(key: str, things: Sized) -> list[str]:
+    return [phrase(f"summary.{key}", n=len(things), verb="is" if len(things) == 1 else "are")] if things else []
 
 
 def _gain(result: Content, unit: str) -> str:
@@ -234,5 +176,4 @@ def _separation(content: Content) -> list[str]:
     name = min(results, key=lambda key: results[key]["overlap_area"])
     permutation = results[name]["p_permutation"]
     chance = "" if permutation is None else f", {p_value(permutation)}"
-    area = share(results[name]["overlap_area"])
-    return [f"perovskites overlap least with other ABX3 compounds in {name} (overlap area {area}{chance})"]
+    return [phrase("summary.separation", name=name, result=results[name], chance=chance)]

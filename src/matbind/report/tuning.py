@@ -1,48 +1,18 @@
-"""The pages of a tuning: one of text, one to point at, and their figures."""
+"""The pages of a tuning, one of text and one to point at, and its figures as Optuna draws them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from matbind.base.files import written_whole
-from matbind.report.tuning_plots import draw, write_page
+from matbind.report.style import COLOURS, DOTS_PER_INCH, INK
+from matbind.report.template import render
 from matbind.training.tuning.result import short, verdict
 
-_DOCUMENT = """# Tuning
-
-{verdict}
-
-{combination}, preset {preset}, {epochs} epochs a trial: {complete} of {n} trials finished, {pruned} were given up by
-the pruner, {failed} failed{earlier}. Objective: mean recall@1 of the aligned pairs on the validation split.
-Data {data}, code {code}.
-
-## Defaults against the best trial
-
-| | defaults (trial 0) | best (trial {best}) | difference |
-|---|---|---|---|
-{values}
-{recalls}
-
-{judged}
-
-Test was evaluated once, after the choice, with the weights these two trials ended with. Models trained to full length
-reach more: the ablation's figures are not these.
-
-## Share of each setting in the spread of recall
-
-{importance}
-
-## Trials
-
-| trial | state | epochs | validation recall@1 |{names}
-|---|---|---|---|{rule}
-{trials}
-
-Figures: [history.png](history.png), [importance.png](importance.png), [slices.png](slices.png), and to point at in
-[tuning.html](tuning.html).
-"""
+RECALL = "validation recall@1, mean of the aligned pairs"
 
 
 def write_tuning(result: Mapping[str, Any], study: Any, directory: Path) -> list[Path]:
@@ -65,74 +35,113 @@ def write_tuning(result: Mapping[str, Any], study: Any, directory: Path) -> list
 
 
 def document(result: Mapping[str, Any]) -> str:
-    """Write the page of text.
-
-    Args:
-        result: content of metrics/tuning.json.
-    """
-    if not result["enabled"]:
-        return f"# Tuning\n\n{verdict(result)}\n"
-    trials, names = result["trials"], list(result["space"])
-    states = [trial["state"] for trial in trials]
-    return _DOCUMENT.format(
-        verdict=verdict(result),
-        judged=_judgement(result),
-        n=len(trials),
-        **{state: states.count(state) for state in ("complete", "pruned", "failed")},
-        **{key: result[key] for key in ("combination", "preset", "epochs", "best")},
-        earlier=f"; {result['n_earlier']} of earlier studies informed them" if result["n_earlier"] else "",
-        data=result["data_md5"] or "unknown",
-        code=result["git_commit"] or "unknown",
-        values="\n".join(_value_row(result, name) for name in names),
-        recalls="\n".join(_recall_rows(result)),
-        importance="\n".join(f"- {name}: {share:.2f}" for name, share in result["importance"].items())
-        or "Too few trials finished to say.",
-        names="".join(f" {name} |" for name in names),
-        rule="---|" * len(names),
-        trials="\n".join(_trial_row(trial, names, result) for trial in trials),
-    )
+    """Write the page of text of the content of metrics/tuning.json."""
+    states = [trial["state"] for trial in result.get("trials", [])]
+    return render("tuning.md.j2", result=result, verdict=verdict(result), states=states, short=short)
 
 
-def _judgement(result: Mapping[str, Any]) -> str:
-    """Say how the comparison of the best trial with the defaults was judged."""
-    gain = result["gain"]
-    if gain is None:
-        return "There was nothing to compare."
-    low, high = gain["interval95"]
-    return (
-        f"The best trial was chosen again on {result['n_resamples']} resamples of the {result['n_materials']} "
-        "validation materials, and judged on the materials each left out: expected gain "
-        f"{gain['expected']:+.4f} (95 % of the resamples from {low:+.4f} to {high:+.4f}), a gain in "
-        f"{100 * gain['confidence']:.0f} % of them, where {100 * result['confidence_required']:.0f} % are asked for "
-        "(tune.confidence). What another seed of the training would change is not in these figures."
-    )
+def draw(result: Mapping[str, Any], study: Any, directory: Path) -> list[Path]:
+    """Draw history.png, importance.png and slices.png into a directory, and return their paths."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+    from optuna.exceptions import ExperimentalWarning
+
+    plt.switch_backend("agg")  # Optuna draws by pyplot, which would open windows
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, artist in (("history", _history), ("importance", _importance), ("slices", _slices)):
+        with mpl.rc_context(), warnings.catch_warnings():  # Optuna changes the style of all figures to come
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            figure = artist(result, study)
+            paths.append(directory / f"{name}.png")
+            figure.savefig(paths[-1], dpi=DOTS_PER_INCH, bbox_inches="tight")
+            plt.close(figure)
+    return paths
 
 
-def _value_row(result: Mapping[str, Any], name: str) -> str:
-    default = result["defaults"]["values"][name]
-    best = result["best_trial"]["values"][name]
-    return f"| {name} | {short(default)} | {short(best)} | |"
+def write_page(result: Mapping[str, Any], study: Any, path: Path) -> Path:
+    """Write the figures of Optuna as one HTML page that needs no network: plotly's script is in it."""
+    from optuna import visualization
+
+    figures = {
+        "Recall by trial": visualization.plot_optimization_history(study),
+        "Recall by epoch": visualization.plot_intermediate_values(study),
+    }
+    if result["importance"]:
+        figures["Share in the spread of recall"] = visualization.plot_param_importances(study, **_evaluator(result))
+    figures["One setting at a time"] = visualization.plot_slice(study)
+    figures["All settings of a trial"] = visualization.plot_parallel_coordinate(study)
+    parts = []
+    for position, (title, figure) in enumerate(figures.items()):
+        figure.update_layout(title=title)
+        # Named by their position, not at random: the same tuning gives the same page.
+        parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0, div_id=f"figure-{position}"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render("tuning.html.j2", ink=INK, verdict=verdict(result), figures=parts) + "\n", encoding="utf-8")
+    return path
 
 
-def _recall_rows(result: Mapping[str, Any]) -> list[str]:
-    rows = []
-    for split in ("validation", "test"):
-        sides = [result[key] for key in ("defaults", "best_trial")]
-        rows.append(_row(f"**{split} recall@1, mean**", *(side.get(f"{split}_recall_at_1") for side in sides)))
-        pairs = [side.get(f"{split}_pairs") or {} for side in sides]
-        rows += [_row(f"{split} {pair}", *(side.get(pair) for side in pairs)) for pair in pairs[1]]
-    return rows
+def _history(result: Mapping[str, Any], study: Any) -> Any:
+    from optuna.visualization.matplotlib import plot_optimization_history
+
+    axes: Any = plot_optimization_history(study, target_name=RECALL)
+    default = result["defaults"]["validation_recall_at_1"]
+    if default is not None:
+        axes.axhline(default, color=INK, linewidth=1, linestyle=":", label="defaults (trial 0)")
+        axes.legend()
+    axes.set(title=f"Recall by trial ({_counted(result)})", ylabel="validation recall@1")
+    axes.figure.set_size_inches(9, 4.5)
+    return axes.figure
 
 
-def _row(name: str, default: float | None, best: float | None) -> str:
-    cells = ["-" if value is None else f"{value:.4f}" for value in (default, best)]
-    difference = "" if default is None or best is None else f"{best - default:+.4f}"
-    return f"| {name} | {cells[0]} | {cells[1]} | {difference} |"
+def _importance(result: Mapping[str, Any], study: Any) -> Any:
+    from matplotlib.figure import Figure
+    from optuna.visualization.matplotlib import plot_param_importances
+
+    if not result["importance"]:
+        figure = Figure(figsize=(8, 2))
+        figure.text(0.5, 0.5, "too few trials finished to say", ha="center", va="center")
+        return figure
+    axes: Any = plot_param_importances(study, **_evaluator(result))
+    axes.set_title(f"Share in the spread of recall, functional ANOVA ({_counted(result)})", loc="left", fontsize=11)
+    axes.set(xlabel="share", xlim=(0, 1.08), ylabel="")
+    axes.get_legend().remove()
+    axes.figure.set_size_inches(8, 1.4 + 0.5 * len(result["space"]))
+    return axes.figure
 
 
-def _trial_row(trial: Mapping[str, Any], names: list[str], result: Mapping[str, Any]) -> str:
-    recall = "-" if trial["recall_at_1"] is None else f"{trial['recall_at_1']:.4f}"
-    bold = "**" if trial["number"] == result["chosen"] else ""
-    state = trial["state"] if trial["reason"] is None else f"failed: {trial['reason']}"
-    values = "".join(f" {short(trial['values'][name])} |" for name in names)
-    return f"| {bold}{trial['number']}{bold} | {state} | {len(trial['recalls'])} | {recall} |{values}"
+def _slices(result: Mapping[str, Any], study: Any) -> Any:
+    from matplotlib.ticker import LogLocator, NullFormatter
+    from numpy import atleast_1d
+    from optuna.visualization.matplotlib import plot_slice
+
+    plots: Any = plot_slice(study, target_name="validation recall@1")  # axes, or several of them
+    row = atleast_1d(plots)
+    rings = {"defaults": (0, INK), "best": (result["best"], COLOURS[1])}
+    for axes in row:
+        name = axes.get_xlabel()
+        if axes.get_xscale() == "log":
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        for label, (number, colour) in rings.items():
+            recall, value = result["trials"][number]["recall_at_1"], result["trials"][number]["values"][name]
+            x = value if result["choices"].get(name) is None else repr(value)  # as Optuna names choices
+            if recall is not None:
+                ring = {"s": 150, "facecolor": "none", "edgecolor": colour, "linewidth": 1.6, "label": label}
+                axes.scatter([x], [recall], **ring)
+    row[0].legend(handles=[points for points in row[0].collections if points.get_label() in rings])
+    row[0].figure.suptitle(f"One setting at a time ({_counted(result)})")
+    row[0].figure.set_size_inches(2.0 + 3.8 * len(row), 4.4)
+    return row[0].figure
+
+
+def _evaluator(result: Mapping[str, Any]) -> dict[str, Any]:
+    from optuna.importance import FanovaImportanceEvaluator
+
+    return {"evaluator": FanovaImportanceEvaluator(seed=result["seed"])}
+
+
+def _counted(result: Mapping[str, Any]) -> str:
+    finished = sum(trial["state"] == "complete" for trial in result["trials"])
+    return f"{finished} of {len(result['trials'])} trials finished"

@@ -1,9 +1,15 @@
-"""Numbers and names as they stand in sentences."""
+"""The fixed words of the page, and numbers and names as they stand in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from string import Formatter
 from typing import Any, Literal
+
+from matbind.modalities.table import HUB_ORDER, structure_name
+from matbind.report.template import asset
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -40,7 +46,7 @@ def plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", MINUS)  # noqa: PLR2004
 
 
-def interval(row: Mapping[str, Any], *, of: str = "") -> str:
+def interval(row: Mapping[str, Any], of: str = "") -> str:
     """Write both ends of an interval, or a dash where there is none; see :func:`state` for the arguments."""
     low, high = row[f"{of}low"], row[f"{of}high"]
     return DASH if low is None or high is None else f"{share(low)} to {share(high)}"
@@ -86,3 +92,39 @@ def counted(n: int, noun: str) -> str:
 def capital(sentence: str) -> str:
     """Give a sentence a capital first letter; the rest stays."""
     return sentence[:1].upper() + sentence[1:]
+
+
+FORMS: dict[str, Callable[..., str]] = {
+    form.__name__: form
+    for form in (share, signed, interval, p_value, span, basis, arrow, listing, readable, counted, capital)
+}
+
+
+class _Sentences(Formatter):
+    """Formats by the functions of this module too: ``{change:signed}``, ``{n:counted pair}``, ``{sizes:span .2g}``."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        name, _, argument = format_spec.partition(" ")
+        if name not in FORMS:
+            return super().format_field(value, format_spec)
+        return FORMS[name](value, *([argument] if argument else []))
+
+
+@cache
+def wording() -> dict[str, Any]:
+    """Read the fixed words of the page: tables `question`, `figure`, `table` and `summary`, in there a table a name."""
+    text = asset("words.toml").replace("{structure}", structure_name())
+    return tomllib.loads(text.replace("{hub}", HUB_ORDER[0]))
+
+
+def phrase(path: str, /, **values: Any) -> str:
+    """Fill values into a text of `wording`.
+
+    Args:
+        path: keys of the text, with dots between them, such as ``figure.fused.caption``.
+        values: what stands in braces there, by name; beside the usual formats those of `FORMS` can be asked for.
+    """
+    text: Any = wording()
+    for key in path.split("."):
+        text = text[key]
+    return _Sentences().vformat(text, (), values)
