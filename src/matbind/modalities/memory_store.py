@@ -15,10 +15,7 @@ class MemoryStore(Store):
     """A store that was never on disk, of materials that are given one by one."""
 
     def __init__(
-        self,
-        specs: Mapping[str, ArraySpec],
-        rows: Sequence[Mapping[str, npt.NDArray[Any]]],
-        meta: Mapping[str, Any],
+        self, specs: Mapping[str, ArraySpec], rows: Sequence[Mapping[str, npt.NDArray[Any]]], meta: Mapping[str, Any]
     ) -> None:
         """Take the arrays of some materials.
 

@@ -57,13 +57,9 @@ class RowPerturbation:
 
 @dataclass(frozen=True, slots=True)
 class ValuePerturbation:
-    """A change of the value itself, such as a text cut short.
+    """A change of the value itself, such as a text cut short."""
 
-    Attributes:
-        apply: takes the value and returns a new one.
-    """
-
-    apply: Callable[[Any], Any]
+    apply: Callable[[Any], Any]  # takes the value and returns a new one
 
 
 def row_perturbations(name: str) -> dict[str, RowPerturbation]:

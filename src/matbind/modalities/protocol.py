@@ -119,8 +119,10 @@ class ValidationPart(Protocol):
     """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
     """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `checks()` and `summarize(batch)`; see
-    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`. That of the
-    structure itself takes None for both and has `compare(summary, structures)` besides."""
+    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`, `batch` are
+    rows of the table with their number `row`; their summary has the columns row, material_id and those of the checks.
+    That of the structure itself takes None for both and has `compare(summary, structures)` besides, which measures every
+    structure of the table against the others of its formula."""
 
 
 class QueryPart(Protocol):

@@ -26,17 +26,11 @@ MANIFEST = "store.json"
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """Shape and type of one array of a modality.
+    """Shape and type of one array of a modality."""
 
-    Attributes:
-        dtype: NumPy type name.
-        row_shape: shape of one row.
-        ragged: whether a material has any number of rows (True) or exactly one (False).
-    """
-
-    dtype: str
-    row_shape: tuple[int, ...] = ()
-    ragged: bool = False
+    dtype: str  # NumPy type name
+    row_shape: tuple[int, ...] = ()  # shape of one row
+    ragged: bool = False  # whether a material has any number of rows (True) or exactly one (False)
 
 
 class Rows(NamedTuple):

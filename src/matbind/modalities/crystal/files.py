@@ -43,17 +43,11 @@ HARMLESS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadStructure:
-    """A crystal from a file.
+    """A crystal from a file."""
 
-    Attributes:
-        structure: the cell as the file gives it, symmetry applied.
-        formula: reduced formula; deuterium counts as hydrogen.
-        warnings: sentences on what may be wrong with it.
-    """
-
-    structure: Structure
-    formula: str
-    warnings: tuple[str, ...]
+    structure: Structure  # the cell as the file gives it, symmetry applied
+    formula: str  # reduced formula; deuterium counts as hydrogen
+    warnings: tuple[str, ...]  # sentences on what may be wrong with it
 
 
 def cif_blocks(text: str) -> list[tuple[str, str]]:

@@ -48,17 +48,11 @@ TOTAL = re.compile(r"^t?dos\b|^t?dos\(|total|densit|^dos|states", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadDos:
-    """A density of states from a file.
+    """A density of states from a file."""
 
-    Attributes:
-        dos: both spins together.
-        n_atoms: sites of the cell the states are counted in; None where the file does not say.
-        note: what was decided while reading; may be empty.
-    """
-
-    dos: Dos
-    n_atoms: int | None
-    note: str
+    dos: Dos  # both spins together
+    n_atoms: int | None  # sites of the cell the states are counted in; None where the file does not say
+    note: str  # what was decided while reading; may be empty
 
 
 def read_dos(path: Path) -> ReadDos:

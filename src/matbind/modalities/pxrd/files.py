@@ -79,21 +79,13 @@ def likeness(path: Path) -> float:
 
 
 def check_options(*, wavelength: str | float | None) -> None:
-    """Check what :func:`row` is given for all files.
-
-    Raises:
-        ValueError: if the wavelength is none.
-    """
+    """Check that the wavelength is one."""
     if wavelength is not None:
         parse_wavelength(wavelength)
 
 
 def row(path: Path, *, records: Grid, wavelength: str | float | None, **_: Any) -> dict[str, Any]:
-    """Read a measured pattern as a row of `COLUMNS`, on the angles of the data set.
-
-    Raises:
-        UserError: as :func:`read_pattern`, or if too little of it lies within those angles.
-    """
+    """Read a measured pattern as a row of `COLUMNS`, on the angles of the data set; see :func:`read_pattern`."""
     pattern = read_pattern(path, wavelength=wavelength)
     with refusals_of(path):
         intensity = on_grid(pattern, records)

@@ -77,11 +77,7 @@ class Transform:
         return PatternBatch(torch.from_numpy(np.sqrt(pattern).astype(np.float32)), torch.from_numpy(mask))
 
     def augment(
-        self,
-        pattern: npt.NDArray[np.float32],
-        index: IntArray,
-        rng: np.random.Generator,
-        strain: Strain | None,
+        self, pattern: npt.NDArray[np.float32], index: IntArray, rng: np.random.Generator, strain: Strain | None
     ) -> npt.NDArray[np.float32]:
         """Draw computed patterns anew, then add noise and background to all."""
         g_vector, counts = self.store.ragged("g_vector", index)

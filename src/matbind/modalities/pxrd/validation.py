@@ -85,14 +85,7 @@ class Validator:
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure every pattern.
-
-        Args:
-            batch: rows of `pxrd.parquet` with `row`.
-
-        Returns:
-            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
-        """
+        """Measure every pattern; a measure is null where it has no meaning."""
         patterns = ragged(batch["pattern"])
         simulated = batch["simulated"].fill_null(value=True).to_numpy()
         measures = np.full(len(batch), np.nan, dtype=MEASURES)
