@@ -135,9 +135,9 @@ def test_a_vasprun_without_what_is_needed_is_refused(tmp_path, content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "no JSON"),
-        ([1, 2], "holds no energies"),
-        (_plain(efermi=None), "holds no efermi"),
+        ("{", "no valid JSON"),
+        ([1, 2], "found list, expected a JSON object with energies, densities, efermi"),
+        (_plain(efermi=None), "efermi is missing"),
         (_plain(efermi="high"), "are no numbers"),
         (_plain(densities=D[1:].tolist()), "expected equal lengths"),
         (_plain(densities=[[1.0, 2.0], [1.0]]), "are no numbers"),

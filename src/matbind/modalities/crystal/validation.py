@@ -136,7 +136,7 @@ class Validator:
         )
 
     def compare(self, summary: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
-        """Add n_formula_elsewhere, duplicate_of (as :func:`duplicate_groups` numbers them) and n_duplicates_elsewhere."""
+        """Add n_formula_elsewhere, n_duplicates_elsewhere and duplicate_of, which :func:`duplicate_groups` numbers."""
         group = pl.Series("duplicate_of", range(len(summary)))
         if self.settings.duplicates is not None:
             group = duplicate_groups(structures, summary, self.settings.duplicates)

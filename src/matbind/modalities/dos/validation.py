@@ -60,22 +60,11 @@ class Settings(StrictModel):
         return self
 
 
-MEASURES = np.dtype(
-    [
-        ("n_not_finite", float),
-        ("n_not_ascending", float),
-        ("largest_step_ev", float),
-        ("lowest_density", float),
-        ("highest_density", float),
-        ("below_first_ev", float),
-        ("above_last_ev", float),
-        ("last_from_efermi_ev", float),
-        ("cut_share", float),
-        ("electron_ratio", float),
-        ("neutrality_offset_ev", float),
-        ("flatness", float),
-    ]
+_NAMES = (
+    "n_not_finite n_not_ascending largest_step_ev lowest_density highest_density below_first_ev above_last_ev "
+    "last_from_efermi_ev cut_share electron_ratio neutrality_offset_ev flatness"
 )
+MEASURES = np.dtype([(name, float) for name in _NAMES.split()])
 """What a compiled loop measures of every density of states."""
 
 
@@ -135,7 +124,7 @@ class Validator:
             "n_points": energies.lengths.astype(float),
             "length_difference": (densities.lengths - energies.lengths).astype(float),
             "electrons_expected": expected,
-        } | {name: measures[name] for name in MEASURES.fields or ()}
+        } | {name: measures[name] for name in _NAMES.split()}
         return batch.select(
             "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
         )
