@@ -136,7 +136,7 @@ def test_a_vasprun_without_what_is_needed_is_refused(tmp_path, content, words):
     ("content", "words"),
     [
         ("{", "no valid JSON"),
-        ([1, 2], "contents list, expected a JSON object with energies, densities, efermi"),
+        ([1, 2], "found list, expected a JSON object with energies, densities, efermi"),
         (_plain(efermi=None), "efermi is missing"),
         (_plain(efermi="high"), "are no numbers"),
         (_plain(densities=D[1:].tolist()), "expected equal lengths"),
