@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matbind.base.content import decode
 from matbind.materials.contacts import overlap
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.files import cif_structure, poscar_structure, read_structure
@@ -18,7 +19,10 @@ EXAMPLE = {"poscar": "NaCl\n5.64\n0 0.5 0.5\n0.5 0 0.5\n0.5 0.5 0\nNa Cl\n1 1\nd
 
 def read(column: str, text: str, **_: Any) -> Structure:
     """Read a structure; one whose atoms overlap is refused."""
-    structure = (cif_structure(text) if column == "cif" else poscar_structure(text)).structure
+    if not text.strip():
+        raise ValueError("the file is empty")
+    read_text = cif_structure if column == "cif" else poscar_structure
+    structure = read_text(decode(text.encode())).structure
     fault = overlap(structure)
     if fault is not None:
         raise ValueError(fault)
