@@ -22,10 +22,10 @@ from choices import FEATURES, changed
 
 from matbind.evaluation.retrieval import ranks
 from matbind.modalities.combinations import parse_combination
-from matbind.modalities.memory_store import MemoryStore
 from matbind.modalities.pxrd import features as pxrd
 from matbind.modalities.pxrd.perturbations import PERTURBATIONS
 from matbind.modalities.pxrd.transform import Transform
+from matbind.modalities.store import MemoryStore
 from matbind.settings.params import Settings
 from matbind.training.trainer import Trainer
 

@@ -45,7 +45,9 @@ def test_what_was_not_measured_stays_so(perturbation):
 def test_half_a_bin_lies_between_two():
     row = np.zeros((1, 9), np.float32)
     row[0, 4] = 1
-    np.testing.assert_allclose(shifted(row, 0.5)[0], [0, 0, 0, 0, 0.5, 0.5, 0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        shifted(row, 0.5, 1.0, np.random.default_rng(0))[0], [0, 0, 0, 0, 0.5, 0.5, 0, 0, 0], atol=1e-6
+    )
 
 
 def test_a_negative_strength_is_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matbind.base.errors import UserError
-from matbind.modalities.store import ArraySpec, Store, write_store
+from matbind.modalities.store import ArraySpec, MemoryStore, Store, write_store
 
 SPECS = {
     "dense": ArraySpec("float32", (2,)),
@@ -143,3 +143,18 @@ def test_the_digest_repeats_for_the_same_content(tmp_path):
 def test_the_digest_tells_other_content(tmp_path, rows, meta):
     known = {digest(tmp_path / "a", ROWS, {}), digest(tmp_path / "b", [None, None], {})}
     assert digest(tmp_path / "c", rows, meta) not in known
+
+
+def test_features_in_memory_read_as_those_on_disk(tmp_path):
+    rows = [row(1, 2), row(3, 0), row(4, 3)]
+    write_store(tmp_path / "toy", SPECS, rows, meta={"unit": "eV"})
+    memory, disk, index = MemoryStore(SPECS, rows, {"unit": "eV"}), Store(tmp_path / "toy"), np.array([2, 0, 1])
+
+    assert memory.meta == disk.meta
+    assert memory.present.tolist() == disk.present.tolist()
+    assert memory.dense("dense", index).dtype == disk.dense("dense", index).dtype
+    np.testing.assert_array_equal(memory.dense("dense", index), disk.dense("dense", index))
+    for name in ("ragged", "flat"):
+        for in_memory, on_disk in zip(memory.ragged(name, index), disk.ragged(name, index), strict=True):
+            assert in_memory.dtype == on_disk.dtype
+            np.testing.assert_array_equal(in_memory, on_disk)

@@ -17,10 +17,9 @@ from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
 from matbind.evaluation.vectors import present_rows
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.material import Material
-from matbind.modalities.memory_store import MemoryStore
 from matbind.modalities.perturbation import RowPerturbation, row_perturbations, value_perturbations
 from matbind.modalities.records import Records
-from matbind.modalities.store import Store
+from matbind.modalities.store import MemoryStore, Store
 from matbind.modalities.table import part, structure_name, value_names
 from matbind.serving.searcher import read_settings
 from matbind.training.embedder import Embedder

@@ -17,5 +17,5 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Self:
         """Return the batch with all its tensors on a device."""
-        tensors = {each.name: getattr(self, each.name) for each in fields(self)}
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         return type(self)(**{name: value.to(device, non_blocking=non_blocking) for name, value in tensors.items()})

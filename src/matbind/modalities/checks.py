@@ -16,41 +16,25 @@ UNMEASURED = "measured"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation about one column of the summary rows.
+    """One expectation about one column of the summary rows."""
 
-    Attributes:
-        name: what is expected, in a word or two joined by underscores.
-        column: of the summary frame; numbers.
-        reason: what is wrong with a row that fails, a sentence with `{value}` for the number in the column.
-        minimum: smallest allowed value, None for no bound.
-        maximum: largest allowed value, None for no bound.
-        optional: whether a missing value passes, because not every material has what is compared.
-    """
-
-    name: str
-    column: str
-    reason: str
+    name: str  # what is expected, in a word or two joined by underscores
+    column: str  # of the summary frame; numbers
+    reason: str  # what is wrong with a row that fails, a sentence with `{value}` for the number in the column
     _: KW_ONLY
-    minimum: float | None = None
-    maximum: float | None = None
-    optional: bool = False
+    minimum: float | None = None  # smallest allowed value, None for no bound
+    maximum: float | None = None  # largest allowed value, None for no bound
+    optional: bool = False  # whether a missing value passes, because not every material has what is compared
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one check.
-
-    Attributes:
-        check: the check.
-        n_checked: rows that hold a value.
-        rows: the `row` of each failing one, ascending.
-        values: of the failing rows.
-    """
+    """The result of one check."""
 
     check: Check
-    n_checked: int
-    rows: tuple[int, ...]
-    values: tuple[float, ...]
+    n_checked: int  # rows that hold a value
+    rows: tuple[int, ...]  # the `row` of each failing one, ascending
+    values: tuple[float, ...]  # of the failing rows
 
     def reasons(self) -> list[str]:
         """Return the sentence of each failing row."""

@@ -17,16 +17,12 @@ Pair = tuple[str, str]
 class Combination:
     """The modalities one model is trained on, and which of them every other is aligned with.
 
-    Attributes:
-        modalities: names in the order of the table.
-        hub: the modality that is in every training pair; the others are spokes.
-
     Raises:
         ValueError: if a name is unknown, repeated or out of order, none is given, or the hub is not one of them.
     """
 
-    modalities: tuple[str, ...]
-    hub: str
+    modalities: tuple[str, ...]  # names in the order of the table
+    hub: str  # the modality that is in every training pair; the others are spokes
 
     def __post_init__(self) -> None:
         ordered = _in_order(self.modalities)

@@ -14,18 +14,10 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One material.
-
-    Attributes:
-        material_id: its name in the data set.
-        formula: as the source writes it.
-        structure: the crystal, which every material has.
-        split: side of the split.
-        values: what it holds besides, by modality; see `records.py` of each for the type.
-    """
+    """One material."""
 
     material_id: str
-    formula: str
+    formula: str  # as the source writes it
     structure: Structure
     split: Split
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)  # by modality; its `records.py` says of which type

@@ -57,37 +57,33 @@ class RowPerturbation:
 
 @dataclass(frozen=True, slots=True)
 class ValuePerturbation:
-    """A change of the value itself, such as a text cut short.
+    """A change of the value itself, such as a text cut short."""
 
-    Attributes:
-        apply: takes the value and returns a new one.
-    """
-
-    apply: Callable[[Any], Any]
+    apply: Callable[[Any], Any]  # takes the value and returns a new one
 
 
 def row_perturbations(name: str) -> dict[str, RowPerturbation]:
     """Return the perturbations of a modality's rows by name; none if it has no such part."""
-    return {key: each for key, each in _perturbations(name).items() if isinstance(each, RowPerturbation)}
+    return {key: change for key, change in _perturbations(name).items() if isinstance(change, RowPerturbation)}
 
 
 def value_perturbations(name: str) -> dict[str, ValuePerturbation]:
     """Return the perturbations of a modality's values by name; none if it has no such part."""
-    return {key: each for key, each in _perturbations(name).items() if isinstance(each, ValuePerturbation)}
+    return {key: change for key, change in _perturbations(name).items() if isinstance(change, ValuePerturbation)}
 
 
-def shifted(rows: Rows, n_bins: float) -> Rows:
-    """Move curves up their axis by a number of bins that need not be whole; the value at the edge moves in."""
+def shifted(rows: Rows, distance: float, bin_width: float, _: np.random.Generator) -> Rows:
+    """Move curves up their axis, by a number of bins that need not be whole; the value at the edge moves in."""
     from scipy.ndimage import shift
 
-    return _where_measured(rows, lambda curves: shift(curves, (0, n_bins), order=1, mode="nearest"))
+    return _where_measured(rows, lambda curves: shift(curves, (0, distance / bin_width), order=1, mode="nearest"))
 
 
-def broadened(rows: Rows, sigma_bins: float) -> Rows:
+def broadened(rows: Rows, sigma: float, bin_width: float, _: np.random.Generator) -> Rows:
     """Convolve curves with a Gaussian."""
     from scipy.ndimage import gaussian_filter1d
 
-    return _where_measured(rows, lambda curves: gaussian_filter1d(curves, sigma_bins, axis=1, mode="nearest"))
+    return _where_measured(rows, lambda curves: gaussian_filter1d(curves, sigma / bin_width, axis=1, mode="nearest"))
 
 
 def _perturbations(name: str) -> dict[str, Any]:

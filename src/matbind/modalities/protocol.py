@@ -67,6 +67,9 @@ class FeaturesPart(Protocol):
     section `prepare.<name>`.
     Where `fit` gives the directory of a language model as `checkpoint`, `save_checkpoint(checkpoint, out)` copies it.
     Where featurizing needs further packages, `requirements(meta)` names them.
+    Where the encoder's size depends on what `fit` learns, `nominal_meta(settings, known)` returns a `meta` by which the
+    parameters of an encoder of full size are counted; `known` is the `meta` of a data set, perhaps featurized by other
+    settings, or empty. Without such a function it is what `fit` makes of no materials.
     """
 
     Settings: type[StrictModel]
@@ -81,15 +84,6 @@ class FeaturesPart(Protocol):
     @staticmethod
     def fit(materials: Iterable[Any], settings: Any) -> dict[str, Any]:
         """Learn what the features need of the training materials; plain values, stored as `meta` beside the arrays."""
-
-    @staticmethod
-    def nominal_meta(settings: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a `meta` from which an encoder of full size can be built to count its parameters.
-
-        Args:
-            settings: of this module.
-            known: the `meta` of a data set, perhaps featurized by other settings; empty where there is none.
-        """
 
 
 class TransformPart(Protocol):
@@ -119,8 +113,10 @@ class ValidationPart(Protocol):
     """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
     """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `checks()` and `summarize(batch)`; see
-    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`. That of the
-    structure itself takes None for both and has `compare(summary, structures)` besides."""
+    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`, `batch` are
+    rows of the table with their number `row`; their summary has the columns row, material_id and those of the checks.
+    That of the structure itself takes None for both and has `compare(summary, structures)` besides, which measures all
+    structures of the table against those of their formula."""
 
 
 class QueryPart(Protocol):

@@ -12,15 +12,10 @@ import polars as pl
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """A column of lists as plain arrays.
+    """A column of lists as plain arrays."""
 
-    Attributes:
-        values: all values end to end; missing ones are NaN.
-        offsets: shape (n_rows + 1,); row i is `values[offsets[i]:offsets[i + 1]]`.
-    """
-
-    values: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
+    values: npt.NDArray[Any]  # all values end to end; missing ones are NaN
+    offsets: npt.NDArray[np.int64]  # shape (n_rows + 1,); row i is `values[offsets[i]:offsets[i + 1]]`
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:

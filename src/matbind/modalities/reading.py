@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from matbind.base.content import read_text
-from matbind.base.errors import UserError
 from matbind.materials.structure import FloatArray, Structure
 from matbind.modalities.material import Material
 from matbind.modalities.table import structure_name
 
-Read = TypeVar("Read")
 # A query of another modality has no crystal; the features of that modality never look at this one but for its one atom.
 _ONE_ATOM = Structure.ordered(np.eye(3) * 10.0, np.zeros((1, 3)), [1])
 
@@ -31,19 +26,6 @@ def query_material(name: str, value: Any) -> Material:
     if name == structure_name():
         return Material("query", "", value, "test")
     return Material("query", "", _ONE_ATOM, "test", {name: value})
-
-
-def json_content(path: Path) -> dict[str, Any]:
-    """Return the object of a JSON file; an empty one where something else stands there.
-
-    Raises:
-        UserError: if the file is unreadable or no JSON.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path}: this is no JSON ({error})") from error
-    return content if isinstance(content, dict) else {}
 
 
 def json_object(value: str, keys: Sequence[str]) -> dict[str, Any]:
@@ -89,23 +71,3 @@ def number(value: Any, *, name: str) -> float:
         ValueError: if it is something else.
     """
     return float(numbers([value], name=name)[0])
-
-
-def read_as_file(value: str, name: str, read: Callable[[Path], Read]) -> Read:
-    """Read a text with a function that reads files.
-
-    Args:
-        value: content of the file.
-        name: of the file, by which the function tells formats apart.
-        read: takes the path.
-
-    Raises:
-        ValueError: what the function says of the file, without its path.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / name
-        path.write_text(value, encoding="utf-8")
-        try:
-            return read(path)
-        except UserError as error:
-            raise ValueError(str(error).removeprefix(f"{path}: ")) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +26,11 @@ MANIFEST = "store.json"
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """Shape and type of one array of a modality.
+    """Shape and type of one array of a modality."""
 
-    Attributes:
-        dtype: NumPy type name.
-        row_shape: shape of one row.
-        ragged: whether a material has any number of rows (True) or exactly one (False).
-    """
-
-    dtype: str
-    row_shape: tuple[int, ...] = ()
-    ragged: bool = False
+    dtype: str  # NumPy type name
+    row_shape: tuple[int, ...] = ()  # shape of one row
+    ragged: bool = False  # whether a material has any number of rows (True) or exactly one (False)
 
 
 class Rows(NamedTuple):
@@ -80,6 +74,26 @@ class Store:
         ends = np.cumsum(counts)
         rows = np.repeat(starts - (ends - counts), counts) + np.arange(int(ends[-1]) if len(ends) else 0)
         return Rows(np.asarray(self._arrays[name][rows]), counts)
+
+
+class MemoryStore(Store):
+    """The features of a few queries in memory, read as those of a store on disk."""
+
+    def __init__(
+        self, specs: Mapping[str, ArraySpec], rows: Sequence[Mapping[str, npt.NDArray[Any]]], meta: Mapping[str, Any]
+    ) -> None:
+        """Take one mapping of arrays a material, and what the store of the data set says besides."""
+        self.n_materials = len(rows)
+        self.meta = dict(meta)
+        self.present = np.ones(len(rows), dtype=bool)
+        self._arrays, self._offsets = {}, {}
+        for name, spec in specs.items():
+            parts = [np.asarray(row[name], dtype=spec.dtype) for row in rows]
+            if spec.ragged:
+                self._arrays[name] = np.concatenate([part.reshape(-1, *spec.row_shape) for part in parts])
+                self._offsets[name] = np.cumsum([0, *(len(part) for part in parts)])
+            else:
+                self._arrays[name] = np.stack(parts)
 
 
 def write_store(

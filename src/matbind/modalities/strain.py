@@ -18,13 +18,9 @@ from matbind.materials.strains import from_mandel
 
 @dataclass(frozen=True, slots=True)
 class Strain:
-    """Symmetric deformation gradients of a batch.
+    """Symmetric deformation gradients of a batch."""
 
-    Attributes:
-        gradient: shape (n_materials, 3, 3); a vector r of the crystal becomes gradient @ r.
-    """
-
-    gradient: npt.NDArray[np.float32]
+    gradient: npt.NDArray[np.float32]  # shape (n_materials, 3, 3); a vector r of the crystal becomes gradient @ r
 
     def of(self, rows: npt.NDArray[Any]) -> Strain:
         """Return the strain of some of the materials, by mask or position."""

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from matbind.modalities.combinations import Combination
 from matbind.modalities.material import Material
-from matbind.modalities.memory_store import MemoryStore
-from matbind.modalities.store import Store
+from matbind.modalities.store import MemoryStore, Store
 from matbind.modalities.table import part
 from matbind.settings.params import Settings
 from matbind.training.model import Model

@@ -74,10 +74,11 @@ def parameter_counts(
         settings: all settings.
         known: what feature stores of these modalities say besides their arrays, where there are any.
     """
-    metas = {
-        name: part(name, "features").nominal_meta(block.features, known.get(name, {}))
-        for name, block in settings.modalities.items()
-    }
+    metas = {}
+    for name, block in settings.modalities.items():
+        features = part(name, "features")
+        nominal = getattr(features, "nominal_meta", None)
+        metas[name] = nominal(block.features, known.get(name, {})) if nominal else features.fit((), block.features)
     everything = Combination(tuple(metas), hub=settings.hub_order[0])
     with torch.device("meta"):
         return counts_of(Model(settings, everything, metas))

@@ -85,14 +85,14 @@ def test_a_batch_equals_its_crystals_one_by_one(tmp_path):
 
 
 def test_two_lattice_constants_are_two_vectors(tmp_path):
-    found = encode(tmp_path, copper(3.61), copper(3.70))
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    vectors = encode(tmp_path, copper(3.61), copper(3.70))
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("structure", [copper(), rocksalt(), mixed()], ids=["cu", "nacl", "mixed"])
 def test_a_supercell_is_the_same_crystal(tmp_path, structure):
-    found = encode(tmp_path, structure, supercell(structure, (2, 1, 3)))
-    np.testing.assert_allclose(found[1], found[0], atol=2e-4)
+    vectors = encode(tmp_path, structure, supercell(structure, (2, 1, 3)))
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=2e-4)
 
 
 def moved(structure: Structure) -> Structure:
@@ -114,8 +114,8 @@ def shuffled(structure: Structure) -> Structure:
 @pytest.mark.parametrize("change", [moved, turned, shuffled])
 @pytest.mark.parametrize("structure", [rocksalt(), triclinic()], ids=["nacl", "triclinic"])
 def test_origin_orientation_and_order_of_the_sites_do_not_matter(tmp_path, structure, change):
-    found = encode(tmp_path, structure, change(structure))
-    np.testing.assert_allclose(found[1], found[0], atol=2e-4)
+    vectors = encode(tmp_path, structure, change(structure))
+    np.testing.assert_allclose(vectors[1], vectors[0], atol=2e-4)
 
 
 def test_the_occupancies_of_a_mixed_site_count(tmp_path):
@@ -123,8 +123,8 @@ def test_the_occupancies_of_a_mixed_site_count(tmp_path):
         **{name: getattr(mixed(), name) for name in ("lattice", "frac_coords", "site_index", "atomic_number")},
         occupancy=np.array([0.6, 0.3, 1, 1, 1, 1]),
     )
-    found = encode(tmp_path, mixed(), half)
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    vectors = encode(tmp_path, mixed(), half)
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
 def test_padding_does_not_reach_the_sites(tmp_path):

@@ -8,10 +8,10 @@ from tests.factories import copper
 
 @pytest.mark.parametrize("column", ["cif", "poscar"])
 def test_a_structure_is_read_whole(column: str) -> None:
-    found = read(column, copper().to_pymatgen().to(fmt=column))
+    crystal = read(column, copper().to_pymatgen().to(fmt=column))
 
-    assert found.atomic_number.tolist() == [29]
-    assert found.volume_angstrom3 == pytest.approx(3.61**3 / 4, rel=1e-6)
+    assert crystal.atomic_number.tolist() == [29]
+    assert crystal.volume_angstrom3 == pytest.approx(3.61**3 / 4, rel=1e-6)
 
 
 def test_overlapping_atoms_are_refused() -> None:
@@ -21,6 +21,15 @@ def test_overlapping_atoms_are_refused() -> None:
         read("poscar", poscar)
 
 
-def test_what_is_no_structure_is_refused_without_the_path_of_a_temporary_file() -> None:
-    with pytest.raises(ValueError, match=r"^the CIF holds no atoms"):
-        read("cif", "hello")
+@pytest.mark.parametrize(
+    ("column", "text", "words"),
+    [
+        ("cif", "hello", "^the CIF holds no atoms"),
+        ("cif", " ", "^the file is empty$"),
+        ("poscar", "", "^the file is empty$"),
+        ("poscar", "Na\0Cl", "^this is no text but binary data$"),
+    ],
+)
+def test_what_is_no_structure_is_refused(column: str, text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read(column, text)

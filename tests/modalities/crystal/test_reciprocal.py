@@ -51,8 +51,8 @@ def test_strain_moves_the_pattern_smoothly(tmp_path):
 
 def test_the_scattering_powers_learn(tmp_path):
     net = readout().train()
-    found = net(transform_of(tmp_path, rocksalt())(np.array([0])).long_range)
-    (found * torch.randn(found.shape)).sum().backward()
+    features = net(transform_of(tmp_path, rocksalt())(np.array([0])).long_range)
+    (features * torch.randn(features.shape)).sum().backward()
     moved = net.power.grad.abs().sum(dim=1)
     assert (moved[[10, 16]] > 0).all()
     assert moved.count_nonzero() == 2
@@ -65,8 +65,8 @@ def test_a_crystal_without_reflections_gives_finite_numbers(tmp_path):
         TransformSettings(jitter_angstrom=0),
     )
     with torch.no_grad():
-        found = readout()(transform(np.array([0])).long_range)
-    assert torch.isfinite(found).all()
+        features = readout()(transform(np.array([0])).long_range)
+    assert torch.isfinite(features).all()
 
 
 def test_peaks_beyond_the_grid_do_not_reach_the_next_material(tmp_path):
@@ -80,7 +80,7 @@ def test_peaks_beyond_the_grid_do_not_reach_the_next_material(tmp_path):
 
 def test_a_cell_is_lengths_angles_volume_and_sites():
     cell = torch.tensor([[[5.0, 0, 0], [0, 5.0, 0], [2.5, 0, 10.0]]])
-    found = cell_features(cell, torch.tensor([4]))[0].tolist()
+    features = cell_features(cell, torch.tensor([4]))[0].tolist()
     length, cosine = np.sqrt(2.5**2 + 100), 2.5 / np.sqrt(2.5**2 + 100)
     expected = [0, 0, 2 * np.log(length / 5), 0, 2 * cosine, 0, 2 * np.log(250 / 4 / 18), np.log(0.5)]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(features, expected, atol=1e-6)

@@ -21,9 +21,9 @@ def batch(n: int = 3, n_bins: int = 120) -> DosBatch:
 
 @pytest.mark.parametrize(("n_bins", "patch"), [(120, 8), (121, 8), (127, 8), (120, 1), (7, 8)])
 def test_any_number_of_bins_fits_any_patch(n_bins, patch):
-    found = encoder(n_bins, patch=patch)(batch(n_bins=n_bins))
-    assert found.shape == (3, 32)
-    assert torch.isfinite(found).all()
+    vectors = encoder(n_bins, patch=patch)(batch(n_bins=n_bins))
+    assert vectors.shape == (3, 32)
+    assert torch.isfinite(vectors).all()
 
 
 def test_a_batch_equals_its_members_one_by_one():
@@ -47,8 +47,8 @@ def test_the_place_of_a_peak_counts():
     given = batch(2)
     given.density[:] = 0
     given.density[0, 20] = given.density[1, 60] = 5.0
-    found = encoder()(given)
-    assert (found[0] - found[1]).abs().max() > 1e-3
+    vectors = encoder()(given)
+    assert (vectors[0] - vectors[1]).abs().max() > 1e-3
 
 
 def test_a_batch_of_nothing_is_empty():

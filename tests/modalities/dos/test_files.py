@@ -26,10 +26,10 @@ def _table(header, *columns, separator=","):
     return header + "\n" + "\n".join(separator.join(f"{v:.6f}" for v in row) for row in zip(*columns, strict=True))
 
 
-def _assert_as_written(found, *, energies=E, densities=D, efermi=1.25):
-    np.testing.assert_allclose(found.dos.energies_ev, energies, atol=1e-5)
-    np.testing.assert_allclose(found.dos.densities, densities, atol=1e-5)
-    assert found.dos.efermi_ev == pytest.approx(efermi)
+def _assert_as_written(contents, *, energies=E, densities=D, efermi=1.25):
+    np.testing.assert_allclose(contents.dos.energies_ev, energies, atol=1e-5)
+    np.testing.assert_allclose(contents.dos.densities, densities, atol=1e-5)
+    assert contents.dos.efermi_ev == pytest.approx(efermi)
 
 
 def _plain(**values):
@@ -37,15 +37,15 @@ def _plain(**values):
 
 
 def test_plain_json_is_read(tmp_path):
-    found = _read(tmp_path, _plain(n_atoms=8), name="a.json")
-    _assert_as_written(found)
-    assert found.n_atoms == 8
+    contents = _read(tmp_path, _plain(n_atoms=8), name="a.json")
+    _assert_as_written(contents)
+    assert contents.n_atoms == 8
 
 
 def test_spins_are_added(tmp_path):
-    found = _read(tmp_path, _plain(densities={"1": D.tolist(), "-1": (2 * D).tolist()}), name="a.json")
-    _assert_as_written(found, densities=3 * D)
-    assert found.note == "2 spins added"
+    contents = _read(tmp_path, _plain(densities={"1": D.tolist(), "-1": (2 * D).tolist()}), name="a.json")
+    _assert_as_written(contents, densities=3 * D)
+    assert contents.note == "2 spins added"
 
 
 def test_what_pymatgen_writes_is_read(tmp_path):
@@ -53,9 +53,9 @@ def test_what_pymatgen_writes_is_read(tmp_path):
     _assert_as_written(_read(tmp_path, total.as_dict(), name="a.json"), densities=2 * D)
     crystal = rocksalt().to_pymatgen()
     complete = CompleteDos(crystal, total, {site: {} for site in crystal})
-    found = _read(tmp_path, json.loads(json.dumps(complete.as_dict())), name="b.json")
-    _assert_as_written(found, densities=2 * D)
-    assert found.n_atoms == 8
+    contents = _read(tmp_path, json.loads(json.dumps(complete.as_dict())), name="b.json")
+    _assert_as_written(contents, densities=2 * D)
+    assert contents.n_atoms == 8
 
 
 def test_energies_are_sorted(tmp_path):
@@ -78,9 +78,9 @@ def test_a_table_says_its_fermi_energy_in_the_header(tmp_path, header):
 
 
 def test_what_a_plane_wave_code_writes_is_read():
-    found = read_dos(DATA / "qe.dat")
-    assert (found.dos.efermi_ev, len(found.dos.energies_ev)) == (1.25, 41)
-    assert found.dos.densities[16] == 4.0  # at -4 eV, and not its integral
+    contents = read_dos(DATA / "qe.dat")
+    assert (contents.dos.efermi_ev, len(contents.dos.energies_ev)) == (1.25, 41)
+    assert contents.dos.densities[16] == 4.0  # at -4 eV, and not its integral
 
 
 @pytest.mark.parametrize("name", ["E-E_F", "E - Ef (eV)", "energy-efermi", "E\u2212E_F"])
@@ -89,20 +89,20 @@ def test_energies_relative_to_the_fermi_energy_are_understood(tmp_path, name):
 
 
 def test_columns_of_two_spins_are_added_even_if_one_is_drawn_downwards(tmp_path):
-    found = _read(tmp_path, _table("# efermi = 1.25\nenergy,dos up,dos down", E, D, -D))
-    _assert_as_written(found, densities=2 * D)
+    contents = _read(tmp_path, _table("# efermi = 1.25\nenergy,dos up,dos down", E, D, -D))
+    _assert_as_written(contents, densities=2 * D)
 
 
 @pytest.mark.parametrize(("unit", "ev"), [("Ry", 13.605693123), ("Hartree", 27.211386246)])
 def test_other_units_are_converted_when_the_header_names_them(tmp_path, unit, ev):
-    found = _read(tmp_path, _table(f"# efermi = 0.1\nenergy ({unit}),dos", E / 10, D))
-    _assert_as_written(found, energies=E / 10 * ev, densities=D / ev, efermi=0.1 * ev)
+    contents = _read(tmp_path, _table(f"# efermi = 0.1\nenergy ({unit}),dos", E / 10, D))
+    _assert_as_written(contents, energies=E / 10 * ev, densities=D / ev, efermi=0.1 * ev)
 
 
 def test_vasprun_is_read():
-    found = read_dos(DATA / "vasprun.xml")
-    assert (found.dos.efermi_ev, found.n_atoms, found.note) == (1.25, 2, "2 spins added")
-    assert found.dos.densities.max() == 8.0
+    contents = read_dos(DATA / "vasprun.xml")
+    assert (contents.dos.efermi_ev, contents.n_atoms, contents.note) == (1.25, 2, "2 spins added")
+    assert contents.dos.densities.max() == 8.0
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_a_vasprun_without_what_is_needed_is_refused(tmp_path, content, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "no JSON"),
-        ([1, 2], "holds no energies"),
-        (_plain(efermi=None), "holds no efermi"),
+        ("{", "no valid JSON"),
+        ([1, 2], "found list, expected a JSON object with energies, densities, efermi"),
+        (_plain(efermi=None), "efermi is missing"),
         (_plain(efermi="high"), "are no numbers"),
         (_plain(densities=D[1:].tolist()), "expected equal lengths"),
         (_plain(densities=[[1.0, 2.0], [1.0]]), "are no numbers"),

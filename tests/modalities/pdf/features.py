@@ -37,11 +37,6 @@ def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
     return settings.model_dump()
 
 
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an encoder is built from."""
-    return settings.model_dump()
-
-
 class Featurizer:
     """Functions to arrays."""
 

@@ -62,22 +62,22 @@ def test_at_strength_zero_the_measured_pattern_is_the_stored_one(store):
 
 
 def test_the_plain_batch_is_the_root_of_what_is_stored(store):
-    found = transform_of(store)(np.array([1]))
-    np.testing.assert_allclose(found.pattern**2, store.dense("pattern", np.array([1])), atol=1e-6)
-    assert found.mask.all()
+    batch = transform_of(store)(np.array([1]))
+    np.testing.assert_allclose(batch.pattern**2, store.dense("pattern", np.array([1])), atol=1e-6)
+    assert batch.mask.all()
 
 
 def test_what_was_not_measured_is_masked_and_zero(store):
-    found = transform_of(store)(np.array([3]))
-    assert not found.mask[0, :187].any()
-    assert found.mask[0, 188:936].all()
-    assert not found.mask[0, 937:].any()
-    assert not found.pattern[~found.mask].any()
+    batch = transform_of(store)(np.array([3]))
+    assert not batch.mask[0, :187].any()
+    assert batch.mask[0, 188:936].all()
+    assert not batch.mask[0, 937:].any()
+    assert not batch.pattern[~batch.mask].any()
 
 
 def test_what_was_not_measured_stays_zero_in_training(store):
-    found = transform_of(store, noise=0.3, background=0.3)(np.array([3]), rng=rng())
-    assert not found.pattern[~found.mask].any()
+    batch = transform_of(store, noise=0.3, background=0.3)(np.array([3]), rng=rng())
+    assert not batch.pattern[~batch.mask].any()
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_every_setting_does_something(store, changes):
 
 
 def test_angles_are_hidden_at_the_ends_only_and_the_rest_has_maximum_one(store):
-    found = transform_of(store, hidden=0.3)(np.full(200, 1), rng=rng())
-    shown, pattern = found.mask.numpy(), found.pattern.numpy()
+    batch = transform_of(store, hidden=0.3)(np.full(200, 1), rng=rng())
+    shown, pattern = batch.mask.numpy(), batch.pattern.numpy()
 
     assert not pattern[~shown].any()
     np.testing.assert_allclose(pattern.max(axis=1), 1)
@@ -145,8 +145,8 @@ def test_a_strain_moves_a_peak_by_braggs_law(fine):
 
 def test_a_strain_equals_the_pattern_of_the_strained_crystal(fine):
     grown = Strain(np.eye(3, dtype=np.float32)[None] * 0.97)
-    found = transform_of(fine)(np.array([1]), rng=rng(), strain=grown).pattern[0] ** 2
-    np.testing.assert_allclose(found, simulated(rocksalt(5.64 * 0.97)).intensity, atol=0.06)
+    batch = transform_of(fine)(np.array([1]), rng=rng(), strain=grown).pattern[0] ** 2
+    np.testing.assert_allclose(batch, simulated(rocksalt(5.64 * 0.97)).intensity, atol=0.06)
 
 
 def test_each_material_has_its_own_strain(fine):

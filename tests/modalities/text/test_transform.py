@@ -31,29 +31,29 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def spelled(store, found: TokenBatch, row: int) -> list[str]:
-    return [store.meta["vocabulary"][i] for i in found.token[row][found.mask[row]].tolist()]
+def spelled(store, batch: TokenBatch, row: int) -> list[str]:
+    return [store.meta["vocabulary"][i] for i in batch.token[row][batch.mask[row]].tolist()]
 
 
 def test_shorter_texts_are_padded_and_masked(store):
-    found = transform_of(store)(np.array([0, 1]))
-    assert found.token.shape == (2, 26)
-    assert found.mask.sum(dim=1).tolist() == [26, 2]
-    assert (found.token[1, 2:] == PAD).all()
-    assert spelled(store, found, 1) == ["Ba", "hexagonal"]
+    batch = transform_of(store)(np.array([0, 1]))
+    assert batch.token.shape == (2, 26)
+    assert batch.mask.sum(dim=1).tolist() == [26, 2]
+    assert (batch.token[1, 2:] == PAD).all()
+    assert spelled(store, batch, 1) == ["Ba", "hexagonal"]
 
 
 def test_values_stand_beside_their_tokens(store):
-    found = transform_of(store)(np.array([0]))
-    np.testing.assert_allclose(found.value[found.token == LENGTH], [2.0, 2.1, 2.2, 2.3])
-    np.testing.assert_allclose(found.value[found.token == ANGLE], [90, 91, 92, 93])
+    batch = transform_of(store)(np.array([0]))
+    np.testing.assert_allclose(batch.value[batch.token == LENGTH], [2.0, 2.1, 2.2, 2.3])
+    np.testing.assert_allclose(batch.value[batch.token == ANGLE], [90, 91, 92, 93])
 
 
 def test_a_strain_scales_lengths_and_not_angles(store):
     gradient = np.stack([np.diag([1.03, 1.0, 1.0]), np.eye(3)]).astype(np.float32)
-    found = transform_of(store)(np.array([0, 1]), strain=Strain(gradient))
-    np.testing.assert_allclose(found.value[found.token == LENGTH], np.array([2.0, 2.1, 2.2, 2.3]) * 1.01, rtol=1e-6)
-    np.testing.assert_allclose(found.value[found.token == ANGLE], [90, 91, 92, 93])
+    batch = transform_of(store)(np.array([0, 1]), strain=Strain(gradient))
+    np.testing.assert_allclose(batch.value[batch.token == LENGTH], np.array([2.0, 2.1, 2.2, 2.3]) * 1.01, rtol=1e-6)
+    np.testing.assert_allclose(batch.value[batch.token == ANGLE], [90, 91, 92, 93])
 
 
 def test_at_strength_zero_the_random_batch_is_the_plain_one(store):
@@ -63,9 +63,9 @@ def test_at_strength_zero_the_random_batch_is_the_plain_one(store):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_first_sentence_is_never_dropped(store, seed):
-    found = transform_of(store, drop_sentences=0.99)(np.array([0, 1]), rng=rng(seed))
-    assert spelled(store, found, 0)[:2] == ["Pd", "cubic"]
-    assert spelled(store, found, 1) == ["Ba", "hexagonal"]
+    batch = transform_of(store, drop_sentences=0.99)(np.array([0, 1]), rng=rng(seed))
+    assert spelled(store, batch, 0)[:2] == ["Pd", "cubic"]
+    assert spelled(store, batch, 1) == ["Ba", "hexagonal"]
 
 
 def test_sentences_are_dropped_whole(store):
@@ -86,8 +86,8 @@ def test_tokens_are_dropped_one_by_one(store):
 
 @pytest.mark.parametrize(("budget", "expected"), [(2, 2), (3, 8), (8, 8), (9, 14), (1000, 26)])
 def test_sentences_are_drawn_until_the_budget_is_reached(store, budget, expected):
-    found = transform_of(store, train_tokens=budget)(np.array([0, 1]), rng=rng())
-    assert found.mask.sum(dim=1).tolist() == [expected, 2]
+    batch = transform_of(store, train_tokens=budget)(np.array([0, 1]), rng=rng())
+    assert batch.mask.sum(dim=1).tolist() == [expected, 2]
 
 
 def test_the_sentences_of_the_budget_are_drawn_at_random_and_stay_in_order(store):
@@ -105,8 +105,8 @@ def test_a_validation_batch_keeps_all_tokens(store):
 
 
 def test_a_batch_of_nothing_is_empty(store):
-    found = transform_of(store, drop_tokens=0.1, train_tokens=8)(np.array([], dtype=np.int64), rng=rng())
-    assert found.token.shape[0] == 0
+    batch = transform_of(store, drop_tokens=0.1, train_tokens=8)(np.array([], dtype=np.int64), rng=rng())
+    assert batch.token.shape[0] == 0
 
 
 @pytest.fixture
@@ -124,10 +124,10 @@ def test_a_frozen_embedding_passes_as_it_is(frozen):
 
 
 def test_in_training_components_of_a_frozen_embedding_are_dropped(frozen):
-    found = transform_of(frozen, drop_tokens=0.25)(np.array([0]), rng=rng()).embedding
-    assert 0.15 < (found == 0).float().mean() < 0.35
+    batch = transform_of(frozen, drop_tokens=0.25)(np.array([0]), rng=rng()).embedding
+    assert 0.15 < (batch == 0).float().mean() < 0.35
 
 
 def test_the_composition_of_the_opening_formula_is_given_beside(store):
-    found = transform_of(store, drop_sentences=0.5, drop_tokens=0.5, train_tokens=4)(np.array([0, 1]), rng=rng())
-    assert found.composition.nonzero().tolist() == [[0, 45], [1, 55]]  # palladium, barium
+    batch = transform_of(store, drop_sentences=0.5, drop_tokens=0.5, train_tokens=4)(np.array([0, 1]), rng=rng())
+    assert batch.composition.nonzero().tolist() == [[0, 45], [1, 55]]  # palladium, barium

@@ -55,14 +55,7 @@ class CrystalConvolution(nn.Module):
         self.edge = nn.Linear(edge_dim, 2 * width, bias=False)
 
     def forward(self, x: Tensor, neighbor: Tensor, edge: Tensor, mask: Tensor) -> Tensor:
-        """Update sites.
-
-        Args:
-            x: (n_sites, width).
-            neighbor: (n_sites, k) positions of the neighbours.
-            edge: (n_sites, k, edge_dim).
-            mask: (n_sites, k, 1), 1 where there is a neighbour.
-        """
+        """Update sites (n, width) by their neighbours (n, k), edges (n, k, edge_dim) and mask (n, k, 1)."""
         receiver, sender = self.site(x).chunk(2, dim=1)
         message = self.edge(edge) + F.embedding(neighbor, sender) + receiver[:, None]
         gate, value = message.chunk(2, dim=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,6 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
     """Return what an encoder is built from; nothing has to be learned."""
-    return settings.model_dump()
-
-
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """Return what an encoder is built from; it depends on no data."""
     return settings.model_dump()
 
 

@@ -43,17 +43,11 @@ HARMLESS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadStructure:
-    """A crystal from a file.
+    """A crystal from a file."""
 
-    Attributes:
-        structure: the cell as the file gives it, symmetry applied.
-        formula: reduced formula; deuterium counts as hydrogen.
-        warnings: sentences on what may be wrong with it.
-    """
-
-    structure: Structure
-    formula: str
-    warnings: tuple[str, ...]
+    structure: Structure  # the cell as the file gives it, symmetry applied
+    formula: str  # reduced formula; deuterium counts as hydrogen
+    warnings: tuple[str, ...]  # sentences on what may be wrong with it
 
 
 def cif_blocks(text: str) -> list[tuple[str, str]]:
@@ -99,10 +93,10 @@ def read_structure(path: Path, *, block: str | None = None) -> ReadStructure:
     with refusals_of(path):
         name = bare_name(path)
         if name.endswith(".cif"):
-            return _cif(read_text(path), block)
+            return cif_structure(read_text(path), block)
         if name.endswith(".xml"):
             return _vasprun(path)
-        return _poscar(read_text(path))
+        return poscar_structure(read_text(path))
 
 
 def likeness(path: Path) -> float:
@@ -131,7 +125,8 @@ def row(path: Path, *, block: str | None, **_: Any) -> dict[str, Any]:
     }
 
 
-def _cif(text: str, name: str | None) -> ReadStructure:
+def cif_structure(text: str, name: str | None = None) -> ReadStructure:
+    """Read a crystal from the text of a CIF, or from its data block of that name; see :func:`read_structure`."""
     from pymatgen.io.cif import CifParser
 
     blocks = dict(cif_blocks(text))
@@ -188,7 +183,8 @@ def _is_p1(block: str) -> bool:
     return len(re.findall(r"^\s*\d*\s*['\"]?\s*[-+]?[xyz\d/+-]+\s*,[^,\n]+,[^,\n]+$", block, re.MULTILINE)) <= 1
 
 
-def _poscar(text: str) -> ReadStructure:
+def poscar_structure(text: str) -> ReadStructure:
+    """Read a crystal from the text of a POSCAR; see :func:`read_structure`."""
     from pymatgen.io.vasp.inputs import Poscar
 
     with _quiet() as caught:
@@ -230,11 +226,7 @@ def _described(structure: Any, doubts: tuple[str, ...], *, without_symmetry: boo
 
 @contextmanager
 def _quiet() -> Iterator[list[Any]]:
-    """Collect what pymatgen warns of, and turn its exceptions into sentences.
-
-    Raises:
-        ValueError: for whatever the reader raises: it comes from the content of the file.
-    """
+    """Collect what pymatgen warns of, and turn its exceptions, which the file's content causes, into ValueErrors."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

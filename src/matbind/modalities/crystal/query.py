@@ -5,30 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from matbind.base.content import decode
 from matbind.materials.contacts import overlap
 from matbind.materials.structure import Structure
-from matbind.modalities.crystal.files import read_structure
-from matbind.modalities.reading import read_as_file
+from matbind.modalities.crystal.files import cif_structure, poscar_structure, read_structure
 
 COLUMNS = {
     "cif": "a crystal structure, the text of a CIF file",
     "poscar": "a crystal structure, the text of a POSCAR file",
 }
 EXAMPLE = {"poscar": "NaCl\n5.64\n0 0.5 0.5\n0.5 0 0.5\n0.5 0.5 0\nNa Cl\n1 1\ndirect\n0 0 0 Na\n0.5 0.5 0.5 Cl\n"}
-_FILE_NAMES = {"cif": "query.cif", "poscar": "POSCAR"}
 
 
 def read(column: str, text: str, **_: Any) -> Structure:
-    """Read a structure.
-
-    Args:
-        column: which of `COLUMNS`.
-        text: content of the file.
-
-    Raises:
-        ValueError: if it is no crystal structure, or atoms overlap.
-    """
-    structure = read_as_file(text, _FILE_NAMES[column], read_structure).structure
+    """Read a structure; one whose atoms overlap is refused."""
+    if not text.strip():
+        raise ValueError("the file is empty")
+    read_text = cif_structure if column == "cif" else poscar_structure
+    structure = read_text(decode(text.encode())).structure
     fault = overlap(structure)
     if fault is not None:
         raise ValueError(fault)

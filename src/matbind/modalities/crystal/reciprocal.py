@@ -105,15 +105,10 @@ class ReciprocalReadout(nn.Module):
 
 
 def cell_features(cell: Tensor, n_sites: Tensor) -> Tensor:
-    """Describe a reduced cell by numbers of order one, shape (n, N_CELL).
+    """Describe reduced cells, (n, 3, 3) in angstrom, and their sites, (n,), by numbers of order one, shape (n, N_CELL).
 
-    Args:
-        cell: (n, 3, 3) rows are the reduced vectors, angstrom.
-        n_sites: (n,) sites of that cell.
-
-    Returns:
-        Logarithms of the three lengths, cosines of the three angles, logarithms of the volume per site and of the
-        sites.
+    These are logarithms of the three lengths, cosines of the three angles, and logarithms of the volume per site and of
+    the sites.
     """
     length = cell.norm(dim=2)
     unit = cell / length[..., None]

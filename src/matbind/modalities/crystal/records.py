@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
-from matbind.materials.structure import Structure, structure_of
+from matbind.materials.structure import structure_of
 from matbind.modalities.protocol import Excluded
 
 NAME, TABLE = "crystal", "structures"
@@ -20,12 +19,8 @@ COLUMNS: dict[str, Any] = {
     "frac_coords": pl.List(pl.Float64),
 }
 """Units: lattice angstrom, row-major 3 x 3."""
+value = structure_of
 OPTIONAL_COLUMNS = ("site_index", "occupancy", "band_gap", "formation_energy_per_atom", "e_above_hull", "source")
-
-
-def value(row: Mapping[str, Any]) -> Structure:
-    """Make the structure of one row; see :func:`matbind.materials.structure.structure_of`."""
-    return structure_of(row)
 
 
 def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:  # noqa: ARG001

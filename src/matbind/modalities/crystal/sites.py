@@ -100,7 +100,8 @@ def geometry(
         near = shortest_contacts(np.ascontiguousarray(cells[solid]), true_coords, smallest[chosen], begin)
         measures["min_distance_angstrom"][sound[solid]] = near[:, 0]
         measures["shortest_contact"][sound[solid]] = near[:, 1]
-        reactive = np.add.reduceat(~np.isin(numbers.values[entries], NOBLE_GASES), _begins(numbers, sound))[solid] > 0
+        first_entry = np.cumsum(numbers.lengths[sound]) - numbers.lengths[sound]
+        reactive = np.add.reduceat(~np.isin(numbers.values[entries], NOBLE_GASES), first_entry)[solid] > 0
         measures["bonded_contact"][sound[solid]] = np.where(reactive, near[:, 1], np.nan)
     return measures
 
@@ -111,9 +112,3 @@ def _positions(array: Ragged, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     begins = np.repeat(array.offsets[rows] - (np.cumsum(lengths) - lengths), lengths)
     positions: npt.NDArray[np.int64] = begins + np.arange(lengths.sum())
     return positions
-
-
-def _begins(array: Ragged, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where each row begins among the values of some rows, all of them not empty."""
-    lengths = array.lengths[rows]
-    return np.asarray(np.cumsum(lengths) - lengths, dtype=np.int64)

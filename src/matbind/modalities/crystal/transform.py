@@ -64,13 +64,7 @@ class Transform:
     def __call__(
         self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
     ) -> CrystalBatch:
-        """Make the batch of some materials.
-
-        Args:
-            index: positions in the data set, shape (n_materials,).
-            rng: jitters the sites if given.
-            strain: of each material.
-        """
+        """Make the batch of some materials, their sites jittered if `rng` is given."""
         neighbor, counts = self.store.ragged("neighbor", index)
         vector = self.store.ragged("edge_vector", index).values
         element, entry_counts = self.store.ragged("atomic_number", index)

@@ -106,15 +106,7 @@ class Validator:
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure every structure by itself.
-
-        Args:
-            batch: rows of `structures.parquet` with `row`.
-
-        Returns:
-            Columns row, material_id, formula, split, formula_key and measures of :meth:`checks`; a measure that the
-            arrays do not allow is null.
-        """
+        """Measure every structure by itself; a measure that the arrays do not allow is null."""
         lattice, numbers, coords = (ragged(batch[name]) for name in ("lattice", "atomic_numbers", "frac_coords"))
         stated = {name: ragged(batch[name]) if name in batch.columns else None for name in ("site_index", "occupancy")}
         site, occupancy, shape_faults = species(numbers, coords, lattice, stated["site_index"], stated["occupancy"])
@@ -144,16 +136,7 @@ class Validator:
         )
 
     def compare(self, summary: pl.DataFrame, structures: pl.DataFrame) -> pl.DataFrame:
-        """Compare every structure with the others of its formula.
-
-        Args:
-            summary: of all structures.
-            structures: rows of `structures.parquet` in the same order.
-
-        Returns:
-            The summary with n_formula_elsewhere, duplicate_of (the row of the first structure of the group of equal
-            ones, that of the row itself where it stands alone) and n_duplicates_elsewhere.
-        """
+        """Add n_formula_elsewhere, n_duplicates_elsewhere and duplicate_of, which :func:`duplicate_groups` numbers."""
         group = pl.Series("duplicate_of", range(len(summary)))
         if self.settings.duplicates is not None:
             group = duplicate_groups(structures, summary, self.settings.duplicates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -76,11 +76,6 @@ def binned_density(dos: Dos, *, n_atoms: float, window_ev: tuple[float, float], 
     if not (density > 0).any():
         raise ValueError(f"the DOS has no state between {window_ev[0]:g} and {window_ev[1]:g} eV from the Fermi energy")
     return np.asarray(density, dtype=np.float32)
-
-
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """Return what an encoder is built from; it depends on no data."""
-    return settings.model_dump()
 
 
 class Featurizer:

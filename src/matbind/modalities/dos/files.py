@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from matbind.base.text_columns import MOSTLY_NUMBERS, Columns, parse_columns, sh
 from matbind.materials.structure import FloatArray
 from matbind.modalities.dos.records import COLUMNS as TABLE_COLUMNS
 from matbind.modalities.dos.records import Dos
+from matbind.modalities.reading import json_object
 
 SUFFIXES = (".json", "vasprun.xml", ".csv", ".dat", ".txt")
 QUALIFIERS = (".dos",)
@@ -48,17 +48,11 @@ TOTAL = re.compile(r"^t?dos\b|^t?dos\(|total|densit|^dos|states", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadDos:
-    """A density of states from a file.
+    """A density of states from a file."""
 
-    Attributes:
-        dos: both spins together.
-        n_atoms: sites of the cell the states are counted in; None where the file does not say.
-        note: what was decided while reading; may be empty.
-    """
-
-    dos: Dos
-    n_atoms: int | None
-    note: str
+    dos: Dos  # both spins together
+    n_atoms: int | None  # sites of the cell the states are counted in; None where the file does not say
+    note: str  # what was decided while reading; may be empty
 
 
 def read_dos(path: Path) -> ReadDos:
@@ -92,16 +86,7 @@ def looks_like_dos(columns: Columns) -> bool:
 
 
 def _json(text: str) -> ReadDos:
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"this is no JSON ({error})") from error
-    keys = ("energies", "densities", "efermi")
-    missing = [key for key in keys if not isinstance(content, dict) or content.get(key) is None]
-    if missing:
-        raise ValueError(
-            f"the JSON holds no {missing[0]}, expected energies, densities and efermi of a density of states"
-        )
+    content = json_object(text, ("energies", "densities", "efermi"))
     densities = content["densities"]
     spins = list(densities.values()) if isinstance(densities, dict) else [densities]
     try:

@@ -9,7 +9,7 @@ from typing import Any
 from matbind.base.content import bare_name, read_text
 from matbind.modalities.dos.files import read_dos
 from matbind.modalities.dos.records import Dos
-from matbind.modalities.reading import json_content, json_object, number, numbers
+from matbind.modalities.reading import json_object, number, numbers
 
 COLUMNS = {
     "dos": 'an electronic density of states, JSON: {"energies_ev": [...], "densities": [states / eV / cell, both '
@@ -29,15 +29,7 @@ _KEYS = ("energies_ev", "densities", "efermi_ev", "n_atoms")
 
 
 def read(column: str, text: str, **_: Any) -> Dos:  # noqa: ARG001
-    """Read a density of states.
-
-    Args:
-        column: which of `COLUMNS`.
-        text: JSON.
-
-    Raises:
-        ValueError: if it is no JSON, lacks a key, or holds something else than finite numbers.
-    """
+    """Read a density of states; what is no JSON, lacks a key or holds something else than finite numbers is refused."""
     content = json_object(text, _KEYS)
     densities = numbers(content["densities"], name="densities")
     n_atoms = number(content["n_atoms"], name="n_atoms")
@@ -53,13 +45,9 @@ def read(column: str, text: str, **_: Any) -> Dos:  # noqa: ARG001
 
 
 def read_file(path: Path, *, n_atoms: int | None, **_: Any) -> tuple[Dos, str]:
-    """Read a file of :func:`read`, or any of :func:`matbind.modalities.dos.files.read_dos`; its cell has one atom.
-
-    Raises:
-        ValueError: if neither the file nor the caller says how many atoms its cell has.
-    """
-    if bare_name(path).endswith(".json") and "energies_ev" in json_content(path):
-        return read("dos", read_text(path)), ""
+    """Read a file of :func:`read`, or any of :func:`matbind.modalities.dos.files.read_dos`; its cell has one atom."""
+    if bare_name(path).endswith(".json") and '"energies_ev"' in (text := read_text(path)):
+        return read("dos", text), ""
     contents = read_dos(path)
     n_atoms = contents.n_atoms or n_atoms
     if not n_atoms:

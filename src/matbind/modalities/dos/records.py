@@ -24,17 +24,11 @@ COLUMNS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Dos:
-    """Total electronic density of states.
+    """Total electronic density of states."""
 
-    Attributes:
-        energies_ev: ascending energies on the scale of the calculation, shape (n,).
-        densities: states / eV / cell, both spins, shape (n,).
-        efermi_ev: Fermi energy on the same scale.
-    """
-
-    energies_ev: FloatArray
-    densities: FloatArray
-    efermi_ev: float
+    energies_ev: FloatArray  # ascending energies on the scale of the calculation, shape (n,)
+    densities: FloatArray  # states / eV / cell, both spins, shape (n,)
+    efermi_ev: float  # Fermi energy on the same scale
 
 
 def value(row: Mapping[str, Any]) -> Dos:
@@ -43,15 +37,9 @@ def value(row: Mapping[str, Any]) -> Dos:
 
 
 def prepared(structures: pl.DataFrame, table: pl.DataFrame, **_: Any) -> tuple[pl.DataFrame, list[Excluded]]:
-    """Scale each density to the cell its material is given in; a source may count the states of the primitive cell.
+    """Scale each density to the cell its material is given in.
 
-    Args:
-        structures: the cells.
-        table: with `n_atoms`, the sites of the cell that the states are counted in, or without: then it is the given
-            cell.
-
-    Returns:
-        The table; nothing is left out.
+    A source may count the states of another cell, such as the primitive one, whose sites are the column `n_atoms`.
     """
     if "n_atoms" not in table.columns:
         return table.select(*COLUMNS), []

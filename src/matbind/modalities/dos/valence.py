@@ -36,11 +36,7 @@ TABLES: dict[str, str] = {"gfn1": GFN1, "materials-project": MATERIALS_PROJECT}
 
 
 def electrons_by_element(method: str, overrides: Mapping[str, float]) -> npt.NDArray[np.float64]:
-    """Return the electrons that every element brings.
-
-    Args:
-        method: key of `TABLES`.
-        overrides: electrons by element symbol, laid over the table.
+    """Return the electrons that every element brings: those of a table of `TABLES`, and others laid over them.
 
     Returns:
         Shape (119,), by atomic number; NaN where the method has no such element.

@@ -60,22 +60,11 @@ class Settings(StrictModel):
         return self
 
 
-MEASURES = np.dtype(
-    [
-        ("n_not_finite", float),
-        ("n_not_ascending", float),
-        ("largest_step_ev", float),
-        ("lowest_density", float),
-        ("highest_density", float),
-        ("below_first_ev", float),
-        ("above_last_ev", float),
-        ("last_from_efermi_ev", float),
-        ("cut_share", float),
-        ("electron_ratio", float),
-        ("neutrality_offset_ev", float),
-        ("flatness", float),
-    ]
+_NAMES = (
+    "n_not_finite n_not_ascending largest_step_ev lowest_density highest_density below_first_ev above_last_ev "
+    "last_from_efermi_ev cut_share electron_ratio neutrality_offset_ev flatness"
 )
+MEASURES = np.dtype([(name, float) for name in _NAMES.split()])
 """What a compiled loop measures of every density of states."""
 
 
@@ -123,49 +112,26 @@ class Validator:
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure every density of states.
-
-        Args:
-            batch: rows of `dos.parquet` with `row`.
-
-        Returns:
-            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
-        """
+        """Measure every density of states; a measure is null where it has no meaning."""
         energies, densities = ragged(batch["energies"]), ragged(batch["densities"])
         known = batch.select("material_id").join(self._electrons, on="material_id", how="left", maintain_order="left")
         expected = known["electrons"].fill_null(float("nan")).to_numpy(writable=True)
         measures = np.full(len(batch), np.nan, dtype=MEASURES)
-        _measure(
-            energies.values,
-            energies.offsets,
-            densities.values,
-            densities.offsets,
-            batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64),
-            expected,
-            self.settings.window_ev[0],
-            self.settings.electron_tolerance,
-            measures,
-        )
+        lists = (energies.values, energies.offsets, densities.values, densities.offsets)
+        efermi = batch["efermi"].fill_null(float("nan")).to_numpy().astype(np.float64)
+        _measure(*lists, efermi, expected, self.settings.window_ev[0], self.settings.electron_tolerance, measures)
         columns = {
             "n_points": energies.lengths.astype(float),
             "length_difference": (densities.lengths - energies.lengths).astype(float),
             "electrons_expected": expected,
-        } | {name: measures[name] for name in MEASURES.fields or ()}
+        } | {name: measures[name] for name in _NAMES.split()}
         return batch.select(
             "row", "material_id", *(pl.Series(name, values, nan_to_null=True) for name, values in columns.items())
         )
 
 
 def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Count the valence electrons in the cell of every crystal.
-
-    Args:
-        crystals: rows of `structures.parquet`.
-        settings: whose electrons to count.
-
-    Returns:
-        Columns material_id and electrons, NaN where they are not known.
-    """
+    """Count the valence electrons in the cell of every crystal; NaN where they are not known."""
     if settings.electrons is None:
         return crystals.select("material_id", electrons=pl.lit(float("nan")))
     numbers = ragged(crystals["atomic_numbers"])

@@ -34,23 +34,14 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """What scatters in many crystals, as plain arrays.
+    """What scatters in many crystals, as plain arrays; the crystals are turned, which changes no angle."""
 
-    Attributes:
-        position: columns material_id and position, the number of the crystal.
-        reciprocal: shape (n, 3, 3), lower triangular, 1/angstrom; the crystals are turned, which changes no angle.
-        coords: shape (n_entries of all, 3), fractional, those of one element of a crystal in a row.
-        number: shape (n_entries of all,).
-        occupancy: shape (n_entries of all,).
-        first: shape (n + 1,), where the entries of each crystal begin.
-    """
-
-    position: pl.DataFrame
-    reciprocal: FloatArray
-    coords: FloatArray
-    number: IntArray
-    occupancy: FloatArray
-    first: IntArray
+    position: pl.DataFrame  # columns material_id and position, the number of the crystal
+    reciprocal: FloatArray  # (n, 3, 3) lower triangular, 1/angstrom
+    coords: FloatArray  # (n_entries of all, 3) fractional, those of one element of a crystal in a row
+    number: IntArray  # (n_entries of all,)
+    occupancy: FloatArray  # (n_entries of all,)
+    first: IntArray  # (n + 1,) where the entries of each crystal begin
 
     @classmethod
     def of(cls, structures: pl.DataFrame) -> Self:
@@ -109,24 +100,9 @@ def agreement(
         Cosine of every pattern, shape (n,), 0 to 1; NaN where nothing is compared or the structure reflects nothing at
         these angles.
     """
-    start, stop = two_theta_deg
+    scatterers = (cells.reciprocal, cells.coords, cells.number, cells.occupancy, cells.first)
     table: Any = form_factor_table().copy()
-    return np.asarray(
-        _agreement(
-            values,
-            offsets,
-            crystal,
-            cells.reciprocal,
-            cells.coords,
-            cells.number,
-            cells.occupancy,
-            cells.first,
-            table,
-            start,
-            stop,
-            wavelength_angstrom,
-        )
-    )
+    return np.asarray(_agreement(values, offsets, crystal, *scatterers, table, *two_theta_deg, wavelength_angstrom))
 
 
 # The cache does not see changes of the functions that come from materials/scattering.py: touch this file as well.
@@ -158,21 +134,12 @@ def _agreement(  # noqa: PLR0917
         g_wanted = (3.0 * N_REFLECTIONS * density / (4.0 * np.pi)) ** (1.0 / 3.0)
         sine = min(0.5 * wavelength * g_wanted, 1.0)
         near = min(stop, max(np.degrees(2.0 * np.arcsin(sine)), start + FEWEST_BINS * STEP_DEG))
+        begin, until = first[c], first[c + 1]
+        xyz, element, share = coords[begin:until], number[begin:until], occupancy[begin:until]
         for end in (near, stop):
             n_bins = int((end - start) / step) + 1
-            begin, until = first[c], first[c + 1]
-            computed = _peaks(
-                cell,
-                coords[begin:until],
-                number[begin:until],
-                occupancy[begin:until],
-                form_factor,
-                start,
-                min(end + TAIL_DEG, stop),
-                wavelength,
-                step,
-                n_bins,
-            )
+            last = min(end + TAIL_DEG, stop)
+            computed = _peaks(cell, xyz, element, share, form_factor, start, last, wavelength, step, n_bins)
             if computed.any():
                 measured = np.zeros(n_bins)
                 fine = (stop - start) / (len(pattern) - 1)

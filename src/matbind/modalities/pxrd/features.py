@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -97,11 +97,6 @@ def check_records(settings: Settings, records: RecordsSettings) -> None:
         raise ValueError(
             f"n_bins is {settings.n_bins}, expected at most the {records.n_points} of prepare.{NAME}.n_points"
         )
-
-
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
-    """Return what an encoder is built from; it depends on no data."""
-    return settings.model_dump()
 
 
 class Featurizer:

@@ -14,8 +14,7 @@ from matbind.base.text_columns import AMBIGUOUS_SUFFIXES, MOSTLY_NUMBERS, parse_
 from matbind.modalities.pxrd.files_cif import holds_pattern, read_cif_pattern
 from matbind.modalities.pxrd.files_raw import read_raw
 from matbind.modalities.pxrd.files_text import could_be_angles, looks_like_pattern, read_columns, read_json
-from matbind.modalities.pxrd.files_xrdml import read_xrdml
-from matbind.modalities.pxrd.files_zip import read_brml, read_rasx
+from matbind.modalities.pxrd.files_xml import read_brml, read_rasx, read_xrdml
 from matbind.modalities.pxrd.grid import Grid, on_grid
 from matbind.modalities.pxrd.records import COLUMNS as TABLE_COLUMNS
 from matbind.modalities.pxrd.scan import MeasuredPattern, Scan, measured_pattern
@@ -24,12 +23,7 @@ from matbind.modalities.pxrd.wavelength import parse_wavelength
 SUFFIXES = (".xrdml", ".rasx", ".brml", ".raw", ".cif", ".xye", ".xy", ".csv", ".dat", ".txt", ".json")
 """Endings of powder patterns, each also with `.gz`; of several files of one name, the first of these is read."""
 QUALIFIERS = (".xrd", ".pxrd")
-_BINARY: dict[str, Callable[[bytes], Scan]] = {
-    ".xrdml": read_xrdml,
-    ".rasx": read_rasx,
-    ".brml": read_brml,
-    ".raw": read_raw,
-}
+_BINARY = {".xrdml": read_xrdml, ".rasx": read_rasx, ".brml": read_brml, ".raw": read_raw}
 _TEXT: dict[str, Callable[[str], Scan]] = {".cif": read_cif_pattern, ".json": read_json}
 COLUMNS: dict[str, Any] = {
     **{name: dtype for name, dtype in TABLE_COLUMNS.items() if name != "material_id"},
@@ -79,21 +73,13 @@ def likeness(path: Path) -> float:
 
 
 def check_options(*, wavelength: str | float | None) -> None:
-    """Check what :func:`row` is given for all files.
-
-    Raises:
-        ValueError: if the wavelength is none.
-    """
+    """Check that the wavelength is one."""
     if wavelength is not None:
         parse_wavelength(wavelength)
 
 
 def row(path: Path, *, records: Grid, wavelength: str | float | None, **_: Any) -> dict[str, Any]:
-    """Read a measured pattern as a row of `COLUMNS`, on the angles of the data set.
-
-    Raises:
-        UserError: as :func:`read_pattern`, or if too little of it lies within those angles.
-    """
+    """Read a measured pattern as a row of `COLUMNS`, on the angles of the data set; see :func:`read_pattern`."""
     pattern = read_pattern(path, wavelength=wavelength)
     with refusals_of(path):
         intensity = on_grid(pattern, records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -95,16 +96,9 @@ def _known(position: FloatArray, intensity: FloatArray, wavelength: tuple[float,
 
 def _column(block: Any, tag: str) -> FloatArray:
     """Read the numbers of a loop or a single item, NaN where unknown; without standard deviations."""
-    values = [*block.find_values(tag)] or [*block.find_values(_dotted(tag))]
+    dotted = re.sub("^(_pd_meas|_pd_proc)_", r"\1.", tag)  # as newer dictionaries write it
+    values = [*block.find_values(tag)] or [*block.find_values(dotted)]
     return np.array([_number(value, tag) for value in values], dtype=float)
-
-
-def _dotted(tag: str) -> str:
-    """Return the same item as newer dictionaries write it: a point behind the category."""
-    for category in ("_pd_meas", "_pd_proc"):
-        if tag.startswith(category + "_"):
-            return f"{category}.{tag.removeprefix(category + '_')}"
-    return tag
 
 
 def _number(value: str, tag: str) -> float:

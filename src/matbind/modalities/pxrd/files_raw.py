@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,14 +19,6 @@ POINT_BYTES = 4
 MOST_POINTS = 10_000_000
 
 
-@dataclass(slots=True)
-class _Contents:
-    """What was read of a file so far."""
-
-    source: tuple[float, str] | None = None
-    scans: list[tuple[FloatArray, FloatArray]] = field(default_factory=list)
-
-
 def read_raw(content: bytes) -> Scan:
     """Read the first range of a RAW4.00 file.
 
@@ -41,30 +32,31 @@ def read_raw(content: bytes) -> Scan:
         version = content[:8].split(b"\0")[0].decode("latin-1")
         raise ValueError(f"it begins with {version!r}, expected {MAGIC.decode()}; export it as RAW version 4 or as .xy")
     try:
-        contents = _walk(content)
+        return _walk(content)
     except struct.error as error:
         raise ValueError(f"the file is cut off ({error})") from error
-    if not contents.scans:
-        raise ValueError("it holds no measured range")
-    return Scan(*contents.scans[0], contents.source, notes=first_of(contents.scans))
 
 
-def _walk(content: bytes) -> _Contents:
-    contents = _Contents()
+def _walk(content: bytes) -> Scan:
+    source: tuple[float, str] | None = None
+    scans: list[tuple[FloatArray, FloatArray]] = []
     at = PREAMBLE_BYTES
     while at + 8 <= len(content):
         kind, length = struct.unpack_from("<II", content, at)
         if kind in RANGE_KINDS:
-            at = _range(content, at, contents)
+            scan, at = _range(content, at, is_first=not scans)
+            scans.append(scan)
             continue
         if kind == SOURCE_KIND:
-            contents.source = _source(content, at)
+            source = _source(content, at)
         at += _checked(content, at, length)
-    return contents
+    if not scans:
+        raise ValueError("it holds no measured range")
+    return Scan(*scans[0], source, notes=first_of(scans))
 
 
-def _range(content: bytes, at: int, contents: _Contents) -> int:
-    """Read one range, and say where it ends."""
+def _range(content: bytes, at: int, *, is_first: bool) -> tuple[tuple[FloatArray, FloatArray], int]:
+    """Return positions and intensities of one range, and where it ends."""
     start, step = struct.unpack_from("<dd", content, at + 72)
     (n_points,) = struct.unpack_from("<I", content, at + 88)
     point_bytes, drive_bytes = struct.unpack_from("<II", content, at + 136)
@@ -74,12 +66,11 @@ def _range(content: bytes, at: int, contents: _Contents) -> int:
     end = first_point + n_points * point_bytes
     if end > len(content):
         raise ValueError(f"the file is cut off: its range ends at byte {end}, the file at {len(content)}")
-    if not contents.scans and not _over_two_theta(content, at + RANGE_BYTES, first_point, start):
+    if is_first and not _over_two_theta(content, at + RANGE_BYTES, first_point, start):
         raise ValueError("its first range is no scan over 2Theta")
     points = np.frombuffer(content, dtype="<f4", count=n_points * point_bytes // POINT_BYTES, offset=first_point)
     intensity = points.reshape(n_points, -1)[:, 0].astype(float)
-    contents.scans.append((start + step * np.arange(n_points), intensity))
-    return int(end)
+    return (start + step * np.arange(n_points), intensity), int(end)
 
 
 def _over_two_theta(content: bytes, at: int, end: int, start: float) -> bool:

@@ -28,16 +28,7 @@ class Grid(StrictModel):
 
 
 def at_wavelength(two_theta_deg: FloatArray, *, wavelength_angstrom: float, wanted_angstrom: float) -> FloatArray:
-    """Compute the angles of the same lattice spacings at another wavelength, by Bragg's law.
-
-    Args:
-        two_theta_deg: (n,) at `wavelength_angstrom`.
-        wavelength_angstrom: of the angles.
-        wanted_angstrom: of the result.
-
-    Returns:
-        (n,) degrees; NaN where no angle fulfils the law at that wavelength.
-    """
+    """Compute the angles of the same lattice spacings at another wavelength; NaN where none fulfils Bragg's law."""
     sine = np.sin(np.radians(two_theta_deg) / 2) * (wanted_angstrom / wavelength_angstrom)
     return np.where(sine < 1, 2 * np.degrees(np.arcsin(np.minimum(sine, 1))), np.nan)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -23,24 +24,21 @@ def _background(rows: Rows, strength: float, _: float, __: np.random.Generator) 
     return _to_maximum_one(rows + strength * np.exp(-DECAY * np.linspace(0, 1, rows.shape[1])))
 
 
-def _shift(rows: Rows, strength: float, bin_width: float, _: np.random.Generator) -> Rows:
-    return _to_maximum_one(shifted(rows, strength / bin_width))
+def _shift(rows: Rows, strength: float, bin_width: float, rng: np.random.Generator) -> Rows:
+    return _to_maximum_one(shifted(rows, strength, bin_width, rng))
 
 
-def _broadening(rows: Rows, strength: float, bin_width: float, _: np.random.Generator) -> Rows:
-    return _to_maximum_one(broadened(rows, strength / FWHM_PER_SIGMA / bin_width))
+def _broadening(rows: Rows, strength: float, bin_width: float, rng: np.random.Generator) -> Rows:
+    return _to_maximum_one(broadened(rows, strength / FWHM_PER_SIGMA, bin_width, rng))
 
 
-def _missing(*, low: bool) -> Callable[[Rows, float, float, np.random.Generator], Rows]:
-    def hide(rows: Rows, strength: float, bin_width: float, _: np.random.Generator) -> Rows:
-        n_hidden = round(strength / bin_width)
-        if n_hidden >= rows.shape[1]:
-            raise ValueError(f"{strength=} degree hides the whole pattern of {rows.shape[1] * bin_width:g} degree")
-        hidden = rows.copy()
-        hidden[:, slice(0, n_hidden) if low else slice(rows.shape[1] - n_hidden, None)] = np.nan
-        return _to_maximum_one(hidden)
-
-    return hide
+def _hidden(rows: Rows, strength: float, bin_width: float, _: np.random.Generator, *, low: bool) -> Rows:
+    n_hidden = round(strength / bin_width)
+    if n_hidden >= rows.shape[1]:
+        raise ValueError(f"{strength=} degree hides the whole pattern of {rows.shape[1] * bin_width:g} degree")
+    hidden = rows.copy()
+    hidden[:, slice(0, n_hidden) if low else slice(rows.shape[1] - n_hidden, None)] = np.nan
+    return _to_maximum_one(hidden)
 
 
 def _to_maximum_one(rows: npt.NDArray[np.floating]) -> Rows:
@@ -56,8 +54,8 @@ PERTURBATIONS: Mapping[str, RowPerturbation] = MappingProxyType(
             ("background", _background, "share of the maximum"),  # at the first angle
             ("shift", _shift, "degree"),  # of all peaks
             ("broadening", _broadening, "degree (FWHM)"),  # of a Gaussian
-            ("low_angles_missing", _missing(low=True), "degree"),
-            ("high_angles_missing", _missing(low=False), "degree"),
+            ("low_angles_missing", partial(_hidden, low=True), "degree"),
+            ("high_angles_missing", partial(_hidden, low=False), "degree"),
         )
     }
 )

@@ -30,17 +30,7 @@ EXAMPLE = {
 
 
 def read(column: str, text: str, *, records: Grid) -> Pattern:  # noqa: ARG001
-    """Read a pattern; what lies outside the model's window is left out, what was not measured is masked.
-
-    Args:
-        column: which of `COLUMNS`.
-        text: JSON, or the text of an .xy file.
-        records: the grid of the records' patterns.
-
-    Raises:
-        ValueError: if the wavelength is missing, a value is not finite or out of range, nothing is above zero, or fewer
-            than 50 points are inside the window.
-    """
+    """Read a pattern; what lies outside the model's window is left out, what was not measured is masked."""
     scan = read_json(text) if text.lstrip().startswith("{") else read_columns(text)
     if scan.wavelength is None and scan.axis == "two_theta":
         raise ValueError(

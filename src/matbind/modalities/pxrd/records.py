@@ -34,15 +34,10 @@ class Settings(Grid):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A powder pattern on the 2-theta grid of the data set.
+    """A powder pattern on the 2-theta grid of the data set."""
 
-    Attributes:
-        intensity: in [0, 1], shape (n_points,); NaN where nothing was measured.
-        simulated: whether it was computed from the structure, so that training may compute it anew.
-    """
-
-    intensity: npt.NDArray[np.float32]
-    simulated: bool
+    intensity: npt.NDArray[np.float32]  # in [0, 1], shape (n_points,); NaN where nothing was measured
+    simulated: bool  # whether it was computed from the structure, so that training may compute it anew
 
 
 def value(row: Mapping[str, Any]) -> Pattern:

@@ -20,40 +20,24 @@ MOST_REPEATED = 0.5  # share of steps without progress; rounded angles repeat no
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scan:
-    """A scan as a file holds it.
+    """A scan as a file holds it."""
 
-    Attributes:
-        position: (n_points,) degrees two theta, Q in 1 / angstrom or d in angstrom, as `axis` says.
-        intensity: (n_points,) counts, counts per second or anything proportional.
-        wavelength: angstrom and the words of the file it was taken from; None if it names none.
-        axis: what the positions are.
-        notes: what was decided while reading, such as which scan of several was taken.
-        places: where each point stands, such as `line 12`; for messages.
-    """
-
-    position: FloatArray
-    intensity: FloatArray
-    wavelength: tuple[float, str] | None = None
-    axis: Axis = "two_theta"
-    notes: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
+    position: FloatArray  # (n_points,) degrees two theta, Q in 1 / angstrom or d in angstrom, as `axis` says
+    intensity: FloatArray  # (n_points,) counts, counts per second or anything proportional
+    wavelength: tuple[float, str] | None = None  # angstrom, and the words of the file that say so
+    axis: Axis = "two_theta"  # what the positions are
+    notes: tuple[str, ...] = ()  # what was decided while reading, such as which scan of several was taken
+    places: tuple[str, ...] = ()  # where each point stands, such as `line 12`; for messages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredPattern:
-    """A measured powder pattern.
+    """A measured powder pattern."""
 
-    Attributes:
-        two_theta_deg: (n_points,) strictly ascending, between 0 and 180.
-        intensity: (n_points,) finite, on the scale of the file; below zero where a background was subtracted.
-        wavelength_angstrom: that the angles belong to.
-        note: where the wavelength is from, and what else was decided while reading; one sentence or several.
-    """
-
-    two_theta_deg: FloatArray
-    intensity: FloatArray
-    wavelength_angstrom: float
-    note: str
+    two_theta_deg: FloatArray  # (n_points,) strictly ascending, between 0 and 180
+    intensity: FloatArray  # (n_points,) finite, on the scale of the file; below zero where a background was subtracted
+    wavelength_angstrom: float  # that the angles belong to
+    note: str  # where the wavelength is from, and what else was decided while reading; one sentence or several
 
 
 def first_of(scans: Sized, noun: str = "scans") -> tuple[str, ...]:

@@ -77,11 +77,7 @@ class Transform:
         return PatternBatch(torch.from_numpy(np.sqrt(pattern).astype(np.float32)), torch.from_numpy(mask))
 
     def augment(
-        self,
-        pattern: npt.NDArray[np.float32],
-        index: IntArray,
-        rng: np.random.Generator,
-        strain: Strain | None,
+        self, pattern: npt.NDArray[np.float32], index: IntArray, rng: np.random.Generator, strain: Strain | None
     ) -> npt.NDArray[np.float32]:
         """Draw computed patterns anew, then add noise and background to all."""
         g_vector, counts = self.store.ragged("g_vector", index)
@@ -133,28 +129,17 @@ def _background(n: int, n_bins: int, largest: float, rng: np.random.Generator) -
 
 @njit(cache=True)
 def draw_patterns(  # noqa: PLR0917  compiled code takes plain positional arrays
-    g: npt.NDArray[np.float32],
-    intensity: npt.NDArray[np.float32],
-    counts: IntArray,
-    crystallite_size_nm: npt.NDArray[np.float64],
-    zero_shift_deg: npt.NDArray[np.float64],
-    wavelength_angstrom: float,
-    low_deg: float,
-    high_deg: float,
-    n_bins: int,
+    g: npt.NDArray[np.float32],  # 1 / d of every peak of every material, 1 / angstrom, end to end
+    intensity: npt.NDArray[np.float32],  # of every peak, without the Lorentz-polarisation factor
+    counts: IntArray,  # peaks of each material
+    crystallite_size_nm: npt.NDArray[np.float64],  # of each material
+    zero_shift_deg: npt.NDArray[np.float64],  # added to all angles of a material
+    wavelength_angstrom: float,  # of the X-rays
+    low_deg: float,  # first edge of the grid, two theta
+    high_deg: float,  # last edge of the grid, two theta
+    n_bins: int,  # number of equal bins
 ) -> npt.NDArray[np.float32]:
     """Draw the patterns of many materials: Bragg's law, Lorentz-polarisation factor, Scherrer width, Gaussians by bin.
-
-    Args:
-        g: 1 / d of every peak of every material, 1 / angstrom, end to end.
-        intensity: of every peak, without the Lorentz-polarisation factor.
-        counts: peaks of each material.
-        crystallite_size_nm: of each material.
-        zero_shift_deg: added to all angles of a material.
-        wavelength_angstrom: of the X-rays.
-        low_deg: first edge of the grid, two theta.
-        high_deg: last edge of the grid, two theta.
-        n_bins: number of equal bins.
 
     Returns:
         Shape (n_materials, n_bins), not normalised.

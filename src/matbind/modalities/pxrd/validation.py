@@ -42,17 +42,8 @@ class Settings(StrictModel):
     min_agreement: float = Field(ge=0, le=1)
 
 
-MEASURES = np.dtype(
-    [
-        ("n_not_finite", float),
-        ("unmeasured_share", float),
-        ("lowest", float),
-        ("highest", float),
-        ("n_peaks", float),
-        ("contrast", float),
-        ("share_above_half", float),
-    ]
-)
+_NAMES = ("n_not_finite", "unmeasured_share", "lowest", "highest", "n_peaks", "contrast", "share_above_half")
+MEASURES = np.dtype([(name, float) for name in _NAMES])
 """What a compiled loop measures of every pattern."""
 
 
@@ -85,14 +76,7 @@ class Validator:
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure every pattern.
-
-        Args:
-            batch: rows of `pxrd.parquet` with `row`.
-
-        Returns:
-            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
-        """
+        """Measure every pattern; a measure is null where it has no meaning."""
         patterns = ragged(batch["pattern"])
         simulated = batch["simulated"].fill_null(value=True).to_numpy()
         measures = np.full(len(batch), np.nan, dtype=MEASURES)
@@ -106,14 +90,11 @@ class Validator:
             two_theta_deg=self.grid.two_theta_deg,
             wavelength_angstrom=self.grid.wavelength_angstrom,
         )
-        columns = {"n_points": patterns.lengths.astype(float)} | {
-            name: measures[name] for name in MEASURES.fields or ()
-        }
-        return batch.select(
-            "row",
-            "material_id",
-            *(pl.Series(name, values, nan_to_null=True) for name, values in (columns | {"agreement": cosine}).items()),
+        columns = {"n_points": patterns.lengths.astype(float)} | {name: measures[name] for name in _NAMES}
+        series = (
+            pl.Series(name, values, nan_to_null=True) for name, values in (columns | {"agreement": cosine}).items()
         )
+        return batch.select("row", "material_id", *series)
 
 
 @njit(cache=True, nogil=True)

@@ -138,15 +138,7 @@ def amount_words(formula: str) -> list[str]:
 
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
-    """Learn what must be known of the training corpus before a text can be featurized.
-
-    Args:
-        materials: the training split only: a test word must stay unknown.
-        settings: how text becomes numbers.
-
-    Returns:
-        The store's metadata: for `corpus` the vocabulary, ids by rank.
-    """
+    """Learn the vocabulary of the training corpus, ids by rank; a word of the test split must stay unknown."""
     if settings.tokenizer == "checkpoint":
         check_checkpoint(settings.checkpoint, max_tokens=settings.max_tokens)
     if settings.tokenizer != "corpus":
@@ -212,11 +204,7 @@ class Featurizer:
 
 
 def load_tokenizer(checkpoint: Path | None) -> Any:
-    """Load the tokenizer of a transformers checkpoint on disk.
-
-    Raises:
-        UserError: if no directory is given or it holds no tokenizer.
-    """
+    """Load the tokenizer of a transformers checkpoint on disk; refuse where no directory is given or holds one."""
     from transformers import AutoTokenizer
 
     if checkpoint is None or not checkpoint.is_dir():
@@ -231,11 +219,7 @@ def load_tokenizer(checkpoint: Path | None) -> Any:
 
 
 def check_checkpoint(checkpoint: Path | None, *, max_tokens: int) -> None:
-    """Find out before any text is read whether a checkpoint can take the texts.
-
-    Raises:
-        UserError: if it is missing, or made for texts shorter than ``max_tokens``.
-    """
+    """Refuse, before any text is read, a checkpoint that is missing or made for texts shorter than ``max_tokens``."""
     from transformers import AutoConfig
 
     load_tokenizer(checkpoint)

@@ -20,10 +20,6 @@ def likeness(path: Path) -> float:
 
 
 def row(path: Path, **_: Any) -> dict[str, Any]:
-    """Read a description as a row of `COLUMNS`.
-
-    Raises:
-        UserError: if the file is no readable text.
-    """
+    """Read a description as a row of `COLUMNS`."""
     with refusals_of(path):
         return {"text": read_text(path).strip()}

@@ -24,9 +24,6 @@ def without_numbers(text: str) -> str:
 
 
 PERTURBATIONS: Mapping[str, ValuePerturbation] = MappingProxyType(
-    {
-        "first_sentence": ValuePerturbation(first_sentence),
-        "without_numbers": ValuePerturbation(without_numbers),
-    }
+    {"first_sentence": ValuePerturbation(first_sentence), "without_numbers": ValuePerturbation(without_numbers)}
 )
 """What can be left out of a text, by name."""

@@ -74,14 +74,7 @@ class Validator:
         )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Measure every text.
-
-        Args:
-            batch: rows of `text.parquet` with `row`.
-
-        Returns:
-            Columns row, material_id and the measures of :meth:`checks`; null where a measure has no meaning.
-        """
+        """Measure every text; a measure is null where it has no meaning."""
         text = pl.col("text").fill_null("")
         joined = batch.select("row", "material_id", text).join(
             self._formulas, on="material_id", how="left", maintain_order="left"
@@ -110,15 +103,9 @@ def _compared(
 ) -> tuple[float | None, float | None, float | None]:
     """Compare a text with the formula of its material.
 
-    Args:
-        formula: of the material.
-        head: the formula that the text begins with.
-        sites: that the text names, such as Na(1).
-        text: the whole.
-
     Returns:
         Elements that the text lacks, elements with sites that the formula lacks, and whether it begins with another
-        formula; None where there is nothing to compare.
+        formula, the head; None where there is nothing to compare.
     """
     elements = _amounts(formula)
     if not elements:

@@ -1,4 +1,4 @@
-"""Powder patterns in archives: .rasx of Rigaku and .brml of Bruker instruments."""
+"""Powder patterns in XML, alone or in archives: .xrdml of PANalytical, .rasx of Rigaku, .brml of Bruker instruments."""
 
 from __future__ import annotations
 
@@ -11,11 +11,90 @@ from matbind.base.content import Archive, decode, descendants, first, local_name
 from matbind.base.text_columns import parse_columns
 from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.scan import Scan, first_of
-from matbind.modalities.pxrd.wavelength import tube_wavelength
+from matbind.modalities.pxrd.wavelength import doublet_angstrom, tube_wavelength
 
 PROFILE = re.compile(r"^(.*/)?Profile(\d+)\.txt$")
 RAW_DATA = re.compile(r"^(?:.*/)?RawData(\d+)\.xml$")
 TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+
+def read_xrdml(content: bytes) -> Scan:
+    """Read the first scan of an XRDML file of any version.
+
+    Counts are multiplied with the attenuation factors that stand beside them; `intensities` hold them already.
+
+    Raises:
+        ValueError: if it is no whole XRDML, or its first scan has no two-theta axis or no intensities.
+    """
+    root = parse_xml(content)
+    if "xrdMeasurement" not in root.tag:
+        raise ValueError(f"its XML begins with <{local_name(root)}>, expected <xrdMeasurements>")
+    scans = descendants(root, "scan")
+    points = first(scans[0], "dataPoints") if scans else None
+    if points is None:
+        raise ValueError("it holds no scan")
+    intensity = _intensity(points)
+    return Scan(_two_theta(points, len(intensity)), intensity, _xrdml_wavelength(root), notes=first_of(scans))
+
+
+def _intensity(points: Element) -> FloatArray:
+    if (listed := first(points, "intensities")) is not None:
+        return _numbers(listed)
+    counts = first(points, "counts")
+    if counts is None:
+        raise ValueError("its first scan holds no intensities")
+    values = _numbers(counts)
+    if (attenuation := first(points, "beamAttenuationFactors")) is None:
+        return values
+    factors = _numbers(attenuation)
+    if len(factors) != len(values):
+        raise ValueError(f"it holds {len(values)} counts and {len(factors)} attenuation factors, expected as many")
+    return values * factors
+
+
+def _two_theta(points: Element, n_points: int) -> FloatArray:
+    for axis in descendants(points, "positions"):
+        if axis.get("axis") != "2Theta":
+            continue
+        if axis.get("unit", "deg") != "deg":
+            raise ValueError(f"its angles are in {axis.get('unit')}, expected deg")
+        if (listed := first(axis, "listPositions")) is not None:
+            return _numbers(listed)
+        start, end = first(axis, "startPosition"), first(axis, "endPosition")
+        if start is not None and end is not None:
+            return np.linspace(_number(start), _number(end), n_points)
+        raise ValueError("its detector stood still during the scan, expected a scan over two theta")
+    raise ValueError("its first scan has no 2Theta axis")
+
+
+def _xrdml_wavelength(root: Element) -> tuple[float, str] | None:
+    used = first(root, "usedWavelength")
+    if used is None:
+        return None
+    elements = [first(used, name) for name in ("kAlpha1", "kAlpha2", "ratioKAlpha2KAlpha1")]
+    alpha1, alpha2, ratio = (None if element is None else _number(element) for element in elements)
+    if alpha1 is None:
+        return None
+    intended = used.get("intended", "K-Alpha")
+    if intended == "K-Alpha 1":
+        alpha2 = None
+    elif intended not in {"K-Alpha", "K-Alpha 2"}:
+        raise ValueError(f"it was measured with {intended}, expected a K-alpha line")
+    return doublet_angstrom(alpha1, alpha2, ratio), f"usedWavelength {intended}"
+
+
+def _numbers(element: Element) -> FloatArray:
+    try:
+        return np.array([float(word) for word in (element.text or "").split()])
+    except ValueError as error:
+        raise ValueError(f"its {local_name(element)} are no numbers ({error})") from error
+
+
+def _number(element: Element) -> float:
+    values = _numbers(element)
+    if len(values) != 1:
+        raise ValueError(f"its {local_name(element)} is {element.text!r}, expected one number")
+    return float(values[0])
 
 
 def read_rasx(content: bytes) -> Scan:
@@ -38,10 +117,8 @@ def read_rasx(content: bytes) -> Scan:
         axis = next((e.text or "" for e in descendants(root, "AxisName")), "")
         if axis and "TwoTheta" not in axis.replace("-", "").replace("2", "Two"):
             raise ValueError(f"it was scanned over {axis}, expected a scan over two theta")
-        source = first(root, "XrayGenerator")
-        wavelength = (
-            None if source is None else _tube({local_name(e): e.text or "" for e in source}, "Wavelength", "Target")
-        )
+        if (source := first(root, "XrayGenerator")) is not None:
+            wavelength = _tube({local_name(e): e.text or "" for e in source}, "Wavelength", "Target")
     return Scan(values[:, 0], intensity, wavelength, notes=first_of(profiles))
 
 
