@@ -109,7 +109,7 @@ def _patterns(inputs: Inputs, material_ids: Sequence[str]) -> dict[str, Any]:
     """Return stored patterns, of several bins together where there are more than are drawn the highest."""
     store = Store(inputs.request.features / PXRD)
     positions = {material_id: row for row, material_id in enumerate(inputs.index["material_id"])}
-    patterns = store.dense("pattern", np.array([positions[each] for each in material_ids], dtype=np.int64))
+    patterns = store.dense("pattern", np.array([positions[name] for name in material_ids], dtype=np.int64))
     low, high = store.meta["two_theta_deg"]
     n_bins = patterns.shape[1]
     together = max(1, -(-n_bins // inputs.request.settings.pattern_points))

@@ -8,7 +8,7 @@ perovskites, and Bartel's tau, made for oxides and halides. All take Shannon's i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from types import MappingProxyType
@@ -111,15 +111,9 @@ def bartel(ions: Abx3) -> float:
     return ions.radius_x_angstrom / ions.radius_b_angstrom - n_a * (n_a - ratio / log(ratio))
 
 
-def count_judgements(judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """Count how compounds are judged.
-
-    Returns:
-        ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason.
-    """
-    listed = list(judgements)
-    reasons = Counter(judgement.reason for judgement in listed if judgement.reason is not None)
-    perovskite = sum(bool(judgement.perovskite) for judgement in listed if judgement.reason is None)
-    not_judged = reasons.total()
-    other = len(listed) - perovskite - not_judged
-    return {"perovskite": perovskite, "other": other, "not_judged": not_judged, "reasons": dict(reasons)}
+def count_judgements(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Count how compounds are judged: ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason."""
+    reasons = Counter(judgement.reason for judgement in judgements if judgement.reason is not None)
+    perovskite = sum(bool(judgement.perovskite) for judgement in judgements if judgement.reason is None)
+    other = len(judgements) - perovskite - reasons.total()
+    return {"perovskite": perovskite, "other": other, "not_judged": reasons.total(), "reasons": dict(reasons)}

@@ -70,18 +70,6 @@ class Difference(NamedTuple):
     p_permutation: float
 
 
-class Components(NamedTuple):
-    """Principal components.
-
-    Attributes:
-        coordinates: shape (n, n_components).
-        explained_variance: share of the variance each component holds, shape (n_components,).
-    """
-
-    coordinates: DoubleArray
-    explained_variance: DoubleArray
-
-
 def group_similarities(
     values: FloatArray, member: BoolArray, *, max_materials: int = MAX_MATERIALS, seed: int = 0
 ) -> Similarities:
@@ -126,12 +114,7 @@ def density_overlap(first: DoubleArray, second: DoubleArray) -> Overlap:
 
 
 def group_difference(
-    values: FloatArray,
-    member: BoolArray,
-    *,
-    n_permutations: int,
-    max_materials: int = MAX_PERMUTED,
-    seed: int = 0,
+    values: FloatArray, member: BoolArray, *, n_permutations: int, max_materials: int = MAX_PERMUTED, seed: int = 0
 ) -> Difference:
     """Test by Kolmogorov and Smirnov the cosines inside a group against those inside the rest.
 
@@ -191,25 +174,27 @@ def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
     return np.asarray(method.fit_transform(np.asarray(values, dtype=np.float32)), dtype=np.float64)
 
 
-def project_pca(values: FloatArray, *, n_components: int = 2) -> Components:
-    """Return principal components and the share of variance that each explains.
+def project_pca(values: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+    """Return coordinates along two principal components and the share of the variance that each explains.
 
     Args:
         values: shape (n, d), finite.
-        n_components: at most min(n, d).
+
+    Returns:
+        Shapes (n, 2) and (2,).
 
     Raises:
-        UnavailableError: if there are fewer rows or columns than components.
+        UnavailableError: if there are fewer than two rows or columns.
 
     Source: Mirza et al. 2025, Figure 6.
     """
     from sklearn.decomposition import PCA
 
-    if min(values.shape) < n_components:
-        raise UnavailableError(f"{n_components} components need as many rows and columns, found {values.shape}")
-    method = PCA(n_components=n_components, svd_solver="full")
+    method = PCA(n_components=2, svd_solver="full")
+    if min(values.shape) < method.n_components:
+        raise UnavailableError(f"{method.n_components} components need as many rows and columns, found {values.shape}")
     coordinates = method.fit_transform(np.asarray(values, dtype=np.float64))
-    return Components(np.asarray(coordinates), np.asarray(method.explained_variance_ratio_))
+    return np.asarray(coordinates), np.asarray(method.explained_variance_ratio_)
 
 
 def _sides(
