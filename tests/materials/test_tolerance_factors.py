@@ -98,6 +98,6 @@ def test_a_smaller_coordination_stands_in_where_asked():
 
 def test_the_sulfides_of_the_sample_are_counted():
     formulas = pl.read_parquet(DATA / "structures.parquet", columns=["formula"])["formula"].unique()
-    counts = count_judgements(judgement for formula in formulas if (judgement := judge(formula)).family == "sulfide")
+    counts = count_judgements([judgement for judgement in map(judge, formulas) if judgement.family == "sulfide"])
     assert (counts["perovskite"], counts["other"], counts["not_judged"]) == (2, 5, 9)
     assert sum(counts["reasons"].values()) == counts["not_judged"]
