@@ -87,7 +87,8 @@ def analyse(
     log(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
     results = _perform(inputs, workers, log)
     contents = {name: module.assemble(inputs, results[name]) for name, module in QUESTIONS.items() if module != helping}
-    contents["helping"] = helping.assemble(inputs, results["helping"], results["probes"])
+    of_combinations = {name: results["probes"][name] for name in inputs.combinations}
+    contents["helping"] = helping.assemble(inputs, results["helping"], of_combinations)
     contents |= {"index": _index(inputs), "parameters": parameters.count(inputs, params)}
     run_ids = {name: run.get("run_id") for name, run in inputs.runs.items()}
     for name, content in contents.items():
