@@ -59,7 +59,10 @@ def failures_of(request: Request, name: str, pairs: tuple[str, ...]) -> dict[str
         query, _, key = pair.partition("->")
         rows = np.flatnonzero(present_rows(embeddings[query]) & present_rows(embeddings[key]))
         queries, keys = embeddings[query][rows], embeddings[key][rows]
-        identities = _identities(inputs, rows)
+        positions = inputs.test[rows]
+        ids, formulas = (inputs.index[column][positions] for column in ("material_id", "formula"))
+        symmetries = [inputs.symmetries[int(position)] for position in positions]
+        identities = [Identity(*values) for values in zip(ids, formulas, symmetries, strict=True)]
         wrong = wrong_answers(queries, keys, identities)
         relations = Counter(row["relation"] for row in wrong)
         results[pair] = {
@@ -96,13 +99,6 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
         "best_model": best_models(inputs),
         "patterns": _patterns(inputs, sorted(shown)),
     }
-
-
-def _identities(inputs: Inputs, rows: Any) -> list[Identity]:
-    positions = inputs.test[rows]
-    ids, formulas = (inputs.index[column][positions] for column in ("material_id", "formula"))
-    symmetries = [inputs.symmetries[int(position)] for position in positions]
-    return [Identity(*values) for values in zip(ids, formulas, symmetries, strict=True)]
 
 
 def _patterns(inputs: Inputs, material_ids: Sequence[str]) -> dict[str, Any]:

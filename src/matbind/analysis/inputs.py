@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from matbind.analysis.measures.bootstrap import Weights, resampling_weights
 from matbind.analysis.symmetries import read_symmetries
 from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
@@ -133,6 +134,12 @@ class Inputs:
         if name in self.missing:
             raise UnavailableError(f"{name}: {self.missing[name]}")
         return self.combinations[name]
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The resamples of the test split that the bootstrap of every question shares."""
+        n_resamples = self.request.settings.bootstrap_resamples
+        return resampling_weights(len(self.test), n_resamples=n_resamples, seed=self.request.seed)
 
     def embeddings(self, name: str) -> Embeddings:
         """Read the embeddings of all materials by a combination, by modality."""

@@ -43,15 +43,8 @@ Results = Mapping[str, Mapping[str, Any]]
 
 QUESTIONS: Mapping[str, ModuleType] = MappingProxyType(
     {
-        "failures": failures,
-        "fused": fused,
-        "gallery": gallery,
-        "geometry": geometry,
-        "helping": helping,
-        "maps": maps,
-        "perovskites": perovskites,
-        "probes": probes,
-        "robustness": robustness,
+        module.__name__.rpartition(".")[2]: module
+        for module in (failures, fused, gallery, geometry, helping, maps, perovskites, probes, robustness)
     }
 )
 """Modules with `tasks(inputs)`, the work that other processes can do, and `assemble(inputs, results)`, the answer."""

@@ -65,7 +65,8 @@ def find_symmetry(structure: Structure) -> Symmetry | None:
     """
     contents = _contents(structure)
     kinds = _site_kinds(contents)
-    dataset = _dataset((structure.lattice, structure.frac_coords, kinds))
+    cell = (structure.lattice, structure.frac_coords, kinds)
+    dataset = _spglib("get_symmetry_dataset", cell, symprec=SYMPREC_ANGSTROM)
     if dataset is None:
         return None
     orbits: dict[int, list[str]] = {kind: [] for kind in kinds}
@@ -108,7 +109,8 @@ def symmetry_rotations(structure: Structure) -> FloatArray:
         (n_rotations, 3, 3) distinct matrices acting on Cartesian column vectors; none at all, not even the identity,
         when the symmetry could not be determined.
     """
-    dataset = _dataset((structure.lattice, structure.frac_coords, _site_kinds(_contents(structure))))
+    cell = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
+    dataset = _spglib("get_symmetry_dataset", cell, symprec=SYMPREC_ANGSTROM)
     if dataset is None:
         return np.empty((0, 3, 3))
     fractional = np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0).astype(np.float64)
@@ -129,17 +131,11 @@ def reduced_primitive_cell(structure: Structure) -> tuple[FloatArray, int]:
         (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of
         sites. The given cell itself where no primitive one could be determined.
     """
-    import spglib
-
-    cell: Any = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
-        try:
-            primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=SYMPREC_ANGSTROM)
-            lattice = None if primitive is None else spglib.niggli_reduce(primitive[0])
-        except (RuntimeError, ValueError):
-            primitive = lattice = None
-    if primitive is None or lattice is None:
+    cell = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
+    options = {"to_primitive": True, "no_idealize": True, "symprec": SYMPREC_ANGSTROM}
+    primitive = _spglib("standardize_cell", cell, **options)
+    lattice = None if primitive is None else _spglib("niggli_reduce", primitive[0])
+    if lattice is None:
         return structure.lattice, structure.n_sites
     lattice = np.asarray(lattice, dtype=np.float64)
     return lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")], len(primitive[2])
@@ -165,13 +161,13 @@ def _site_kinds(contents: Sequence[_Content]) -> list[int]:
     return [numbers.setdefault(content, len(numbers) + 1) for content in contents]
 
 
-def _dataset(cell: Any) -> Any:
-    """Return what spglib says of a cell (lattice, fractional coordinates, kinds of the sites), None where it fails."""
+def _spglib(function: str, *arguments: Any, **options: Any) -> Any:
+    """Return what a function of spglib does, None where it fails."""
     import spglib
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
         try:
-            return spglib.get_symmetry_dataset(cell, symprec=SYMPREC_ANGSTROM)
+            return getattr(spglib, function)(*arguments, **options)
         except (RuntimeError, ValueError):
             return None
