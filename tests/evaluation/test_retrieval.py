@@ -13,6 +13,7 @@ from matbind.evaluation.retrieval import (
     evaluate_pairs,
     fused_queries,
     mean_reciprocal_rank,
+    present_rows,
     ranks,
     ranks_both,
     recall_at_k,
@@ -68,6 +69,11 @@ def test_metrics_of_four_ranks_worked_by_hand():
     assert [recall_at_k(found, k=k) for k in (1, 2, 5, 10)] == [0.25, 0.5, 0.75, 1.0]
     assert mean_reciprocal_rank(found) == (1 + 0.5 + 0.25 + 0.125) / 4
     assert summarise(found, kind="view").median_rank == 3.0
+
+
+def test_present_rows_are_the_finite_ones():
+    values = np.array([[1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0]])
+    np.testing.assert_array_equal(present_rows(values), [True, False, False])
 
 
 def test_unit_rows_leave_zero_alone():

@@ -9,7 +9,6 @@ from matbind.evaluation.vectors import (
     describe_space,
     effective_rank,
     modality_gap,
-    present_rows,
     uniformity,
 )
 
@@ -18,11 +17,6 @@ CROSS = np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, -4.0]])
 
 def cloud(n: int = 300, d: int = 8, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, d))
-
-
-def test_present_rows_are_the_finite_ones():
-    values = np.array([[1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0]])
-    np.testing.assert_array_equal(present_rows(values), [True, False, False])
 
 
 @pytest.mark.parametrize(("angle_deg", "expected"), [(0, 0.0), (60, 1.0), (90, 2.0), (180, 4.0)])

@@ -13,7 +13,7 @@ from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.measures.failures import RELATIONS, Identity, label_chance, label_ranks
 from matbind.analysis.measures.failures import failures as wrong_answers
 from matbind.analysis.task import Task
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.store import Store
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, ranks, unit_rows
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, present_rows, ranks, unit_rows
 from matbind.modalities.combinations import pair_name
 from matbind.training.embeddings import VIEWS
 

@@ -14,7 +14,7 @@ from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.labels import LABEL_SETS, labels
 from matbind.analysis.measures.latent import project_pca, project_tsne
 from matbind.analysis.task import Task, answer
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 
 CRYSTAL = "crystal"
 SAMPLES = ("test", "abx3")

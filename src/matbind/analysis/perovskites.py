@@ -19,7 +19,7 @@ from matbind.analysis.measures.latent import (
     group_similarities,
 )
 from matbind.analysis.task import Task, UnavailableError, answer
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.combinations import parse_combination
 
 CRYSTAL, PXRD = "crystal", "pxrd"

@@ -20,8 +20,7 @@ from matbind.analysis.measures.probe import (
     symmetry_targets,
 )
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import unit_rows
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows, unit_rows
 from matbind.materials.structure import structure_of
 from matbind.modalities.material import SPLITS
 from matbind.modalities.records import Records

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task, UnavailableError, answer
 from matbind.base.model_files import WEIGHTS
-from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, present_rows, ranks
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.material import Material
 from matbind.modalities.perturbation import RowPerturbation, row_perturbations, value_perturbations

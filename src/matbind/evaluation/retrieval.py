@@ -62,6 +62,11 @@ class RetrievalResult:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
+def present_rows(values: FloatArray) -> BoolArray:
+    """Return which rows of shape (n, d) are finite, shape (n,): a material that lacks the modality has a row of NaN."""
+    return np.asarray(np.isfinite(values).all(axis=1))
+
+
 def unit_rows(values: FloatArray) -> npt.NDArray[np.float64]:
     """Return rows divided by their lengths, in double precision: embeddings that differ must not tie by rounding.
 

@@ -11,18 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, BoolArray, FloatArray, unit_rows
+from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, FloatArray, present_rows, unit_rows
 from matbind.modalities.combinations import pair_name
 
 UNIFORMITY_T = 2.0
 # An embedding that uses fewer directions than this, or whose vectors all but coincide, tells few materials apart.
 LEAST_EFFECTIVE_RANK = 2.0
 LARGEST_MEAN_COSINE = 0.99
-
-
-def present_rows(values: FloatArray) -> BoolArray:
-    """Return which rows of shape (n, d) are finite, shape (n,): a material that lacks the modality has a row of NaN."""
-    return np.asarray(np.isfinite(values).all(axis=1))
 
 
 def alignment(first: FloatArray, second: FloatArray) -> float:

@@ -32,7 +32,7 @@ from matbind.base.model_files import (
 from matbind.base.provenance import PROVENANCE, training_record
 from matbind.data.featurize import read_split
 from matbind.evaluation import retrieval
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.code import code_digest
 from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.store import MANIFEST

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.measures.bootstrap import DoubleArray, Weights, paired_change
-from matbind.evaluation.retrieval import MIN_ROWS, ranks_both
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import MIN_ROWS, present_rows, ranks_both
 from matbind.modalities.combinations import Combination, Kind, all_combinations, pair_name, parse_combination
 from matbind.modalities.table import modality_names
 
