@@ -32,7 +32,6 @@ from matbind.base.model_files import (
 from matbind.base.provenance import PROVENANCE, training_record
 from matbind.data.featurize import read_split
 from matbind.evaluation import retrieval
-from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.code import code_digest
 from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.store import MANIFEST
@@ -193,7 +192,7 @@ def evaluate(settings: Settings, combination: Combination, embeddings: Embedding
     }
     if combination.is_single:
         hub = combination.hub
-        present = present_rows(embeddings[hub])
+        present = retrieval.present_rows(embeddings[hub])
         first, second = (embeddings[f"{hub}.view{i}"][present] for i in range(VIEWS))
         shuffled = np.random.default_rng(settings.seed).permutation(second)
         pair = pair_name(hub, hub)
@@ -203,7 +202,7 @@ def evaluate(settings: Settings, combination: Combination, embeddings: Embedding
             "control": {pair: retrieval.evaluate_pair(first, shuffled, kind="view", **options).as_dict()},
             "unmeasured": {},
         }
-    by_name = {name: present_rows(embeddings[name]) for name in combination.modalities}
+    by_name = {name: retrieval.present_rows(embeddings[name]) for name in combination.modalities}
     return {
         "pairs": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, **options)),
         "fused": _plain(retrieval.fused_queries(embeddings, by_name, combination, **options)),
