@@ -22,7 +22,6 @@ def test_why_a_combination_is_missing(tmp_path):
     assert found.missing["pxrd"] == "its training failed: out of memory"
     assert found.missing["crystal+dos"] == "it was not trained"
     assert found.missing["dos"].endswith("does not hold the model that its metrics are of")
-    assert found.run_ids() == {"crystal": "run of crystal", "text": "run of text"}
     with pytest.raises(UnavailableError, match="pxrd: its training failed: out of memory"):
         found.require("pxrd")
 

@@ -14,6 +14,7 @@ import pytest
 from matbind.analysis.stage import analyse
 from matbind.base.errors import UserError
 from matbind.base.files import write_json
+from matbind.base.parallel import SerialPool
 from tests.analysis.world import add_trained, request, write_models
 from tests.factories import ROOT, needs_sample, real_features, silent
 from tests.serving.trained import EVERYTHING
@@ -22,7 +23,7 @@ pytestmark = needs_sample
 QUESTIONS = ("failures", "fused", "gallery", "geometry", "helping", "maps", "perovskites", "probes", "robustness")
 
 
-def run(home: Path, out: Path, *, workers: Any = None, **changes: Any) -> None:
+def run(home: Path, out: Path, *, workers: Any = SerialPool(), **changes: Any) -> None:  # noqa: B008
     analyse(
         replace(request(home), out=out / "analysis", **changes),
         latent=out / "latent.json",

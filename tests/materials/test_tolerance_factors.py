@@ -67,9 +67,7 @@ def test_tau_of_oxides_and_halides_by_hand(formula, tau, perovskite):
 
 
 def test_tau_needs_a_larger_than_b():
-    ions = replace(ions_of("SrTiO3"), radius_a_angstrom=0.5)
-    with pytest.raises(ValueError, match=r"rA > rB, found 0\.5 and 0\.605"):
-        bartel(ions)
+    assert bartel(replace(ions_of("SrTiO3"), radius_a_angstrom=0.5)) is None
 
 
 @pytest.mark.parametrize(
@@ -98,6 +96,6 @@ def test_a_smaller_coordination_stands_in_where_asked():
 
 def test_the_sulfides_of_the_sample_are_counted():
     formulas = pl.read_parquet(DATA / "structures.parquet", columns=["formula"])["formula"].unique()
-    counts = count_judgements(judgement for formula in formulas if (judgement := judge(formula)).family == "sulfide")
+    counts = count_judgements([judgement for judgement in map(judge, formulas) if judgement.family == "sulfide"])
     assert (counts["perovskite"], counts["other"], counts["not_judged"]) == (2, 5, 9)
     assert sum(counts["reasons"].values()) == counts["not_judged"]

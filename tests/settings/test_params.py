@@ -255,6 +255,11 @@ def test_a_written_file_reads_as_the_same_settings(tmp_path):
     assert settings.load(tmp_path / "params.yaml") == make_settings()
 
 
+def test_what_a_model_keeps_of_its_settings_holds_the_sections_that_modalities_add():
+    kept = make_settings().model_dump(mode="json", by_alias=True)
+    assert kept["prepare"]["pxrd"] == raw_settings()["prepare"]["pxrd"]
+
+
 def test_a_file_of_an_earlier_version_is_told_the_new_name() -> None:
     raw = raw_settings()
     raw["modalities"]["dos"]["views"] = raw["modalities"]["dos"].pop("transform")

@@ -13,7 +13,7 @@ from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.measures.failures import RELATIONS, Identity, label_chance, label_ranks
 from matbind.analysis.measures.failures import failures as wrong_answers
 from matbind.analysis.task import Task
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.store import Store
 
@@ -59,7 +59,10 @@ def failures_of(request: Request, name: str, pairs: tuple[str, ...]) -> dict[str
         query, _, key = pair.partition("->")
         rows = np.flatnonzero(present_rows(embeddings[query]) & present_rows(embeddings[key]))
         queries, keys = embeddings[query][rows], embeddings[key][rows]
-        identities = _identities(inputs, rows)
+        positions = inputs.test[rows]
+        ids, formulas = (inputs.index[column][positions] for column in ("material_id", "formula"))
+        symmetries = [inputs.symmetries[int(position)] for position in positions]
+        identities = [Identity(*values) for values in zip(ids, formulas, symmetries, strict=True)]
         wrong = wrong_answers(queries, keys, identities)
         relations = Counter(row["relation"] for row in wrong)
         results[pair] = {
@@ -98,18 +101,11 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _identities(inputs: Inputs, rows: Any) -> list[Identity]:
-    positions = inputs.test[rows]
-    ids, formulas = (inputs.index[column][positions] for column in ("material_id", "formula"))
-    symmetries = [inputs.symmetries[int(position)] for position in positions]
-    return [Identity(*values) for values in zip(ids, formulas, symmetries, strict=True)]
-
-
 def _patterns(inputs: Inputs, material_ids: Sequence[str]) -> dict[str, Any]:
     """Return stored patterns, of several bins together where there are more than are drawn the highest."""
     store = Store(inputs.request.features / PXRD)
     positions = {material_id: row for row, material_id in enumerate(inputs.index["material_id"])}
-    patterns = store.dense("pattern", np.array([positions[each] for each in material_ids], dtype=np.int64))
+    patterns = store.dense("pattern", np.array([positions[name] for name in material_ids], dtype=np.int64))
     low, high = store.meta["two_theta_deg"]
     n_bins = patterns.shape[1]
     together = max(1, -(-n_bins // inputs.request.settings.pattern_points))

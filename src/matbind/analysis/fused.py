@@ -11,8 +11,7 @@ import numpy as np
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.measures.bootstrap import paired_change, resampling_weights
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import ranks, unit_rows
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows, ranks, unit_rows
 
 LEAST_MODALITIES = 3  # two to ask with, one to ask for
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, ranks, unit_rows
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, present_rows, ranks, unit_rows
 from matbind.modalities.combinations import pair_name
 from matbind.training.embeddings import VIEWS
 
@@ -70,24 +69,20 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     return {"paper_gallery_size": PAPER_GALLERY_SIZE, "results": {**inputs.unavailable, **results}}
 
 
-def expected_recall(ranks: IntArray, *, gallery_size: int, k: int = 1) -> float:
-    """Return the expected recall@k if the gallery were a random subset that holds the true key.
+def expected_recall(ranks: IntArray, *, gallery_size: int) -> float:
+    """Return the expected recall@1 if the gallery were a random subset that holds the true key; chance is 1 / n.
 
     Of the n - 1 other keys, drawn without replacement from N - 1, a hypergeometric number is at least as similar as the
-    true one; the query hits if that is below k. Nothing is sampled.
+    true one; the query hits if that is 0. Nothing is sampled.
 
     Args:
         ranks: 1-based ranks in the full gallery, one a query, shape (N,); ties count against the query.
         gallery_size: n, from 1 to N.
-        k: size of the short list.
-
-    Returns:
-        A number in [0, 1]; chance is k / n.
     """
     from scipy.stats import hypergeom
 
     better, counts = np.unique(ranks - 1, return_counts=True)
-    hit = hypergeom.cdf(k - 1, len(ranks) - 1, better, gallery_size - 1)
+    hit = hypergeom.cdf(0, len(ranks) - 1, better, gallery_size - 1)
     return float(np.average(hit, weights=counts))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.measures.bootstrap import DoubleArray, Weights, resampling_weights
+from matbind.analysis.measures.bootstrap import DoubleArray, Weights
 from matbind.analysis.measures.contribution import Change, Scores, changes, hits_by_query, missing_combinations
 from matbind.analysis.measures.probe import ProbeResult, Target
 from matbind.analysis.measures.shapley import shapley_bounds, shares, worth_of_probe, worth_of_retrieval
@@ -50,14 +50,11 @@ def assemble(inputs: Inputs, retrieval: Scores, probes: Mapping[str, Probes]) ->
         retrieval: hits by combination and pair.
         probes: of every combination.
     """
-    request = inputs.request
-    n_resamples = request.settings.bootstrap_resamples
-    weights = resampling_weights(len(inputs.test), n_resamples=n_resamples, seed=request.seed)
     scores = {
         name: {**retrieval[name], **{q: r.scores for q, r in _questions(probes[name]) if r.reason is None}}
         for name in inputs.combinations
     }
-    all_changes = changes(scores, weights, hub_order=request.hub_order)
+    all_changes = changes(scores, inputs.weights, hub_order=inputs.request.hub_order)
     numbers = {q for of_model in probes.values() for q, result in _questions(of_model) if result.metric == "mae"}
     return {
         "changes": [asdict(change) for change in all_changes],
@@ -70,10 +67,8 @@ def assemble(inputs: Inputs, retrieval: Scores, probes: Mapping[str, Probes]) ->
         ],
         "missing": missing_combinations(inputs.combinations),
         "shapley": {
-            "retrieval": answer(partial(_retrieval, retrieval, weights)),
-            "probes": {
-                target.name: answer(partial(_probe, inputs, probes, target, weights)) for target in targets(inputs)
-            },
+            "retrieval": answer(partial(_retrieval, retrieval, inputs.weights)),
+            "probes": {target.name: answer(partial(_probe, inputs, probes, target)) for target in targets(inputs)},
         },
     }
 
@@ -124,7 +119,7 @@ def _retrieval(scores: Scores, weights: Weights) -> dict[str, Any]:
     return {"none": none, "score": RETRIEVAL_SCORE, **_division(worth, resampled, empty=none, limits=(none, 1.0))}
 
 
-def _probe(inputs: Inputs, probes: Mapping[str, Probes], target: Target, weights: Weights) -> dict[str, Any]:
+def _probe(inputs: Inputs, probes: Mapping[str, Probes], target: Target) -> dict[str, Any]:
     """Divide one probe of the fused embedding, on the test materials that every combination is asked."""
     results = {name: of_model[FUSED][target.name] for name, of_model in probes.items()}
     for result in results.values():
@@ -136,7 +131,7 @@ def _probe(inputs: Inputs, probes: Mapping[str, Probes], target: Target, weights
     scores = {name: np.where(asked, result.scores, np.nan) for name, result in results.items()}
     is_class = target.kind == "class"
     empty = _without_any(target, inputs.split, inputs.test[asked])
-    worth, resampled = worth_of_probe(scores), worth_of_probe(scores, weights=weights)
+    worth, resampled = worth_of_probe(scores), worth_of_probe(scores, weights=inputs.weights)
     return {
         "none": empty,
         "n": int(asked.sum()),

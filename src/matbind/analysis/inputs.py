@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from matbind.analysis.measures.bootstrap import Weights, resampling_weights
 from matbind.analysis.symmetries import read_symmetries
 from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
@@ -69,33 +70,26 @@ class Inputs:
         self.runs: dict[str, dict[str, Any]] = {}
         self.missing: dict[str, str] = {}
         for combination in all_combinations(request.hub_order):
-            self._add(combination)
+            name = combination.name
+            path, model_dir = request.metrics / f"{name}.json", request.models / name
+            run = read_json(path) if path.exists() else None
+            if run is None:
+                self.missing[name] = "it was not trained"
+            elif "error" in run:
+                self.missing[name] = f"its training failed: {run['error']}"
+            elif (
+                not (trained := model_dir / TRAINED).exists() or read_json(trained)["fingerprint"] != run["fingerprint"]
+            ):
+                self.missing[name] = f"{model_dir} does not hold the model that its metrics are of"
+            else:
+                self.combinations[name], self.runs[name] = combination, run
         if not self.runs:
             reason = next(iter(self.missing.values()))
             raise UserError(f"{request.metrics}: no combination can be analysed, the first because {reason}")
 
-    def _add(self, combination: Combination) -> None:
-        name = combination.name
-        path, model_dir = self.request.metrics / f"{name}.json", self.request.models / name
-        trained = model_dir / TRAINED
-        if not path.exists():
-            self.missing[name] = "it was not trained"
-            return
-        run = read_json(path)
-        if "error" in run:
-            self.missing[name] = f"its training failed: {run['error']}"
-        elif not trained.exists() or read_json(trained)["fingerprint"] != run["fingerprint"]:
-            self.missing[name] = f"{model_dir} does not hold the model that its metrics are of"
-        else:
-            self.combinations[name], self.runs[name] = combination, run
-
     @cached_property
     def index(self) -> pl.DataFrame:
-        """``material_id``, ``formula`` and ``split`` of all materials.
-
-        Raises:
-            UserError: if it is missing.
-        """
+        """``material_id``, ``formula`` and ``split`` of all materials; a `UserError` if the file is missing."""
         path = self.request.features / INDEX
         if not path.exists():
             raise UserError(f"{path}: the file does not exist, run the featurize stage first")
@@ -123,7 +117,8 @@ class Inputs:
 
     def all_with(self, modality: str) -> list[str]:
         """Return the combinations that hold a modality, trained or not."""
-        return [each.name for each in all_combinations(self.request.hub_order) if modality in each.modalities]
+        every = all_combinations(self.request.hub_order)
+        return [combination.name for combination in every if modality in combination.modalities]
 
     def trained_with(self, modality: str) -> list[str]:
         """Return the trained combinations that hold a modality."""
@@ -135,18 +130,16 @@ class Inputs:
         return {name: {"unavailable": reason} for name, reason in self.missing.items()}
 
     def require(self, name: str) -> Combination:
-        """Return a trained combination.
-
-        Raises:
-            UnavailableError: if it was not trained, with the reason.
-        """
+        """Return a trained combination; raise an `UnavailableError` with the reason if it was not trained."""
         if name in self.missing:
             raise UnavailableError(f"{name}: {self.missing[name]}")
         return self.combinations[name]
 
-    def run_ids(self) -> dict[str, str | None]:
-        """Return the tracking run of every trained combination; None where it was trained without tracking."""
-        return {name: run.get("run_id") for name, run in self.runs.items()}
+    @cached_property
+    def weights(self) -> Weights:
+        """The resamples of the test split that the bootstrap of every question shares."""
+        n_resamples = self.request.settings.bootstrap_resamples
+        return resampling_weights(len(self.test), n_resamples=n_resamples, seed=self.request.seed)
 
     def embeddings(self, name: str) -> Embeddings:
         """Read the embeddings of all materials by a combination, by modality."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -40,7 +40,7 @@ class LabelSet:
     def judgements(self, formulas: Sequence[str]) -> list[Judgement | None]:
         """Return one judgement a formula, None where it is not of the families."""
         judged = [self.judge(formula) for formula in formulas]
-        return [each if each.family in self.families else None for each in judged]
+        return [judgement if judgement.family in self.families else None for judgement in judged]
 
 
 @lru_cache(maxsize=1 << 18)
@@ -50,16 +50,9 @@ def _judge(formula: str, *, nearest_coordination: bool = False) -> Judgement:
         return judge(formula, nearest_coordination=nearest_coordination)
 
 
-def _judge_wide(formula: str) -> Judgement:
-    return _judge(formula, nearest_coordination=True)
-
-
 def _judge_goldschmidt(formula: str) -> Judgement:
-    judgement = _judge(formula)
-    if judgement.t is None:
-        return judgement
-    low, high = GOLDSCHMIDT_WINDOW
-    return replace(judgement, perovskite=low < judgement.t < high, reason=None)
+    judgement, (low, high) = _judge(formula), GOLDSCHMIDT_WINDOW
+    return judgement if judgement.t is None else replace(judgement, perovskite=low < judgement.t < high, reason=None)
 
 
 _T_STAR = "t* in 0.90 to 1.09 (S), 1.01 to 1.05 (Se)"
@@ -72,7 +65,7 @@ LABEL_SETS = MappingProxyType(
             "Sulfides and selenides, more of them judged",
             f"{_T_STAR}; where no 12-fold radius of A is listed, that of the highest coordination listed",
             "Jess et al. 2022",
-            _judge_wide,
+            partial(_judge, nearest_coordination=True),
             CHALCOGENIDES,
         ),
         "oxides_and_halides": LabelSet(
@@ -99,7 +92,7 @@ LABEL_SETS = MappingProxyType(
 def labels(name: str, formulas: Sequence[str]) -> npt.NDArray[np.float64]:
     """Return labels of one set: 1 for a perovskite, 0 for another, NaN where it is not judged; shape (n_formulas,)."""
     judged = LABEL_SETS[name].judgements(formulas)
-    return np.array([float(bool(each.perovskite)) if each and each.reason is None else np.nan for each in judged])
+    return np.array([np.nan if one is None or one.reason else float(bool(one.perovskite)) for one in judged])
 
 
 def describe_set(
@@ -113,25 +106,21 @@ def describe_set(
     """
     label_set = LABEL_SETS[name]
     judged = label_set.judgements(formulas)
+    sides = list(zip(judged, split, strict=True))
     return {
         **{key: getattr(label_set, key) for key in ("title", "criterion", "source")},
         "materials": {
-            "all": _counts(judged),
-            "test": _counts([each for each, side in zip(judged, split, strict=True) if side == "test"]),
+            "all": count_judgements([judgement for judgement in judged if judgement]),
+            "test": count_judgements([judgement for judgement, side in sides if judgement and side == "test"]),
         },
         "members": [
             {
                 "material_id": material_id,
-                "formula": each.formula,
                 "split": str(side),
-                "perovskite": bool(each.perovskite),
-                **{factor: getattr(each, factor) for factor in ("t", "t_star", "tau")},
+                "perovskite": bool(judgement.perovskite),
+                **{name: getattr(judgement, name) for name in ("formula", "t", "t_star", "tau")},
             }
-            for material_id, each, side in zip(material_ids, judged, split, strict=True)
-            if each is not None and each.reason is None
+            for material_id, (judgement, side) in zip(material_ids, sides, strict=True)
+            if judgement is not None and judgement.reason is None
         ],
     }
-
-
-def _counts(judged: Sequence[Judgement | None]) -> dict[str, Any]:
-    return count_judgements(each for each in judged if each is not None)

@@ -14,7 +14,7 @@ from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.labels import LABEL_SETS, labels
 from matbind.analysis.measures.latent import project_pca, project_tsne
 from matbind.analysis.task import Task, answer
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 
 CRYSTAL = "crystal"
 SAMPLES = ("test", "abx3")
@@ -53,26 +53,25 @@ def project(request: Request, name: str, sample: str) -> dict[str, Any]:
         vectors = inputs.embeddings(name)[CRYSTAL][rows]
     kept = _sample(present_rows(vectors), request.settings.map_materials, seed=request.seed)
     rows, vectors = rows[kept], vectors[kept]
-    components = project_pca(vectors)
+    coordinates, explained_variance = project_pca(vectors)
     return {
         "rows": rows,
-        "pca": components.coordinates,
-        "explained_variance": components.explained_variance,
+        "pca": coordinates,
+        "explained_variance": explained_variance,
         "tsne": answer(partial(project_tsne, vectors, seed=request.seed)),
     }
 
 
 def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of maps.json, of the results by sample and combination."""
-    return {
-        "results": {
-            sample: {
-                name: inputs.unavailable[name] if name in inputs.missing else _describe(results[f"{sample} {name}"])
-                for name in inputs.all_with(CRYSTAL)
-            }
-            for sample in SAMPLES
+    described = {
+        sample: {
+            name: inputs.unavailable.get(name) or _describe(results[f"{sample} {name}"])
+            for name in inputs.all_with(CRYSTAL)
         }
+        for sample in SAMPLES
     }
+    return {"results": described}
 
 
 def table(inputs: Inputs, results: Mapping[str, Any]) -> pl.DataFrame:

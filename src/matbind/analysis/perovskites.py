@@ -19,7 +19,7 @@ from matbind.analysis.measures.latent import (
     group_similarities,
 )
 from matbind.analysis.task import Task, UnavailableError, answer
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.combinations import parse_combination
 
 CRYSTAL, PXRD = "crystal", "pxrd"
@@ -73,8 +73,8 @@ def separation(
         raise UnavailableError(
             f"{counts[0]} perovskites and {counts[1]} others are judged, expected at least {MIN_MATERIALS} of each"
         )
-    cosines = group_similarities(values, member, seed=seed)
-    overlap = density_overlap(cosines.within, cosines.rest)
+    within, rest = group_similarities(values, member, seed=seed)
+    overlap = density_overlap(within, rest)
     difference = group_difference(values, member, n_permutations=settings.permutations, seed=seed)
     left_out = None
     if jackknife and min(counts) >= LEAST_FOR_JACKKNIFE:
@@ -86,8 +86,8 @@ def separation(
         "ks_statistic": difference.statistic,
         "p_pairs": difference.p_pairs,
         "p_permutation": difference.p_permutation,
-        "mean_cosine_perovskite": float(cosines.within.mean()),
-        "mean_cosine_other": float(cosines.rest.mean()),
+        "mean_cosine_perovskite": float(within.mean()),
+        "mean_cosine_other": float(rest.mean()),
         "curve": _curve(overlap, settings.curve_points),
         "left_out": left_out,
     }
@@ -146,8 +146,7 @@ def _leave_out(
     for group in np.array_split(order, min(n_groups, len(order))):
         kept = np.ones(len(member), dtype=bool)
         kept[group] = False
-        cosines = group_similarities(values[kept], member[kept], seed=seed)
-        areas.append(density_overlap(cosines.within, cosines.rest).area)
+        areas.append(density_overlap(*group_similarities(values[kept], member[kept], seed=seed)).area)
     return areas
 
 

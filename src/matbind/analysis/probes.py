@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.measures.bootstrap import Weights, paired_change, resampling_weights
+from matbind.analysis.measures.bootstrap import Weights, paired_change
 from matbind.analysis.measures.probe import (
     ProbeResult,
     Target,
@@ -20,8 +20,7 @@ from matbind.analysis.measures.probe import (
     symmetry_targets,
 )
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import unit_rows
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import present_rows, unit_rows
 from matbind.materials.structure import structure_of
 from matbind.modalities.material import SPLITS
 from matbind.modalities.records import Records
@@ -83,14 +82,11 @@ def fuse(embeddings: Embeddings) -> npt.NDArray[np.float32]:
 
 def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of probes.json."""
-    request = inputs.request
-    n_resamples = request.settings.bootstrap_resamples
-    weights = resampling_weights(len(inputs.test), n_resamples=n_resamples, seed=request.seed)
     baseline = results[BASELINE][BASELINE]
     measured = {
         name: {
             embedding: {
-                target: result.as_dict() | _gain(baseline[target], result, weights)
+                target: result.as_dict() | _gain(baseline[target], result, inputs.weights)
                 for target, result in by_target.items()
             }
             for embedding, by_target in results[name].items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +13,7 @@ import numpy.typing as npt
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task, UnavailableError, answer
 from matbind.base.model_files import WEIGHTS
-from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, ranks
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, present_rows, ranks
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.material import Material
 from matbind.modalities.perturbation import RowPerturbation, row_perturbations, value_perturbations
@@ -71,7 +70,7 @@ def curves(request: Request, name: str, modality: str) -> dict[str, Any]:
             queries.append(_embed_rows(embedder, modality, perturbation.array, worse, store))
         return {"pairs": _recalls(inputs, name, modality, rows, queries)}
 
-    return {key: answer(partial(curve, key, each)) for key, each in row_perturbations(modality).items()}
+    return {key: answer(partial(curve, key, change)) for key, change in row_perturbations(modality).items()}
 
 
 def levels(request: Request, name: str, modality: str) -> dict[str, Any]:
@@ -88,10 +87,14 @@ def levels(request: Request, name: str, modality: str) -> dict[str, Any]:
     features = part(modality, "features")
     settings = embedder.settings.modalities[modality].features
     featurizer = features.Featurizer(settings, store.meta)
-    materials = _materials(inputs, modality, rows)
-    applied = {FULL: _unchanged, **{key: each.apply for key, each in value_perturbations(modality).items()}}
+    ids = inputs.index["material_id"][inputs.test[rows]].to_list()
+    every = Records(request.records).materials(only=(modality,))
+    by_id = {material.material_id: material for material in every if material.split == "test"}
+    materials = [by_id[material_id] for material_id in ids]
+    applied: dict[str, Callable[[Any], Any]] = {FULL: lambda value: value}
+    applied |= {key: perturbation.apply for key, perturbation in value_perturbations(modality).items()}
     featurized = {
-        level: [_features(featurizer, each, modality, apply(each.values[modality])) for each in materials]
+        level: [_features(featurizer, material, modality, apply(material.values[modality])) for material in materials]
         for level, apply in applied.items()
     }
     usable = np.array([all(row is not None for row in versions) for versions in zip(*featurized.values(), strict=True)])
@@ -102,7 +105,7 @@ def levels(request: Request, name: str, modality: str) -> dict[str, Any]:
         queries.append(embedder.embed_store(modality, memory, np.arange(len(kept))))
     return {
         "pairs": _recalls(inputs, name, modality, rows[kept], queries),
-        "failed": {level: sum(each is None for each in versions) for level, versions in featurized.items()},
+        "failed": {level: sum(row is None for row in versions) for level, versions in featurized.items()},
     }
 
 
@@ -114,11 +117,11 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
             answers = {name: results[f"rows {modality} {name}"] for name in models(inputs, modality)}
             content["curves"][modality] = {
                 key: {
-                    "unit": each.unit,
+                    "unit": perturbation.unit,
                     "strengths": inputs.request.settings.robustness[modality][key],
                     "models": {name: reply.get(key, reply) for name, reply in answers.items()},
                 }
-                for key, each in rows.items()
+                for key, perturbation in rows.items()
             }
         if values := value_perturbations(modality):
             answers = {name: results[f"value {modality} {name}"] for name in models(inputs, modality)}
@@ -132,8 +135,8 @@ def _model_and_queries(inputs: Inputs, name: str, modality: str) -> tuple[Embedd
 
     combination = inputs.require(name)
     model_dir = inputs.request.models / name
-    stores = {each: Store(inputs.request.features / each) for each in combination.modalities}
-    metas = {each: store.meta for each, store in stores.items()}
+    stores = {side: Store(inputs.request.features / side) for side in combination.modalities}
+    metas = {side: store.meta for side, store in stores.items()}
     settings = read_settings(model_dir, combination.modalities)
     embedder = Embedder(settings, combination, metas, load_file(model_dir / WEIGHTS))
     rows = np.flatnonzero(present_rows(inputs.test_embeddings(name)[modality]))
@@ -178,21 +181,9 @@ def _recalls(
     return pairs
 
 
-def _materials(inputs: Inputs, modality: str, rows: IntArray) -> list[Material]:
-    """Return test materials with their value of the modality."""
-    ids = inputs.index["material_id"][inputs.test[rows]].to_list()
-    materials = Records(inputs.request.records).materials(only=(modality,))
-    by_id = {material.material_id: material for material in materials if material.split == "test"}
-    return [by_id[material_id] for material_id in ids]
-
-
 def _features(featurizer: Any, material: Material, modality: str, value: Any) -> Any:
     """Return the features of another value of a material, None where nothing of it is left that describes it."""
     try:
         return featurizer(replace(material, values={modality: value}))
     except ValueError:
         return None
-
-
-def _unchanged(value: Any) -> Any:
-    return value

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,47 +23,31 @@ from matbind.analysis import (
     probes,
     robustness,
 )
-from matbind.analysis.index import describe
 from matbind.analysis.inputs import Inputs, Request
 from matbind.analysis.symmetries import write_symmetries
-from matbind.analysis.task import Task, perform, write_result
+from matbind.analysis.task import perform, write_result
 from matbind.base.errors import UserError
 from matbind.base.files import written_whole
 from matbind.base.ledger import digest
-from matbind.base.parallel import SerialPool, Workers
+from matbind.base.parallel import Workers
 from matbind.data.featurize import INDEX
+from matbind.modalities.material import SPLITS
 from matbind.modalities.records import Records
+from matbind.modalities.store import Store
+from matbind.modalities.table import modality_names
 from matbind.training.embeddings import require_same_materials
 
 MAPS = "maps.parquet"
 Results = Mapping[str, Mapping[str, Any]]
 """By question and key of the task."""
 
-TASKS: Mapping[str, Callable[[Inputs], list[Task]]] = MappingProxyType(
+QUESTIONS: Mapping[str, ModuleType] = MappingProxyType(
     {
-        "failures": failures.tasks,
-        "fused": fused.tasks,
-        "gallery": gallery.tasks,
-        "geometry": geometry.tasks,
-        "helping": helping.tasks,
-        "maps": maps.tasks,
-        "perovskites": perovskites.tasks,
-        "probes": probes.tasks,
-        "robustness": robustness.tasks,
+        module.__name__.rpartition(".")[2]: module
+        for module in (failures, fused, gallery, geometry, helping, maps, perovskites, probes, robustness)
     }
 )
-_ASSEMBLED: Mapping[str, Callable[[Inputs, Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
-    {
-        "failures": failures.assemble,
-        "fused": fused.assemble,
-        "gallery": gallery.assemble,
-        "geometry": geometry.assemble,
-        "maps": maps.assemble,
-        "perovskites": perovskites.assemble,
-        "probes": probes.assemble,
-        "robustness": robustness.assemble,
-    }
-)
+"""Modules with `tasks(inputs)`, the work that other processes can do, and `assemble(inputs, results)`, the answer."""
 
 
 def analyse(
@@ -74,7 +58,7 @@ def analyse(
     scratch: Path,
     params: Path,
     log: Callable[[str], None],
-    workers: Workers | None = None,
+    workers: Workers,
 ) -> None:
     """Answer every question of the trained models; one that the data cannot answer says so in its place.
 
@@ -85,46 +69,58 @@ def analyse(
         scratch: keeps what need not be computed again.
         params: params.yaml, for the parameters of every preset.
         log: takes the progress in sentences.
-        workers: where the work is done; None for this process alone. The results are the same whoever does it.
+        workers: where the work is done; the results are the same whoever does it.
 
     Raises:
         UserError: if no combination was trained, or records, features and models do not belong together.
     """
-    pool = workers or SerialPool()
     inputs = Inputs(replace(request, state=_state(request)))
     _require_same_materials(inputs)
-    computed = write_symmetries(request.records, out=request.symmetry, scratch=scratch, workers=pool)
+    computed = write_symmetries(request.records, out=request.symmetry, scratch=scratch, workers=workers)
     log(f"symmetry of {len(inputs.index)} materials: {'found' if computed else 'known from before'}")
-    results = _perform(inputs, pool, log)
-    for name, content in _contents(inputs, results, params).items():
-        write_result(request.out / f"{name}.json", content | {"run_ids": inputs.run_ids()})
-        if name == "perovskites":
-            write_result(latent, perovskites.excerpt(content))
-        if name == "helping":
-            write_result(shapley, helping.excerpt(content))
+    results = _perform(inputs, workers, log)
+    contents = {name: module.assemble(inputs, results[name]) for name, module in QUESTIONS.items() if module != helping}
+    of_combinations = {name: results["probes"][name] for name in inputs.combinations}
+    contents["helping"] = helping.assemble(inputs, results["helping"], of_combinations)
+    contents |= {"index": _index(inputs), "parameters": parameters.count(inputs, params)}
+    run_ids = {name: run.get("run_id") for name, run in inputs.runs.items()}
+    for name, content in contents.items():
+        write_result(request.out / f"{name}.json", content | {"run_ids": run_ids})
+    write_result(latent, perovskites.excerpt(contents["perovskites"]))
+    write_result(shapley, helping.excerpt(contents["helping"]))
     with written_whole(request.out / MAPS) as path:
         maps.table(inputs, results["maps"]).write_parquet(path)
     left = f"; {len(inputs.missing)} are missing" if inputs.missing else ""
     log(f"{len(inputs.combinations)} combinations analysed{left}: {request.out}")
 
 
-def _contents(inputs: Inputs, results: Results, params: Path) -> dict[str, dict[str, Any]]:
-    """Return the content of every JSON file by its name."""
-    of_combinations = {name: results["probes"][name] for name in inputs.combinations}
+def _index(inputs: Inputs) -> dict[str, Any]:
+    """Return what was analysed: materials, combinations and where they come from."""
+    stores = {name: Store(inputs.request.features / name) for name in modality_names()}
+    sides = {side: inputs.split == side for side in SPLITS}
+    trained = {
+        name: {"run_id": run.get("run_id"), "hub": run["hub"], "modalities": inputs.combinations[name].modalities}
+        for name, run in inputs.runs.items()
+    }
+    versions = {key: {run.get(key) for run in inputs.runs.values()} for key in ("data_md5", "git_commit")}
     return {
-        "index": describe(inputs),
-        "parameters": parameters.count(inputs, params),
-        "helping": helping.assemble(inputs, results["helping"], of_combinations),
-        **{name: assemble(inputs, results[name]) for name, assemble in _ASSEMBLED.items()},
+        "seed": inputs.request.seed,
+        **{key: shared.pop() if len(shared) == 1 else None for key, shared in versions.items()},
+        "materials": {side: int(rows.sum()) for side, rows in sides.items()},
+        "held": {
+            side: {name: int(store.present[rows].sum()) for name, store in stores.items()}
+            for side, rows in sides.items()
+        },
+        "combinations": trained | inputs.unavailable,
     }
 
 
 def _perform(inputs: Inputs, workers: Workers, log: Callable[[str], None]) -> Results:
     """Do all tasks, the longest first, and say when a question is done."""
-    todo = [(question, task) for question, tasks in TASKS.items() for task in tasks(inputs)]
+    todo = [(question, task) for question, module in QUESTIONS.items() for task in module.tasks(inputs)]
     todo.sort(key=lambda item: -item[1].cost)
     left = Counter(question for question, _ in todo)
-    results: dict[str, dict[str, Any]] = {question: {} for question in TASKS}
+    results: dict[str, dict[str, Any]] = {question: {} for question in QUESTIONS}
     seconds: dict[str, float] = defaultdict(float)
     finished = workers.map(perform, (task.call for _, task in todo))
     for (question, task), done in zip(todo, finished, strict=True):

@@ -41,7 +41,9 @@ def write_symmetries(records: Path, *, out: Path, scratch: Path, workers: Worker
     """
     structures = Records(records).structures
     columns = [name for name in _STRUCTURE if name in structures.columns]
-    kept = scratch / f"{digest(*_content(structures.select(columns)))}.parquet"
+    hashes = structures.select(columns).hash_rows(seed=0).to_list()
+    # All that the table depends on: the structures, the tolerance and the code.
+    kept = scratch / f"{digest(*hashes, symmetry.SYMPREC_ANGSTROM, Path(symmetry.__file__).read_text())}.parquet"
     computed = not kept.exists()
     if computed:
         symmetries = find_symmetries(map(structure_of, structures.iter_rows(named=True)), workers=workers)
@@ -59,11 +61,6 @@ def read_symmetries(path: Path) -> list[Symmetry | None]:
         Symmetry(space_group, prototype, tuple(zip(elements, orbits, strict=True))) if space_group else None
         for _, space_group, _, prototype, elements, orbits in pl.read_parquet(path).select(list(SCHEMA)).iter_rows()
     ]
-
-
-def _content(structures: pl.DataFrame) -> list[Any]:
-    """Return all that the table depends on: the structures, the tolerance and the code."""
-    return [*structures.hash_rows(seed=0).to_list(), symmetry.SYMPREC_ANGSTROM, Path(symmetry.__file__).read_text()]
 
 
 def _row(material_id: str, determined: Symmetry | None) -> tuple[Any, ...]:

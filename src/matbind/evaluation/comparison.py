@@ -94,7 +94,7 @@ def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
         For each kind of pair, None if there is no such pair, else ``best_pair`` (by recall@1), ``best_recall_at_1``,
         and the means over pairs ``mean_recall_at_1``, ``mean_recall_at_5`` and ``mean_chance_at_1``.
     """
-    return {kind: _summary({n: r for n, r in pairs.items() if r["kind"] == kind}) for kind in KINDS}
+    return {kind: _summary({name: r for name, r in pairs.items() if r["kind"] == kind}) for kind in KINDS}
 
 
 def to_markdown(comparison: Mapping[str, Any]) -> str:
@@ -170,38 +170,34 @@ def _entry(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _best_of_all(trained: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Any] | None:
-    pairs = [each for each in _pairs({name: run["pairs"] for name, run in trained.items()}) if each[2]["kind"] == kind]
-    if not pairs:
-        return None
-    name, pair, result = max(pairs, key=lambda each: float(each[2]["recall_at_1"]))
-    return {"combination": name, "pair": pair, "recall_at_1": result["recall_at_1"]}
+    every = _pairs({name: run["pairs"] for name, run in trained.items()})
+    results = [
+        {"combination": name, "pair": pair, "recall_at_1": result["recall_at_1"]}
+        for name, pair, result in every
+        if result["kind"] == kind
+    ]
+    return max(results, key=lambda result: float(result["recall_at_1"]), default=None)
 
 
 def _summary(results: Results) -> dict[str, Any] | None:
     if not results:
         return None
     best = max(results, key=lambda name: float(results[name]["recall_at_1"]))
-    means = {f"mean_{metric}": _mean(results, metric) for metric in ("recall_at_1", "recall_at_5", "chance_at_1")}
+    means = {
+        f"mean_{metric}": float(sum(result[metric] for result in results.values()) / len(results))
+        for metric in ("recall_at_1", "recall_at_5", "chance_at_1")
+    }
     return {"best_pair": best, "best_recall_at_1": results[best]["recall_at_1"], **means}
-
-
-def _mean(results: Results, metric: str) -> float:
-    return float(sum(result[metric] for result in results.values()) / len(results))
 
 
 def _row(name: str, hub: str, pairs: Results, summary: Mapping[str, Any]) -> str:
     cells = [name, hub, _span(pairs, "n", ""), _span(pairs, "chance_at_1", ".4f")]
     for kind in ("aligned", "emergent"):
-        means = summary[kind]
-        cells += (
-            [
-                f"{means['mean_recall_at_1']:.3f}",
-                f"{means['mean_recall_at_5']:.3f}",
-                f"{means['best_pair']} {means['best_recall_at_1']:.3f}",
-            ]
-            if means
-            else ["-"] * 3
-        )
+        if means := summary[kind]:
+            cells += [f"{means['mean_recall_at_1']:.3f}", f"{means['mean_recall_at_5']:.3f}"]
+            cells.append(f"{means['best_pair']} {means['best_recall_at_1']:.3f}")
+        else:
+            cells += ["-"] * 3
     return "| " + " | ".join(cells) + " |"
 
 

@@ -38,7 +38,7 @@ class RetrievalResult:
         kind: aligned, emergent or view.
         n: queries, and keys in the gallery.
         recall_at_1: share of queries whose true key is nearest; likewise for 5 and 10.
-        median_rank: median 1-based rank of the true key.
+        median_rank: median 1-based rank of the true key; of an even number of queries, the mean of the middle two.
         mrr: mean reciprocal rank.
         chance_at_1: recall@1 of a model that knows nothing, 1 / n; likewise for 5 and 10.
         recall_at_1_ci95: 95 % bootstrap interval of recall@1 over the queries; likewise for 5.
@@ -60,6 +60,11 @@ class RetrievalResult:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def present_rows(values: FloatArray) -> BoolArray:
+    """Return which rows of shape (n, d) are finite, shape (n,): a material that lacks the modality has a row of NaN."""
+    return np.asarray(np.isfinite(values).all(axis=1))
 
 
 def unit_rows(values: FloatArray) -> npt.NDArray[np.float64]:
@@ -97,10 +102,8 @@ def ranks_both(first: FloatArray, second: FloatArray, *, chunk_size: int = CHUNK
     for side, values in (("first", first), ("second", second)):
         _require_finite(values, np.ones(len(values), dtype=bool), f"the {side} side")
     blocks = [slice(start, min(start + chunk_size, len(first))) for start in range(0, len(first), chunk_size)]
-    threshold = np.concatenate(
-        [np.einsum("id,id->i", unit_rows(first[rows]), unit_rows(second[rows])) for rows in blocks]
-    )
-    threshold -= TIE_TOLERANCE
+    true = [np.einsum("id,id->i", unit_rows(first[rows]), unit_rows(second[rows])) for rows in blocks]
+    threshold = np.concatenate(true) - TIE_TOLERANCE
     forward, backward = np.zeros(len(first), dtype=np.int64), np.zeros(len(first), dtype=np.int64)
     for rows in blocks:
         unit = unit_rows(first[rows])
@@ -124,22 +127,17 @@ def ranks(query: FloatArray, key: FloatArray, *, chunk_size: int = CHUNK_SIZE) -
 
 
 def recall_at_k(ranks: IntArray, *, k: int) -> float:
-    """Return the share of queries whose true key is among the k nearest.
+    """Return the share of queries whose true key is among the k nearest, in [0, 1]; chance is k / n_keys.
 
     Args:
         ranks: 1-based rank of each query's true key, shape (n_queries,); ties count against the query.
         k: size of the short list, at least 1.
 
-    Returns:
-        A number in [0, 1]; chance is k / n_keys.
-
     Raises:
-        ValueError: if ranks is empty or k < 1.
+        ValueError: if ranks is empty.
 
     Source: Mirza et al. 2025, Figures 2 and 4.
     """
-    if k < 1:
-        raise ValueError(f"{k=} has to be at least 1")
     return float(np.mean(_not_empty(ranks) <= k))
 
 
@@ -152,15 +150,6 @@ def mean_reciprocal_rank(ranks: IntArray) -> float:
     return float(np.mean(1.0 / _not_empty(ranks)))
 
 
-def median_rank(ranks: IntArray) -> float:
-    """Return the median of the 1-based ranks; of an even number of queries, the mean of the middle two.
-
-    Raises:
-        ValueError: if ranks is empty.
-    """
-    return float(np.median(_not_empty(ranks)))
-
-
 def bootstrap_interval(hits: BoolArray, *, n_resamples: int = N_RESAMPLES, seed: int) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of a share.
 
@@ -170,7 +159,7 @@ def bootstrap_interval(hits: BoolArray, *, n_resamples: int = N_RESAMPLES, seed:
         seed: of the resampling.
 
     Returns:
-        Lower and upper bound in [0, 1]; both are equal to the share where all or no queries hit.
+        Lower and upper bound in [0, 1]; both are the share where all or no queries hit.
 
     Raises:
         ValueError: if hits is empty.
@@ -195,7 +184,7 @@ def summarise(ranks: IntArray, *, kind: Kind, seed: int = 0, n_resamples: int = 
         recall_at_1=recall_at_k(ranks, k=1),
         recall_at_5=recall_at_k(ranks, k=5),
         recall_at_10=recall_at_k(ranks, k=10),
-        median_rank=median_rank(ranks),
+        median_rank=float(np.median(ranks)),
         mrr=mean_reciprocal_rank(ranks),
         chance_at_1=min(1.0, 1 / n),
         chance_at_5=min(1.0, 5 / n),
@@ -288,10 +277,8 @@ def fused_queries(
         if rows.sum() >= MIN_ROWS:
             query = np.mean([unit_rows(embeddings[name][rows]) for name in subset], axis=0)
             kind: Kind = "aligned" if combination.hub in (*subset, key) else "emergent"
-            name = pair_name("+".join(subset), key)
-            results[name] = evaluate_pair(
-                query, embeddings[key][rows], kind=kind, seed=seed, chunk_size=chunk_size, n_resamples=n_resamples
-            )
+            rank = ranks(query, embeddings[key][rows], chunk_size=chunk_size)
+            results[pair_name("+".join(subset), key)] = summarise(rank, kind=kind, seed=seed, n_resamples=n_resamples)
     return results
 
 
@@ -314,9 +301,7 @@ def _fusions(combination: Combination) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield every set of two modalities or more, with every key outside it."""
     for size in range(2, len(combination.modalities)):
         for subset in combinations(combination.modalities, size):
-            for key in combination.modalities:
-                if key not in subset:
-                    yield subset, key
+            yield from ((subset, key) for key in combination.modalities if key not in subset)
 
 
 def _present_in_all(names: Sequence[str], present: Mapping[str, BoolArray]) -> BoolArray:

@@ -11,25 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, BoolArray, FloatArray, unit_rows
+from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, FloatArray, present_rows, unit_rows
 from matbind.modalities.combinations import pair_name
 
 UNIFORMITY_T = 2.0
 # An embedding that uses fewer directions than this, or whose vectors all but coincide, tells few materials apart.
 LEAST_EFFECTIVE_RANK = 2.0
 LARGEST_MEAN_COSINE = 0.99
-
-
-def present_rows(values: FloatArray) -> BoolArray:
-    """Return which rows are finite: a material that lacks the modality has a row of NaN.
-
-    Args:
-        values: shape (n, d).
-
-    Returns:
-        Shape (n,).
-    """
-    return np.asarray(np.isfinite(values).all(axis=1))
 
 
 def alignment(first: FloatArray, second: FloatArray) -> float:
@@ -42,13 +30,8 @@ def alignment(first: FloatArray, second: FloatArray) -> float:
     Returns:
         0 if they are the same, 2 for unrelated directions.
 
-    Raises:
-        ValueError: if the shapes differ or there is no row.
-
     Source: Wang and Isola 2020, Equation 2 with alpha = 2.
     """
-    if first.shape != second.shape or not len(first):
-        raise ValueError(f"alignment needs two equal shapes (n, d) with n >= 1, found {first.shape} and {second.shape}")
     return float(np.mean(((unit_rows(first) - unit_rows(second)) ** 2).sum(axis=1)))
 
 
@@ -56,19 +39,14 @@ def uniformity(values: FloatArray) -> float:
     """Return the logarithm of the mean Gaussian potential exp(-t |x - y|^2), t = 2, between different materials.
 
     Args:
-        values: shape (n, d).
+        values: shape (n, d), two rows or more.
 
     Returns:
         At most 0 (all the same); about -2t for evenly spread directions in many dimensions.
 
-    Raises:
-        ValueError: if there are fewer than two rows.
-
     Source: Wang and Isola 2020, Equation 3.
     """
     n = len(values)
-    if n < MIN_ROWS:
-        raise ValueError(f"uniformity needs at least {MIN_ROWS} rows, found {n}")
     unit = unit_rows(values)
     squares = (unit**2).sum(axis=1)
     total = 0.0
@@ -86,20 +64,13 @@ def modality_gap(first: FloatArray, second: FloatArray) -> float:
         first: shape (n_first, d).
         second: shape (n_second, d); the materials may be others.
 
-    Raises:
-        ValueError: if a side has no row.
-
     Source: Liang et al. 2022, Section 2.
     """
-    if not len(first) or not len(second):
-        raise ValueError(f"the modality gap needs rows on both sides, found {len(first)} and {len(second)}")
     return float(np.linalg.norm(unit_rows(first).mean(axis=0) - unit_rows(second).mean(axis=0)))
 
 
 def effective_rank(values: FloatArray) -> float:
-    """Return how many directions an embedding uses around its mean.
-
-    It is the exponential of the entropy of the normalised singular values.
+    """Return how many directions an embedding uses around its mean: exp(entropy of the normalised singular values).
 
     Args:
         values: shape (n, d).
@@ -107,13 +78,8 @@ def effective_rank(values: FloatArray) -> float:
     Returns:
         From 1 to min(n, d); 0 if all rows are the same.
 
-    Raises:
-        ValueError: if there is no row.
-
     Source: Roy and Vetterli 2007, Definition 1.
     """
-    if not len(values):
-        raise ValueError("the effective rank of no rows is not defined")
     unit = unit_rows(values)
     singular = np.linalg.svd(unit - unit.mean(axis=0), compute_uv=False)
     # The mean of equal rows is off by rounding: what is left after it is taken off is no direction.
@@ -128,19 +94,15 @@ def collapse_alarm(values: FloatArray) -> list[str]:
     """Return the reasons, one sentence each, to call an embedding collapsed; none if all is well.
 
     Args:
-        values: shape (n, d).
+        values: shape (n, d), finite, two rows or more.
     """
-    present = values[present_rows(values)]
-    n = len(present)
-    reasons = [f"{len(values) - n} of {len(values)} rows are not finite"] if n < len(values) else []
-    if n < MIN_ROWS:
-        return [*reasons, f"{n} rows are too few to compare"]
-    unit = unit_rows(present)
+    n, unit = len(values), unit_rows(values)
     # The squared length of the sum holds every cosine twice, and that of each row with itself.
     cosine = float(((unit.sum(axis=0) ** 2).sum() - (unit**2).sum()) / (n * (n - 1)))
-    rank = effective_rank(present)
+    reasons: list[str] = []
+    rank = effective_rank(values)
     if rank < LEAST_EFFECTIVE_RANK:
-        reasons.append(f"effective rank {rank:.2f} is below {LEAST_EFFECTIVE_RANK:g} of {present.shape[1]} dimensions")
+        reasons.append(f"effective rank {rank:.2f} is below {LEAST_EFFECTIVE_RANK:g} of {values.shape[1]} dimensions")
     if cosine > LARGEST_MEAN_COSINE:
         reasons.append(f"mean cosine between materials {cosine:.4f} is above {LARGEST_MEAN_COSINE:g}")
     return reasons

@@ -42,10 +42,7 @@ def covalent_radii_angstrom() -> FloatArray:
 
 @njit(cache=True, nogil=True)
 def shortest_contacts(
-    lattices: FloatArray,
-    coords: FloatArray,
-    radii: FloatArray,
-    first_site: npt.NDArray[np.int64],
+    lattices: FloatArray, coords: FloatArray, radii: FloatArray, first_site: npt.NDArray[np.int64]
 ) -> FloatArray:
     """Find the shortest distance, and the shortest in units of the two atoms' radii, of every crystal.
 
@@ -62,11 +59,8 @@ def shortest_contacts(
         Shape (n, 2): angstrom, and distance over the sum of the radii.
     """
     n = lattices.shape[0]
-    shortest = np.empty((n, 2))
-    delta = np.empty(3)
-    spacing = np.empty(3)
-    low = np.empty(3, dtype=np.int64)
-    high = np.empty(3, dtype=np.int64)
+    shortest, delta, spacing = np.empty((n, 2)), np.empty(3), np.empty(3)
+    low, high = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     for crystal in range(n):
         cell = lattices[crystal]
         inverse = np.linalg.inv(cell)

@@ -108,10 +108,7 @@ def reflections(
 
 
 def scherrer_fwhm_deg(
-    two_theta_deg: npt.ArrayLike,
-    *,
-    crystallite_size_nm: float,
-    wavelength_angstrom: float = CUKA_ANGSTROM,
+    two_theta_deg: npt.ArrayLike, *, crystallite_size_nm: float, wavelength_angstrom: float = CUKA_ANGSTROM
 ) -> FloatArray:
     """Compute the width of peaks from the size of the crystallites.
 
@@ -136,15 +133,7 @@ def scherrer_fwhm_deg(
 
 
 def pattern_grid(*, start_deg: float = 5.0, stop_deg: float = 90.0, n_points: int = 8501) -> FloatArray:
-    """Return evenly spaced angles, both ends included.
-
-    Args:
-        start_deg: first two theta in degrees.
-        stop_deg: last two theta in degrees.
-        n_points: number of angles.
-
-    Returns:
-        (n_points,) degrees two theta.
+    """Return evenly spaced angles two theta in degrees, both ends included, shape (n_points,).
 
     Raises:
         ValueError: fewer than two points, or the angles do not ascend within 0 to 180 degrees.
@@ -162,7 +151,6 @@ def broaden(
     *,
     grid_deg: FloatArray,
     fwhm_deg: npt.ArrayLike,
-    normalize: bool = True,
 ) -> npt.NDArray[np.float32]:
     """Sum Gaussian peaks whose AREA, not height, is the given intensity.
 
@@ -174,10 +162,9 @@ def broaden(
         intensity: (n_peaks,) integrated intensities, not negative.
         grid_deg: (n_points,) evenly spaced ascending angles in degrees.
         fwhm_deg: (n_peaks,) full widths at half maximum in degrees, or one width for all.
-        normalize: divide by the maximum; otherwise values are intensity per degree.
 
     Returns:
-        (n_points,) pattern; with `normalize` its maximum is exactly 1.
+        (n_points,) pattern; its maximum is exactly 1.
 
     Raises:
         ValueError: lengths differ, a value is out of range, the grid is uneven, or nothing falls on the grid.
@@ -201,11 +188,10 @@ def broaden(
     pattern = _gaussians(
         center, area, np.broadcast_to(sigma, center.shape).copy(), float(grid_deg[0]), step_deg, len(grid_deg)
     )
-    if normalize:
-        maximum = pattern.max()
-        if maximum <= 0.0:
-            raise ValueError(f"No peak falls on the grid from {grid_deg[0]} to {grid_deg[-1]} degrees.")
-        pattern /= maximum
+    maximum = pattern.max()
+    if maximum <= 0.0:
+        raise ValueError(f"No peak falls on the grid from {grid_deg[0]} to {grid_deg[-1]} degrees.")
+    pattern /= maximum
     return np.asarray(pattern, dtype=np.float32)
 
 
@@ -259,30 +245,16 @@ def _grid_step(grid_deg: FloatArray) -> float:
 def _merge(
     hkl: FloatArray, g2: FloatArray, f2: FloatArray, g_start: float, wavelength: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Weigh reflections, add those of the same angle, drop faint peaks and scale the strongest to 100.
-
-    Args:
-        hkl: (n_reflections, 3) Miller indices.
-        g2: (n_reflections,) |g|^2 in 1/angstrom^2.
-        f2: (n_reflections,) |F|^2.
-        g_start: smallest |g| wanted.
-        wavelength: in angstrom.
-
-    Returns:
-        Miller indices (n_peaks, 3) of the strongest reflection, two theta in degrees and intensity.
-    """
+    """Weigh reflections, add those of one angle, drop faint peaks; return their indices, two theta and intensity."""
     sin2 = np.minimum(0.25 * wavelength * wavelength * g2, 1.0)
     numerator, denominator = lorentz_polarisation(sin2, np.sqrt(1.0 - sin2), 1.0 - 2.0 * sin2)
     intensity = f2 * numerator / denominator
     intensity[g2 < g_start * g_start] = 0.0
     kept = np.flatnonzero(intensity > ABSENT_SHARE * intensity.max())
     kept = kept[np.argsort(g2[kept])]
-    peak_hkl = np.empty((kept.shape[0], 3))
-    peak_angle = np.empty(kept.shape[0])
+    peak_hkl, peak_angle = np.empty((kept.shape[0], 3)), np.empty(kept.shape[0])
     peak_intensity = np.empty(kept.shape[0])
-    peak = -1
-    last_key = -1
-    best = 0.0
+    peak, last_key, best = -1, -1, 0.0
     for index in kept:
         angle = np.degrees(2.0 * np.arcsin(np.sqrt(sin2[index])))
         key = int(np.rint(angle / MERGE_STEP_DEG))

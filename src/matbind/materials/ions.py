@@ -108,10 +108,8 @@ def _charges(formula: str, cations: tuple[str, str], anion: str) -> dict[str, in
     composition = Composition(formula).reduced_composition
     # Frequent oxidation states first; all that were ever reported only if none of those is neutral.
     for every in (False, True):
-        guesses = composition.oxi_state_guesses(
-            oxi_states_override={anion: [ANION_CHARGE[anion]]}, all_oxi_states=every
-        )
-        for guess in guesses:
+        override = {anion: [ANION_CHARGE[anion]]}
+        for guess in composition.oxi_state_guesses(oxi_states_override=override, all_oxi_states=every):
             if all(guess[name] > 0 and float(guess[name]).is_integer() for name in cations):
                 return {name: int(guess[name]) for name in cations}
     raise UnknownIonError(f"no charges of {cations[0]} and {cations[1]} balance")
@@ -119,17 +117,7 @@ def _charges(formula: str, cations: tuple[str, str], anion: str) -> dict[str, in
 
 @lru_cache(maxsize=1024)
 def _radius(element: str, charge: int, coordination: str, *, nearest: bool = False) -> float:
-    """Return Shannon's ionic radius in angstrom.
-
-    Args:
-        element: of the ion.
-        charge: in elementary charges.
-        coordination: as a Roman number.
-        nearest: take the highest listed coordination, at least 6.
-
-    Raises:
-        UnknownIonError: if none is listed.
-    """
+    """Return Shannon's ionic radius in angstrom; `nearest` takes the highest listed coordination, at least 6."""
     from pymatgen.core.periodic_table import Element
 
     listed = Element(element).data.get("Shannon radii")

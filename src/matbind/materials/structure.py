@@ -158,10 +158,9 @@ def _check_cell(lattice: FloatArray, frac_coords: FloatArray) -> None:
         raise ValueError(f"lattice has shape {lattice.shape}, expected (3, 3).")
     if frac_coords.ndim != 2 or frac_coords.shape[1] != 3 or not len(frac_coords):  # noqa: PLR2004
         raise ValueError(f"frac_coords has shape {frac_coords.shape}, expected (n_sites, 3) with at least one site.")
-    if not np.isfinite(lattice).all():
-        raise ValueError("lattice holds a value that is not finite.")
-    if not np.isfinite(frac_coords).all():
-        raise ValueError("frac_coords holds a value that is not finite.")
+    for name, values in (("lattice", lattice), ("frac_coords", frac_coords)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} holds a value that is not finite.")
     edges = np.linalg.norm(lattice, axis=1)
     if abs(np.linalg.det(lattice)) <= FLATTEST_CELL * edges.prod():
         raise ValueError(f"lattice is singular: edges of {edges.tolist()} angstrom span no volume.")
@@ -173,13 +172,7 @@ def _check_species(site_index: IntArray, atomic_number: IntArray, occupancy: Flo
             f"site_index, atomic_number and occupancy have shapes {site_index.shape}, {atomic_number.shape} and "
             f"{occupancy.shape}, expected one common (n_species_entries,)."
         )
-    steps = np.diff(site_index)
-    if (
-        not len(site_index)
-        or site_index[0] != 0
-        or site_index[-1] != n_sites - 1
-        or np.any((steps != 0) & (steps != 1))
-    ):
+    if (np.diff(site_index) < 0).any() or not np.array_equal(np.unique(site_index), np.arange(n_sites)):
         raise ValueError(f"site_index must ascend from 0 to {n_sites - 1} and name every site.")
     wrong = (atomic_number < 1) | (atomic_number > HEAVIEST_ATOMIC_NUMBER)
     if wrong.any():

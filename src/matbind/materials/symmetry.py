@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import gcd
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from matbind.base.parallel import SerialPool, Workers
+from matbind.base.parallel import Workers
 from matbind.materials.structure import FloatArray, Structure
 
 CHUNK_SIZE = 128  # structures a task: half a second of work, so that no worker waits long for the last one
@@ -55,38 +55,18 @@ class Symmetry:
     @property
     def crystal_system(self) -> str:
         """One of the seven crystal systems."""
-        return crystal_system(self.space_group)
+        return next(name for last, name in _SYSTEMS if self.space_group <= last)
 
 
-def crystal_system(space_group: int) -> str:
-    """Return the crystal system of a space group.
+def find_symmetry(structure: Structure) -> Symmetry | None:
+    """Find the space group and prototype of one crystal; None where they could not be determined.
 
-    Args:
-        space_group: international number.
-
-    Raises:
-        ValueError: if it is not between 1 and 230.
-    """
-    if space_group >= 1:
-        for last, name in _SYSTEMS:
-            if space_group <= last:
-                return name
-    raise ValueError(f"{space_group=} is not between 1 and 230")
-
-
-def find_symmetry(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> Symmetry | None:
-    """Find the space group and prototype of one crystal.
-
-    Args:
-        structure: mixed sites are equivalent only when they hold the same species and occupancies.
-        symprec: tolerance on positions in angstrom.
-
-    Returns:
-        None where the symmetry could not be determined.
+    Mixed sites are equivalent only when they hold the same species and occupancies.
     """
     contents = _contents(structure)
     kinds = _site_kinds(contents)
-    dataset = _dataset((structure.lattice, structure.frac_coords, kinds), symprec=symprec)
+    cell = (structure.lattice, structure.frac_coords, kinds)
+    dataset = _spglib("get_symmetry_dataset", cell, symprec=SYMPREC_ANGSTROM)
     if dataset is None:
         return None
     orbits: dict[int, list[str]] = {kind: [] for kind in kinds}
@@ -105,43 +85,32 @@ def find_symmetry(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) ->
     return Symmetry(int(dataset.number), f"{dataset.number} {'|'.join(sorted(filled.values()))}", sites)
 
 
-def find_symmetries(
-    structures: Iterable[Structure],
-    *,
-    workers: Workers | None = None,
-    symprec: float = SYMPREC_ANGSTROM,
-    chunk_size: int = CHUNK_SIZE,
-) -> list[Symmetry | None]:
+def find_symmetries(structures: Iterable[Structure], *, workers: Workers) -> list[Symmetry | None]:
     """Find the space groups and prototypes of many crystals.
 
     Args:
         structures: in any number; they are drawn in chunks.
-        workers: where the chunks are worked on; this process if not given.
-        symprec: tolerance on positions in angstrom.
-        chunk_size: structures a task; changes the time, not the result.
+        workers: where the chunks are worked on.
 
     Returns:
         One entry a structure, in order, None where the symmetry could not be determined.
     """
-    chunks = ((chunk, symprec) for chunk in _chunks(structures, chunk_size))
-    return [symmetry for chunk in (workers or SerialPool()).map(_of_chunk, chunks) for symmetry in chunk]
+    remaining = iter(structures)
+    chunks = iter(lambda: list(islice(remaining, CHUNK_SIZE)), [])
+    return [symmetry for chunk in workers.map(_of_chunk, chunks) for symmetry in chunk]
 
 
-def symmetry_rotations(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> FloatArray:
+def symmetry_rotations(structure: Structure) -> FloatArray:
     """Find the rotations of the crystal's point group, improper ones included.
 
-    The cell is symmetrised within `symprec` first, so that the matrices are orthogonal and form a group.
-
-    Args:
-        structure: the crystal; mixed sites are equivalent only when they hold the same species and occupancies.
-        symprec: tolerance on positions in angstrom.
+    The cell is symmetrised within the tolerance first, so that the matrices are orthogonal and form a group.
 
     Returns:
         (n_rotations, 3, 3) distinct matrices acting on Cartesian column vectors; none at all, not even the identity,
         when the symmetry could not be determined.
     """
     cell = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
-    dataset = _dataset(cell, symprec=symprec)
+    dataset = _spglib("get_symmetry_dataset", cell, symprec=SYMPREC_ANGSTROM)
     if dataset is None:
         return np.empty((0, 3, 3))
     fractional = np.unique(np.asarray(dataset.rotations, dtype=np.int64), axis=0).astype(np.float64)
@@ -155,42 +124,25 @@ def symmetry_rotations(structure: Structure, *, symprec: float = SYMPREC_ANGSTRO
     return rotations
 
 
-def reduced_primitive_cell(structure: Structure, *, symprec: float = SYMPREC_ANGSTROM) -> tuple[FloatArray, int]:
+def reduced_primitive_cell(structure: Structure) -> tuple[FloatArray, int]:
     """Find the Niggli-reduced primitive cell, which is the same whatever cell the crystal was given in.
-
-    Args:
-        structure: the crystal.
-        symprec: tolerance on positions in angstrom.
 
     Returns:
         (3, 3) rows are the reduced vectors in angstrom, in the given orientation, shortest first; and its number of
         sites. The given cell itself where no primitive one could be determined.
     """
-    import spglib
-
-    cell: Any = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
-        try:
-            primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=symprec)
-            lattice = None if primitive is None else spglib.niggli_reduce(primitive[0])
-        except (RuntimeError, ValueError):
-            primitive = lattice = None
-    if primitive is None or lattice is None:
+    cell = (structure.lattice, structure.frac_coords, _site_kinds(_contents(structure)))
+    options = {"to_primitive": True, "no_idealize": True, "symprec": SYMPREC_ANGSTROM}
+    primitive = _spglib("standardize_cell", cell, **options)
+    lattice = None if primitive is None else _spglib("niggli_reduce", primitive[0])
+    if lattice is None:
         return structure.lattice, structure.n_sites
     lattice = np.asarray(lattice, dtype=np.float64)
     return lattice[np.argsort(np.linalg.norm(lattice, axis=1), kind="stable")], len(primitive[2])
 
 
-def _of_chunk(task: tuple[Sequence[Structure], float]) -> list[Symmetry | None]:
-    structures, symprec = task
-    return [find_symmetry(structure, symprec=symprec) for structure in structures]
-
-
-def _chunks(structures: Iterable[Structure], size: int) -> Iterator[list[Structure]]:
-    remaining = iter(structures)
-    while chunk := list(islice(remaining, size)):
-        yield chunk
+def _of_chunk(structures: Sequence[Structure]) -> list[Symmetry | None]:
+    return [find_symmetry(structure) for structure in structures]
 
 
 def _contents(structure: Structure) -> list[_Content]:
@@ -209,13 +161,13 @@ def _site_kinds(contents: Sequence[_Content]) -> list[int]:
     return [numbers.setdefault(content, len(numbers) + 1) for content in contents]
 
 
-def _dataset(cell: Any, *, symprec: float) -> Any:
-    """Return what spglib says of a cell (lattice, fractional coordinates, kinds of the sites), None where it fails."""
+def _spglib(function: str, *arguments: Any, **options: Any) -> Any:
+    """Return what a function of spglib does, None where it fails."""
     import spglib
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # says only that a failure will raise in a later release
         try:
-            return spglib.get_symmetry_dataset(cell, symprec=symprec)
+            return getattr(spglib, function)(*arguments, **options)
         except (RuntimeError, ValueError):
             return None

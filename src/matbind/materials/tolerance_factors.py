@@ -8,7 +8,7 @@ perovskites, and Bartel's tau, made for oxides and halides. All take Shannon's i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from types import MappingProxyType
@@ -70,8 +70,7 @@ def judge(formula: str, *, nearest_coordination: bool = False) -> Judgement:
         ions = ions_of(formula, nearest_coordination=nearest_coordination)
     except UnknownIonError as error:
         return Judgement(formula, family, None, None, None, None, None, str(error))
-    t, t_star = goldschmidt(ions), weighted_tolerance(ions)
-    tau = bartel(ions) if ions.radius_a_angstrom > ions.radius_b_angstrom else None
+    t, t_star, tau = goldschmidt(ions), weighted_tolerance(ions), bartel(ions)
     if anion in T_STAR_WINDOW:
         low, high = T_STAR_WINDOW[anion]
         return Judgement(formula, family, ions, t, t_star, tau, low <= t_star <= high, None)
@@ -96,30 +95,23 @@ def weighted_tolerance(ions: Abx3) -> float:
     return goldschmidt(ions) * weight_a / weight_b
 
 
-def bartel(ions: Abx3) -> float:
-    """Return Bartel's tau = rX/rB - nA (nA - (rA/rB) / ln(rA/rB)); perovskites are below 4.18.
+def bartel(ions: Abx3) -> float | None:
+    """Return Bartel's tau = rX/rB - nA (nA - (rA/rB) / ln(rA/rB)), below 4.18 for perovskites.
 
-    Raises:
-        ValueError: if A is not larger than B, where tau is not defined.
+    It is not defined, None, where A is not larger than B.
 
     Source: Bartel et al., Science Advances 5, eaav0693 (2019), Equation 2.
     """
     ratio = ions.radius_a_angstrom / ions.radius_b_angstrom
     if ratio <= 1:
-        raise ValueError(f"tau needs rA > rB, found {ions.radius_a_angstrom} and {ions.radius_b_angstrom} angstrom")
+        return None
     n_a = ions.charge_a
     return ions.radius_x_angstrom / ions.radius_b_angstrom - n_a * (n_a - ratio / log(ratio))
 
 
-def count_judgements(judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """Count how compounds are judged.
-
-    Returns:
-        ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason.
-    """
-    listed = list(judgements)
-    reasons = Counter(judgement.reason for judgement in listed if judgement.reason is not None)
-    perovskite = sum(bool(judgement.perovskite) for judgement in listed if judgement.reason is None)
-    not_judged = reasons.total()
-    other = len(listed) - perovskite - not_judged
-    return {"perovskite": perovskite, "other": other, "not_judged": not_judged, "reasons": dict(reasons)}
+def count_judgements(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Count how compounds are judged: ``perovskite``, ``other``, ``not_judged`` and ``reasons``, a count by reason."""
+    reasons = Counter(judgement.reason for judgement in judgements if judgement.reason is not None)
+    perovskite = sum(bool(judgement.perovskite) for judgement in judgements if judgement.reason is None)
+    other = len(judgements) - perovskite - reasons.total()
+    return {"perovskite": perovskite, "other": other, "not_judged": reasons.total(), "reasons": dict(reasons)}

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from matbind.base.files import read_json, write_json, written_whole
 from matbind.base.model_files import (
@@ -193,7 +192,7 @@ def evaluate(settings: Settings, combination: Combination, embeddings: Embedding
     }
     if combination.is_single:
         hub = combination.hub
-        present = _present(embeddings[hub])
+        present = retrieval.present_rows(embeddings[hub])
         first, second = (embeddings[f"{hub}.view{i}"][present] for i in range(VIEWS))
         shuffled = np.random.default_rng(settings.seed).permutation(second)
         pair = pair_name(hub, hub)
@@ -203,17 +202,13 @@ def evaluate(settings: Settings, combination: Combination, embeddings: Embedding
             "control": {pair: retrieval.evaluate_pair(first, shuffled, kind="view", **options).as_dict()},
             "unmeasured": {},
         }
-    by_name = {name: _present(embeddings[name]) for name in combination.modalities}
+    by_name = {name: retrieval.present_rows(embeddings[name]) for name in combination.modalities}
     return {
         "pairs": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, **options)),
         "fused": _plain(retrieval.fused_queries(embeddings, by_name, combination, **options)),
         "control": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, shuffled=True, **options)),
         "unmeasured": retrieval.unmeasured(by_name, combination),
     }
-
-
-def _present(embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.isfinite(embedding).all(axis=1))
 
 
 def _plain(results: dict[str, retrieval.RetrievalResult]) -> dict[str, dict[str, Any]]:

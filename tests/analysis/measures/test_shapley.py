@@ -17,8 +17,15 @@ from matbind.analysis.task import UnavailableError
 from matbind.modalities.combinations import all_combinations
 from matbind.modalities.table import modality_names
 
-TWO = ("dos", "text")
-BY_HAND = {"dos": 0.2, "text": 0.5, "dos+text": 0.9}
+BY_HAND = {"": 0.1, "dos": 0.2, "text": 0.5, "dos+text": 0.9}
+
+
+def of_two() -> dict[str, float]:
+    """Worth where only two of the four modalities count."""
+    return {
+        each.name: BY_HAND["+".join(name for name in each.modalities if name in ("dos", "text"))]
+        for each in all_combinations()
+    }
 
 
 def random_worth(seed: int = 0) -> dict[str, float]:
@@ -49,8 +56,8 @@ def hits(seed: int = 0, n: int = 40) -> dict[str, dict[str, np.ndarray]]:
 
 def test_two_modalities_by_hand():
     # dos first: 0.2 - 0.1, text first: 0.9 - 0.5; the mean of 0.1 and 0.4 is 0.25.
-    found = shapley_values(BY_HAND, empty=0.1, modalities=TWO)
-    assert found == pytest.approx({"dos": 0.25, "text": 0.55})
+    values = shapley_values(of_two(), empty=0.1)
+    assert values == pytest.approx({"crystal": 0.0, "dos": 0.25, "pxrd": 0.0, "text": 0.55})
 
 
 def test_all_orders_of_four():
@@ -71,9 +78,8 @@ def test_a_modality_that_adds_nothing_gets_nothing_and_equal_ones_the_same():
 
 
 def test_resamples_are_divided_one_by_one():
-    worth = {name: np.array([value, 2 * value]) for name, value in BY_HAND.items()}
-    found = shapley_values(worth, empty=0.0, modalities=TWO)
-    np.testing.assert_allclose(found["dos"], [0.3, 0.6])
+    worth = {name: np.array([value, 2 * value - 0.1]) for name, value in of_two().items()}
+    np.testing.assert_allclose(shapley_values(worth, empty=0.1)["dos"], [0.25, 0.5])
 
 
 def test_a_missing_combination_is_named():
@@ -90,11 +96,12 @@ def test_bounds_without_a_gap_are_the_exact_values():
 
 
 def test_bounds_by_hand():
-    # v(text) between 0.1 and 0.8: dos gets 0.05 + (0.9 - v) / 2, text (v - 0.1) / 2 + 0.35.
-    worth = {"dos": 0.2, "dos+text": 0.9}
-    found = shapley_bounds(worth, empty=0.1, lowest=0.1, highest=0.8, modalities=TWO)
-    assert found["dos"] == pytest.approx((0.10, 0.45))
-    assert found["text"] == pytest.approx((0.35, 0.70))
+    # v(text), 0.5, between 0.1 and 0.8: one gain of text in four orders, less one of dos in twelve.
+    worth = of_two()
+    del worth["text"]
+    bounds = shapley_bounds(worth, empty=0.1, lowest=0.1, highest=0.8)
+    assert bounds["text"] == pytest.approx((0.55 - 0.4 / 4, 0.55 + 0.3 / 4))
+    assert bounds["dos"] == pytest.approx((0.25 - 0.3 / 12, 0.25 + 0.4 / 12))
 
 
 @pytest.mark.parametrize("absent", ["crystal", "dos+text", "crystal+dos+pxrd+text"])
@@ -122,7 +129,7 @@ def test_worth_of_retrieval_counts_unanswered_pairs_as_chance():
 
 def test_worth_of_nothing_is_refused():
     with pytest.raises(UnavailableError, match="no combination answers a pair"):
-        worth_of_retrieval({"dos": {"dos->dos": np.ones(3)}})
+        worth_of_retrieval({})
 
 
 def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():

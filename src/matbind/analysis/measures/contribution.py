@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.measures.bootstrap import DoubleArray, Weights, paired_change
-from matbind.evaluation.retrieval import MIN_ROWS, ranks_both
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import MIN_ROWS, present_rows, ranks_both
 from matbind.modalities.combinations import Combination, Kind, all_combinations, pair_name, parse_combination
 from matbind.modalities.table import modality_names
 
@@ -66,9 +66,9 @@ def hits_by_query(embeddings: Mapping[str, FloatArray], combination: Combination
     """
     present = {name: present_rows(embeddings[name]) for name in combination.modalities}
     hits: dict[str, DoubleArray] = {}
-    for query, key in combination.pairs():
+    for query, key in combinations(combination.modalities, 2):
         rows = np.flatnonzero(present[query] & present[key])
-        if query == key or pair_name(query, key) in hits or len(rows) < MIN_ROWS:
+        if len(rows) < MIN_ROWS:
             continue
         both = ranks_both(embeddings[query][rows], embeddings[key][rows])
         for pair, ranks in zip((pair_name(query, key), pair_name(key, query)), both, strict=True):
@@ -85,11 +85,11 @@ def changes(scores: Scores, weights: Weights, *, hub_order: Sequence[str] | None
         weights: of the resamples.
         hub_order: as in `matbind.modalities.combinations.all_combinations`.
     """
-    combinations = [parse_combination(name, hub_order) for name in scores]
+    trained = [parse_combination(name, hub_order) for name in scores]
     return [
         _change(scores, question, modality, (before, after), weights)
         for modality in modality_names()
-        for before in combinations
+        for before in trained
         if modality not in before.modalities
         for after in [parse_combination(f"{before.name}+{modality}", hub_order)]
         for question, values in scores[before.name].items()
@@ -97,15 +97,10 @@ def changes(scores: Scores, weights: Weights, *, hub_order: Sequence[str] | None
     ]
 
 
-def missing_combinations(names: Iterable[str], *, modalities: Sequence[str] | None = None) -> list[str]:
-    """Return which of all combinations are not there, such as those whose training failed.
-
-    Args:
-        names: of the combinations that are there.
-        modalities: names to combine; all if not given.
-    """
+def missing_combinations(names: Iterable[str]) -> list[str]:
+    """Return which of all combinations are not among the names, such as those whose training failed."""
     there = set(names)
-    return [each.name for each in all_combinations(modalities=modalities) if each.name not in there]
+    return [combination.name for combination in all_combinations() if combination.name not in there]
 
 
 def _change(

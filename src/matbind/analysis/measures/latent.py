@@ -28,18 +28,6 @@ TAIL = 4.0  # bandwidths beyond the outermost value that the grid reaches: 0.003
 SMALLEST_SPREAD = 1e-9  # a standard deviation below it is rounding
 
 
-class Similarities(NamedTuple):
-    """Cosines between different materials.
-
-    Attributes:
-        within: of the pairs inside the group, shape (n_pairs,).
-        rest: of the pairs inside the rest, shape (n_rest_pairs,).
-    """
-
-    within: DoubleArray
-    rest: DoubleArray
-
-
 class Overlap(NamedTuple):
     """Two densities on a shared grid.
 
@@ -70,28 +58,16 @@ class Difference(NamedTuple):
     p_permutation: float
 
 
-class Components(NamedTuple):
-    """Principal components.
-
-    Attributes:
-        coordinates: shape (n, n_components).
-        explained_variance: share of the variance each component holds, shape (n_components,).
-    """
-
-    coordinates: DoubleArray
-    explained_variance: DoubleArray
-
-
-def group_similarities(
-    values: FloatArray, member: BoolArray, *, max_materials: int = MAX_MATERIALS, seed: int = 0
-) -> Similarities:
+def group_similarities(values: FloatArray, member: BoolArray, *, seed: int) -> tuple[DoubleArray, DoubleArray]:
     """Compute the cosine similarities inside a group of materials and inside the rest of them.
 
     Args:
         values: embeddings, shape (n, d), finite.
         member: which materials are in the group, shape (n,).
-        max_materials: a larger side is replaced by a random sample of as many materials.
-        seed: of the sample.
+        seed: of the random sample of `MAX_MATERIALS` that stands for a larger side.
+
+    Returns:
+        One cosine a pair of different materials of a side: of the group and of the rest.
 
     Raises:
         ValueError: if shapes do not fit.
@@ -99,9 +75,9 @@ def group_similarities(
 
     Source: Mirza et al. 2025, Section 4.2 and Figure 3.
     """
-    group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
+    group, rest = _sides(values, member, max_materials=MAX_MATERIALS, seed=seed)
     unit = unit_rows(values)
-    return Similarities(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
+    return _pair_cosines(unit[group]), _pair_cosines(unit[rest])
 
 
 def density_overlap(first: DoubleArray, second: DoubleArray) -> Overlap:
@@ -125,22 +101,14 @@ def density_overlap(first: DoubleArray, second: DoubleArray) -> Overlap:
     return Overlap(grid, densities[0], densities[1], area)
 
 
-def group_difference(
-    values: FloatArray,
-    member: BoolArray,
-    *,
-    n_permutations: int,
-    max_materials: int = MAX_PERMUTED,
-    seed: int = 0,
-) -> Difference:
+def group_difference(values: FloatArray, member: BoolArray, *, n_permutations: int, seed: int) -> Difference:
     """Test by Kolmogorov and Smirnov the cosines inside a group against those inside the rest.
 
     Args:
         values: embeddings, shape (n, d), finite.
         member: which materials are in the group, shape (n,).
         n_permutations: relabellings.
-        max_materials: as in `group_similarities`.
-        seed: of the sample and the relabellings.
+        seed: of the relabellings, and of the sample of `MAX_PERMUTED` that stands for a larger side.
 
     Raises:
         ValueError, UnavailableError: as `group_similarities`.
@@ -149,7 +117,7 @@ def group_difference(
     """
     from scipy.stats import ks_2samp
 
-    group, rest = _sides(values, member, max_materials=max_materials, seed=seed)
+    group, rest = _sides(values, member, max_materials=MAX_PERMUTED, seed=seed)
     unit = unit_rows(values)
     test = ks_2samp(_pair_cosines(unit[group]), _pair_cosines(unit[rest]))
     pooled = unit[np.concatenate([group, rest])]
@@ -191,25 +159,27 @@ def project_tsne(values: FloatArray, *, seed: int = 0) -> DoubleArray:
     return np.asarray(method.fit_transform(np.asarray(values, dtype=np.float32)), dtype=np.float64)
 
 
-def project_pca(values: FloatArray, *, n_components: int = 2) -> Components:
-    """Return principal components and the share of variance that each explains.
+def project_pca(values: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+    """Return coordinates along two principal components and the share of the variance that each explains.
 
     Args:
         values: shape (n, d), finite.
-        n_components: at most min(n, d).
+
+    Returns:
+        Shapes (n, 2) and (2,).
 
     Raises:
-        UnavailableError: if there are fewer rows or columns than components.
+        UnavailableError: if there are fewer than two rows or columns.
 
     Source: Mirza et al. 2025, Figure 6.
     """
     from sklearn.decomposition import PCA
 
-    if min(values.shape) < n_components:
-        raise UnavailableError(f"{n_components} components need as many rows and columns, found {values.shape}")
-    method = PCA(n_components=n_components, svd_solver="full")
+    method = PCA(n_components=2, svd_solver="full")
+    if min(values.shape) < method.n_components:
+        raise UnavailableError(f"{method.n_components} components need as many rows and columns, found {values.shape}")
     coordinates = method.fit_transform(np.asarray(values, dtype=np.float64))
-    return Components(np.asarray(coordinates), np.asarray(method.explained_variance_ratio_))
+    return np.asarray(coordinates), np.asarray(method.explained_variance_ratio_)
 
 
 def _sides(

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from matbind.analysis.measures.bootstrap import interval, resampled_means, resampling_weights
 from matbind.evaluation.baseline import ridge_path, standardise
-from matbind.evaluation.retrieval import N_RESAMPLES
-from matbind.evaluation.vectors import present_rows
+from matbind.evaluation.retrieval import N_RESAMPLES, present_rows
 from matbind.materials.structure import HEAVIEST_ATOMIC_NUMBER, Structure
 from matbind.materials.symmetry import Symmetry
 from matbind.modalities.material import Split

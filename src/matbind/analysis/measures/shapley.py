@@ -8,7 +8,7 @@ Source: Shapley 1953; Castro et al. 2009 for the sum over subsets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
 from typing import Any
@@ -39,13 +39,12 @@ class Share:
     ci95: tuple[float, float]
 
 
-def shapley_values(worth: Worth, *, empty: float, modalities: Sequence[str] | None = None) -> dict[str, Any]:
+def shapley_values(worth: Worth, *, empty: float) -> dict[str, Any]:
     """Compute the exact Shapley value of every modality.
 
     Args:
         worth: of every combination of the modalities.
         empty: worth of no modality at all, such as chance.
-        modalities: all if not given.
 
     Returns:
         By modality, of the shape of the worths.
@@ -53,20 +52,14 @@ def shapley_values(worth: Worth, *, empty: float, modalities: Sequence[str] | No
     Raises:
         UnavailableError: if a combination is missing, naming it; `shapley_bounds` says what is known all the same.
     """
-    names = modality_names() if modalities is None else tuple(modalities)
-    missing = missing_combinations(worth, modalities=names)
+    missing = missing_combinations(worth)
     if missing:
         raise UnavailableError(f"no worth of {', '.join(missing)}: exact values need every combination")
-    return {name: _sum_over_combinations(worth, name, names, empty=empty) for name in names}
+    return {name: _sum_over_combinations(worth, name, empty=empty) for name in modality_names()}
 
 
 def shapley_bounds(
-    worth: Mapping[str, float],
-    *,
-    empty: float,
-    lowest: float,
-    highest: float,
-    modalities: Sequence[str] | None = None,
+    worth: Mapping[str, float], *, empty: float, lowest: float, highest: float
 ) -> dict[str, tuple[float, float]]:
     """Compute between which values each Shapley value lies when combinations are missing.
 
@@ -75,21 +68,19 @@ def shapley_bounds(
         empty: worth of no modality.
         lowest: worth that no missing combination is below, such as chance.
         highest: worth that none is above, such as 1.
-        modalities: all if not given.
 
     Returns:
         Lower and upper bound by modality, both the exact value if none is missing.
     """
-    names = modality_names() if modalities is None else tuple(modalities)
-    missing = missing_combinations(worth, modalities=names)
+    missing = missing_combinations(worth)
     bounds = {}
-    for name in names:
+    for name in modality_names():
         # A combination with the modality counts for it, one without against it.
         worst, best = dict(worth), dict(worth)
         for absent in missing:
             counts_for = name in absent.split("+")
             worst[absent], best[absent] = (lowest, highest) if counts_for else (highest, lowest)
-        low, high = (_sum_over_combinations(each, name, names, empty=empty) for each in (worst, best))
+        low, high = (_sum_over_combinations(case, name, empty=empty) for case in (worst, best))
         bounds[name] = (float(low), float(high))
     return bounds
 
@@ -102,7 +93,7 @@ def shares(worth: Worth, resampled: Worth, *, empty: float) -> dict[str, Share]:
         resampled: the same of every resample.
         empty: worth of no modality.
     """
-    values, spread = (shapley_values(each, empty=empty) for each in (worth, resampled))
+    values, spread = (shapley_values(worths, empty=empty) for worths in (worth, resampled))
     return {name: Share(float(values[name]), interval(spread[name])) for name in values}
 
 
@@ -122,9 +113,7 @@ def worth_of_retrieval(scores: Scores, *, weights: Weights | None = None) -> tup
     Raises:
         UnavailableError: if there is no pair at all.
     """
-    questions = {
-        question: hits for by_pair in scores.values() for question, hits in by_pair.items() if _is_pair(question)
-    }
+    questions = {question: hits for by_pair in scores.values() for question, hits in by_pair.items()}
     if not questions:
         raise UnavailableError("no combination answers a pair: there is no retrieval to divide")
     chance = {question: 1 / max(1, int(np.isfinite(hits).sum())) for question, hits in questions.items()}
@@ -147,22 +136,18 @@ def worth_of_probe(scores: Mapping[str, npt.NDArray[Any]], *, weights: Weights |
     return {name: _mean(values, weights) for name, values in scores.items()}
 
 
-def _sum_over_combinations(worth: Worth, modality: str, names: Sequence[str], *, empty: float) -> Any:
+def _sum_over_combinations(worth: Worth, modality: str, *, empty: float) -> Any:
+    n_modalities = len(modality_names())
     total: Any = 0.0
-    for combination in all_combinations(modalities=names):
+    for combination in all_combinations():
         if modality not in combination.modalities:
             continue
         rest = "+".join(name for name in combination.modalities if name != modality)
         n_rest = len(combination.modalities) - 1
-        weight = factorial(n_rest) * factorial(len(names) - n_rest - 1) / factorial(len(names))
+        weight = factorial(n_rest) * factorial(n_modalities - n_rest - 1) / factorial(n_modalities)
         total = total + weight * (worth[combination.name] - (worth[rest] if rest else empty))
     return total
 
 
 def _mean(values: npt.NDArray[Any], weights: Weights | None) -> Any:
     return float(np.nanmean(values)) if weights is None else resampled_means(values, weights)
-
-
-def _is_pair(question: str) -> bool:
-    query, arrow, key = question.partition("->")
-    return bool(arrow) and query != key
