@@ -151,12 +151,7 @@ class Registrar:
                     raise
             with self._registry.as_default_store():
                 self._client.create_model_version(
-                    name,
-                    f"models:/{model_id}",
-                    run_id=run_id,
-                    tags=dict(tags),
-                    description=card,
-                    model_id=model_id,
+                    name, f"models:/{model_id}", run_id=run_id, tags=dict(tags), description=card, model_id=model_id
                 )
 
     def _refresh(self, version: Version, combination: Combination, evaluation: Mapping[str, Any]) -> None:

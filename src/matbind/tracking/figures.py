@@ -35,10 +35,7 @@ def pair_heatmap(evaluation: Mapping[str, Any], path: Path, *, k: int = 1) -> Pa
     figure = Figure(figsize=(side + 2.2, side + 1.0), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(
-        [[float("nan") if value is None else value for value in row] for row in values],
-        cmap=COLOUR_MAP,
-        vmin=0,
-        vmax=1,
+        [[float("nan") if value is None else value for value in row] for row in values], cmap=COLOUR_MAP, vmin=0, vmax=1
     )
     for row, query in enumerate(names):
         for column, key in enumerate(names):

@@ -23,11 +23,7 @@ class ProcessMonitor:
     """
 
     def __init__(
-        self,
-        pid: int,
-        *,
-        log: Callable[[dict[str, float], int], None],
-        interval_seconds: float | None = None,
+        self, pid: int, *, log: Callable[[dict[str, float], int], None], interval_seconds: float | None = None
     ) -> None:
         """Begin to sample.
 
