@@ -192,7 +192,7 @@ def test_promote_says_what_was_done() -> None:
 
 def test_rollback_goes_there_and_back(project: Path) -> None:
     assert "version 1 is in production now in place of version 2" in run("promote", NAME, "--rollback")
-    assert Registry(project).by_alias(NAME, CHAMPION).number == 1
+    assert Registry(project).aliases(NAME)[CHAMPION] == 1
     run("promote", NAME, "--to", "production", "--version", "2", "--force", "--reason", "back")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,26 +73,21 @@ def history(state: State) -> list[list[str]]:
         replaced = f" (in place of {entry.replaced})" if entry.replaced and entry.points_to else ""
         what = f"version {entry.version}: {entry.source} -> {entry.to}{replaced}"
         head = [f"  {entry.number}", entry.at[: len("2025-01-01T00:00:00")].replace("T", " "), entry.action]
-        lines.append([*head, entry.outcome, what])
-        lines += [
-            ["", "", "", "", detail] for detail in _details(entry.by, entry.reason, entry.overridden, entry.figures)
+        means = [
+            f"{kind} {means[key]:.3f} (version {means['version']})"
+            for means in entry.figures.values()
+            for kind in ("aligned", "view")
+            if (key := f"recall_at_1.{kind}_mean") in means
         ]
+        details = {
+            "by": entry.by,
+            "because": entry.reason,
+            "forced in spite of": ", ".join(entry.overridden),
+            "recall@1": ", ".join(means),
+        }
+        lines.append([*head, entry.outcome, what])
+        lines += [["", "", "", "", f"{about} {detail}"] for about, detail in details.items() if detail]
     return lines
-
-
-def _details(by: str, reason: str, overridden: Sequence[str], figures: Mapping[str, Mapping[str, float]]) -> list[str]:
-    means = [
-        f"{kind} {means[key]:.3f} (version {means['version']})"
-        for means in figures.values()
-        for kind in ("aligned", "view")
-        if (key := f"recall_at_1.{kind}_mean") in means
-    ]
-    return [
-        f"by {by}",
-        *([f"because {reason}"] if reason else []),
-        *([f"forced in spite of {', '.join(overridden)}"] if overridden else []),
-        *([f"recall@1 {', '.join(means)}"] if means else []),
-    ]
 
 
 def _describe(state: State, version: Version) -> dict[str, Any]:

@@ -75,9 +75,8 @@ def flatten_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
             if measure in result:
                 section = "" if measure.startswith("recall") else RETRIEVAL
                 flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
-    flat |= {
-        f"{TRAINING}{key}": evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None
-    }
+    trained = {key: evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None}
+    flat |= {f"{TRAINING}{key}": figure for key, figure in trained.items()}
     flat |= {f"{PARAMETERS}{part}": count for part, count in (evaluation.get("n_parameters") or {}).items()}
     return {name: float(value) for name, value in flat.items()}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from matbind.base.files import read_json
@@ -28,6 +28,7 @@ from matbind.tracking.record import (
     result_digest,
     stored_settings,
 )
+from matbind.tracking.resources import ProcessMonitor
 from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
 from matbind.tracking.store import reason_of, tracking_uri
 
@@ -55,11 +56,6 @@ class Tracker:
             self._runs.close_abandoned()
         except Exception as error:  # noqa: BLE001  # whatever is wrong with the store, the training is not to suffer
             self._give_up(error)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether runs are being recorded."""
-        return self._runs is not None
 
     def start_ablation(self, settings: Settings, *, fingerprint: str, is_done: bool) -> str | None:
         """Start the parent run of an ablation, or go on in that of an interrupted one with the same fingerprint.
@@ -104,18 +100,15 @@ class Tracker:
 
         def start(_: Runs, run: str) -> Callable[[], None]:
             if pid is not None:
-                from matbind.tracking.resources import ProcessMonitor
-
                 return ProcessMonitor(pid, log=sampled).stop
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+            from mlflow.system_metrics import system_metrics_monitor
 
-            kind: Any = SystemMetricsMonitor
-            monitor = kind(run, resume_logging=True, tracking_uri=tracking_uri(self._root))
+            library: Any = system_metrics_monitor
+            monitor = library.SystemMetricsMonitor(run, resume_logging=True, tracking_uri=tracking_uri(self._root))
             monitor.start()
-            stop: Callable[[], None] = monitor.finish
-            return stop
+            return cast(Callable[[], None], monitor.finish)
 
-        return self._try_run(run_id, start) or _nothing
+        return self._try_run(run_id, start) or (lambda: None)
 
     def complete_curves(self, run_id: str | None, history: Iterable[Mapping[str, float]]) -> None:
         """Add the epochs that a run has not: those of a training that was interrupted, or only evaluated anew."""
@@ -129,8 +122,7 @@ class Tracker:
             evaluation: content of its metrics file.
             files: kept as artifacts: metrics, figures, resolved settings, provenance.
         """
-        now = datetime.now().timestamp()  # noqa: DTZ005
-        self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=now))
+        self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=time.time()))
 
     def fail(self, run_id: str | None, reason: str) -> None:
         """End a run that did not reach its end."""
@@ -155,10 +147,9 @@ class Tracker:
 
         def log(runs: Runs) -> None:
             parent = _parent_of(runs, evaluations)
-            if parent is None:
-                return
-            runs.keep(parent, files, "comparison")
-            runs.lock(parent)
+            if parent is not None:
+                runs.keep(parent, files, "comparison")
+                runs.lock(parent)
 
         self._try(log)
 
@@ -183,12 +174,9 @@ class Tracker:
 
     def run_of(self, evaluation: Mapping[str, Any], *, parent: str | None) -> str | None:
         """Return the run below a parent that holds the content of a metrics file."""
-
-        def search(runs: Runs, above: str) -> str | None:
-            same = runs.search({PARENT: above, RESULT: result_digest(evaluation)})
-            return str(same[0].info.run_id) if same else None
-
-        return self._try_run(parent, search)
+        terms = {PARENT: str(parent), RESULT: result_digest(evaluation)}
+        same = self._try_run(parent, lambda runs, _: runs.search(terms))
+        return str(same[0].info.run_id) if same else None
 
     def backfill(self, models: Path, metrics: Path, *, parent: str | None = None) -> int:
         """Create the runs that files tell of and the store does not hold: after `dvc pull`, or after the store failed.
@@ -213,18 +201,22 @@ class Tracker:
         }
         if not missing:
             return 0
-        parent = parent or _parent_of(runs, finished.values()) or self._restore_parent(runs, missing, models)
+        parent = (
+            parent
+            or _parent_of(runs, finished.values())
+            or self._restore_parent(runs, *next(iter(missing.items())), models)
+        )
         for path, evaluation in missing.items():
             _restore(runs, parent, path, evaluation, models / evaluation["combination"])
         runs.describe(parent)
         return len(missing)
 
-    def _restore_parent(self, runs: Runs, missing: Mapping[Path, Mapping[str, Any]], models: Path) -> str:
-        path, evaluation = next(iter(missing.items()))
+    def _restore_parent(self, runs: Runs, path: Path, evaluation: Mapping[str, Any], models: Path) -> str:
+        """Make the run of an ablation from the files of its first combination."""
         settings, started = stored_settings(models / evaluation["combination"]), _modified(path)
         preset = settings.get("preset", "")
-        name = f"ablation {preset} {_minute(started)} (restored)"
         tags = {KIND: "ablation", "matbind.workspace": workspace_fingerprint(self._root), "preset": preset}
+        name = f"ablation {preset} {_minute(started)} (restored)"
         parent = runs.create(name, settings, tags, evaluation=evaluation, started=started)
         runs.client.set_terminated(parent)
         return parent
@@ -253,12 +245,7 @@ class Tracker:
     ) -> str | None:
         """Start a parent run, or go on in the latest of the same kind, project, DVC experiment and fingerprint.
 
-        Args:
-            kind: ablation or tuning.
-            settings: logged as parameters.
-            fingerprint: digest of all that the results depend on.
-            unfinished: whether a run that is finished is not gone on in.
-            tags: of a new run, besides those that it is searched by.
+        Where only an unfinished one is gone on in, ``unfinished`` says so; ``tags`` are of a new one.
         """
 
         def start(runs: Runs) -> str:
@@ -283,10 +270,8 @@ class Tracker:
 
     def _try(self, action: Callable[[Runs], T]) -> T | None:
         with self._lock:
-            if self._runs is None:
-                return None
             try:
-                return action(self._runs)
+                return None if self._runs is None else action(self._runs)
             except Exception as error:  # noqa: BLE001  # see above
                 self._give_up(error)
                 return None
@@ -333,13 +318,8 @@ def _parent_of(runs: Runs, evaluations: Iterable[Mapping[str, Any]]) -> str | No
 
 def _minute(seconds: float | None = None) -> str:
     """Write a time for people, by their own clock; now by default."""
-    moment = datetime.now() if seconds is None else datetime.fromtimestamp(seconds)  # noqa: DTZ005, DTZ006
-    return f"{moment:%Y-%m-%d %H:%M}"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _modified(path: Path) -> float:
     return path.stat().st_mtime
-
-
-def _nothing() -> None:
-    """Stand in for the end of a measurement that never began."""

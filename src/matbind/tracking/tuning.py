@@ -36,14 +36,8 @@ class TuningTracker(Tracker):
             known = runs.search({PARENT: above, "trial": str(number)})
             if known:
                 return None if STATE in known[0].data.tags else runs.reopen(known[0].info.run_id)
-            tags = {
-                KIND: "trial",
-                **combination_tags(combination),
-                "preset": settings.preset,
-                "trial": str(number),
-                PARENT: above,
-            }
-            return runs.create(f"trial {number}", settings.flat(), tags)
+            tags = {KIND: "trial", "preset": settings.preset, "trial": str(number), PARENT: above}
+            return runs.create(f"trial {number}", settings.flat(), tags | combination_tags(combination))
 
         return self._try_run(parent, start)
 
