@@ -39,13 +39,13 @@ def describe(state: State) -> dict[str, Any]:
         ``version``, ``stage``, ``aliases``, ``recall_at_1`` (means of aligned, emergent and view pairs), ``data_md5``,
         ``git_commit``, ``run_id``, ``test_set_digest``, ``digest`` and ``registered_at`` (ISO 8601, UTC).
     """
-    newest = next(iter(state.versions.values()))
+    versions = list(state.versions.values())
     return {
         "name": state.name,
-        "combination": newest.combination,
+        "combination": versions[0].combination,
         "champion": state.champion,
         "staging": state.aliases.get("staging"),
-        "versions": [_describe(state, version) for version in state.versions.values()],
+        "versions": [_describe(state, version) for version in versions],
     }
 
 
@@ -91,15 +91,15 @@ def history(state: State) -> list[list[str]]:
 
 
 def _describe(state: State, version: Version) -> dict[str, Any]:
-    tags = version.tags
-    known = {key: tags[key] if tags.get(key, UNKNOWN) != UNKNOWN else None for key in ("data_md5", "git_commit")}
+    tags = {key: value for key, value in version.tags.items() if value != UNKNOWN}
     means = {kind: tags.get(f"recall_at_1.{kind}_mean") for kind in KINDS}
     return {
         "version": version.number,
         "stage": state.stage(version.number),
         "aliases": sorted(alias for alias, number in state.aliases.items() if number == version.number),
         "recall_at_1": {kind: None if mean is None else float(mean) for kind, mean in means.items()},
-        **known,
+        "data_md5": tags.get("data_md5"),
+        "git_commit": tags.get("git_commit"),
         "run_id": version.run_id,
         "test_set_digest": tags.get("test_set_digest"),
         "digest": version.digest,

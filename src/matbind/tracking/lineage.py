@@ -26,39 +26,22 @@ STAGES_BEFORE = ("featurize",)  # for a model trained without a lock file
 
 @dataclass(frozen=True)
 class Lineage:
-    """Everything a model was made from.
+    """Everything a model was made from."""
 
-    Attributes:
-        model: what was asked for.
-        combination: the modalities it binds.
-        kept_in: the directory or the MLflow run the rest was read from.
-        run_id: MLflow's, None if it was trained without a store.
-        data_md5: DVC's checksum of the data.
-        git_commit: of the code, None if there was no repository.
-        git_dirty: whether tracked files differed from the commit.
-        patch: these differences and new files of code; None if they were too large to keep.
-        settings: all of them, flat.
-        stages: what DVC had locked of the stages before the training.
-        environment: interpreter, machine, packages.
-        seconds: the training took.
-        best_epoch: whose weights were kept.
-        fingerprint: digest of settings, features and code; equal for an equal training.
-    """
-
-    model: str
-    combination: str
-    kept_in: str
-    run_id: str | None
-    data_md5: str | None
-    git_commit: str | None
-    git_dirty: bool
-    patch: str | None
-    settings: dict[str, str]
-    stages: dict[str, dict[str, Any]]
-    environment: dict[str, Any]
-    seconds: float | None
-    best_epoch: int | None
-    fingerprint: str | None
+    model: str  # what was asked for
+    combination: str  # the modalities it binds
+    kept_in: str  # the directory or the MLflow run the rest was read from
+    run_id: str | None  # MLflow's, None if it was trained without a store
+    data_md5: str | None  # DVC's checksum of the data
+    git_commit: str | None  # of the code, None if there was no repository
+    git_dirty: bool  # whether tracked files differed from the commit
+    patch: str | None  # these differences and new files of code; None if they were too large to keep
+    settings: dict[str, str]  # all of them, flat
+    stages: dict[str, dict[str, Any]]  # what DVC had locked of the stages before the training
+    environment: dict[str, Any]  # interpreter, machine, packages
+    seconds: float | None  # the training took
+    best_epoch: int | None  # whose weights were kept
+    fingerprint: str | None  # digest of settings, features and code; equal for an equal training
 
 
 def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) -> Lineage:

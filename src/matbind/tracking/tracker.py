@@ -201,11 +201,10 @@ class Tracker:
         }
         if not missing:
             return 0
-        parent = (
-            parent
-            or _parent_of(runs, finished.values())
-            or self._restore_parent(runs, *next(iter(missing.items())), models)
-        )
+        parent = parent or _parent_of(runs, finished.values())
+        if parent is None:
+            path, evaluation = next(iter(missing.items()))
+            parent = self._restore_parent(runs, path, evaluation, models)
         for path, evaluation in missing.items():
             _restore(runs, parent, path, evaluation, models / evaluation["combination"])
         runs.describe(parent)

@@ -32,43 +32,25 @@ OLD = "promotion."  # begins the tags of the registered model in which earlier v
 
 
 class Entry(BaseModel):
-    """One promotion, archiving or rollback.
-
-    Attributes:
-        number: its place in the trail, from 1.
-        at: when, ISO 8601, UTC.
-        by: who.
-        action: promote or rollback.
-        version: which version is moved.
-        source: its stage before, ``from`` outside of Python.
-        to: its stage after.
-        alias: which alias moves with it, empty if none does.
-        replaced: the version that the alias pointed to before, None if to none.
-        reason: why, as given.
-        overridden: names of the gates that it failed and was forced through.
-        figures: means of recall@1 of it and of the champion at that time, by ``candidate`` and ``champion``.
-        gates: what was asked of it.
-        classic_stages: whether MLflow's deprecated stages are set too.
-        outcome: done, interrupted (nothing was changed), or intended: under way, or its process died before the switch.
-    """
+    """One promotion, archiving or rollback."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    number: int = 0
-    at: str
-    by: str
-    action: str
-    version: int
-    source: str = Field(validation_alias="from", serialization_alias="from")
-    to: str
-    alias: str = ""
-    replaced: int | None = None
-    reason: str = ""
-    overridden: tuple[str, ...] = ()
-    figures: Mapping[str, Mapping[str, int | float]] = {}
-    gates: tuple[Gate, ...] = ()
-    classic_stages: bool = False
-    outcome: str = INTENDED
+    number: int = 0  # its place in the trail, from 1
+    at: str  # when, ISO 8601, UTC
+    by: str  # who
+    action: str  # promote or rollback
+    version: int  # which version is moved
+    source: str = Field(validation_alias="from", serialization_alias="from")  # its stage before
+    to: str  # its stage after
+    alias: str = ""  # which alias moves with it, empty if none does
+    replaced: int | None = None  # the version that the alias pointed to before, None if to none
+    reason: str = ""  # why, as given
+    overridden: tuple[str, ...] = ()  # names of the gates that it failed and was forced through
+    figures: Mapping[str, Mapping[str, int | float]] = {}  # means of recall@1, by ``candidate`` and ``champion``
+    gates: tuple[Gate, ...] = ()  # what was asked of it
+    classic_stages: bool = False  # whether MLflow's deprecated stages are set too
+    outcome: str = INTENDED  # done, interrupted (nothing changed), intended: under way, or it died before the switch
 
     @property
     def points_to(self) -> int | None:
