@@ -17,11 +17,7 @@ UNKNOWN = "unknown"
 
 
 def read_states(registry: Registry, name: str | None = None) -> list[State]:
-    """Read the registered models by name; those without a whole version are left out.
-
-    Args:
-        registry: an open one.
-        name: of one of them, or its combination; all if not given.
+    """Read one registered model by its name or combination, else all by name but those without a whole version.
 
     Raises:
         UserError: if there is no model of this name, or the store cannot be used.
@@ -73,17 +69,11 @@ def history(state: State) -> list[list[str]]:
         replaced = f" (in place of {entry.replaced})" if entry.replaced and entry.points_to else ""
         what = f"version {entry.version}: {entry.source} -> {entry.to}{replaced}"
         head = [f"  {entry.number}", entry.at[: len("2025-01-01T00:00:00")].replace("T", " "), entry.action]
-        means = [
-            f"{kind} {means[key]:.3f} (version {means['version']})"
-            for means in entry.figures.values()
-            for kind in ("aligned", "view")
-            if (key := f"recall_at_1.{kind}_mean") in means
-        ]
         details = {
             "by": entry.by,
             "because": entry.reason,
             "forced in spite of": ", ".join(entry.overridden),
-            "recall@1": ", ".join(means),
+            "recall@1": ", ".join(f"{mean} (version {number})" for number, mean in entry.means.items()),
         }
         lines.append([*head, entry.outcome, what])
         lines += [["", "", "", "", f"{about} {detail}"] for about, detail in details.items() if detail]

@@ -40,13 +40,7 @@ class Registrar:
     """Registers combinations in one store."""
 
     def __init__(self, registry: Registry, *, features: Path, models: Path) -> None:
-        """Take a registry and remove what registrations that died left unfinished.
-
-        Args:
-            registry: an open one.
-            features: the feature stores.
-            models: holds `<combination>/` for each.
-        """
+        """Take an open registry and remove what registrations that died left unfinished."""
         self._registry, self._client = registry, registry.client
         self._features, self._models = features, models
         self._remove_abandoned()

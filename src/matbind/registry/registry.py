@@ -30,23 +30,15 @@ _REFERENCE = re.compile(r"(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>\d+))"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a registered model.
+    """One version of a registered model."""
 
-    Attributes:
-        name: of the registered model.
-        number: of the version, from 1.
-        run_id: the run that trained it, None if the store has none.
-        model_id: of the logged model that holds its files.
-        tags: combination, hub, spokes, data_md5, git_commit, test_set_digest, preset, run_id, digests, main figures.
-        created_ms: when, milliseconds since 1970.
-    """
-
-    name: str
-    number: int
-    run_id: str | None
-    model_id: str
+    name: str  # of the registered model
+    number: int  # of the version, from 1
+    run_id: str | None  # the run that trained it, None if the store has none
+    model_id: str  # of the logged model that holds its files
+    # Combination, hub, spokes, data_md5, git_commit, test_set_digest, preset, run_id, digests, main figures:
     tags: Mapping[str, str] = field(default_factory=dict)
-    created_ms: int = 0
+    created_ms: int = 0  # when, milliseconds since 1970
 
     @property
     def digest(self) -> str:
@@ -192,11 +184,7 @@ class Registry:
             ) from error
 
     def all_pages(self, search: Callable[[str | None], Any]) -> list[Any]:
-        """Return all that a search of the store finds.
-
-        Args:
-            search: gives the page that a token stands for, None for the first.
-        """
+        """Return all that a search of the store finds, which gives the page of a token, the first of None."""
         items: list[Any] = []
         token: str | None = None
         while True:

@@ -104,13 +104,10 @@ def default_key(combination: Combination) -> str:
 
 
 def test_set_digest(features: Path) -> str:
-    """Return a digest of the test split of a data set: evaluations can be compared only where it is the same.
-
-    Args:
-        features: the feature stores.
+    """Return a digest of the test split of the feature stores: evaluations can be compared only where it is the same.
 
     Raises:
-        UserError: if they are missing.
+        UserError: if the stores are missing.
     """
     test = read_split(features, "test")
     ids = pl.read_parquet(features / INDEX, columns=["material_id"])["material_id"].gather(test).sort()
@@ -120,13 +117,7 @@ def test_set_digest(features: Path) -> str:
 def calibration(
     keys: dict[str, Keys], validation: npt.NDArray[np.int64], test: npt.NDArray[np.int64]
 ) -> dict[str, Confidence]:
-    """Calibrate every subset of the modalities as a query of every modality's gallery.
-
-    Args:
-        keys: the galleries.
-        validation: positions of the validation split's materials.
-        test: positions of the test split's materials.
-    """
+    """Calibrate every subset of the modalities as a query of every gallery, on the positions of both splits."""
     calibrated = {}
     for size in range(1, len(keys) + 1):
         for names in combinations(keys, size):

@@ -49,11 +49,7 @@ def packaged_digest() -> str:
 
 
 def requirements(metas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what inference needs, with the versions of this environment.
-
-    Args:
-        metas: of the features, by modality; some need packages of their own.
-    """
+    """Return what inference needs, with the versions of this environment; some features need packages of their own."""
     names = list(_NEEDED)
     for name, meta in metas.items():
         of_modality = getattr(part(name, "features"), "requirements", None)

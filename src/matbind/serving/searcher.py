@@ -50,23 +50,14 @@ def example_of(name: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a query is answered.
+    """How a query is answered."""
 
-    Attributes:
-        k: length of the list.
-        key: modality whose gallery is searched; empty for the model's own default.
-        wanted: the nearest materials, the embedding, or both.
-        contains: elements that have to be in an answer.
-        only: elements of which an answer may hold no other.
-        without: elements that must not be in an answer.
-    """
-
-    k: int = 10
-    key: str = ""
-    wanted: Wanted = "nearest"
-    contains: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
+    k: int = 10  # length of the list
+    key: str = ""  # modality whose gallery is searched; empty for the model's own default
+    wanted: Wanted = "nearest"  # the nearest materials, the embedding, or both
+    contains: tuple[str, ...] = ()  # elements that have to be in an answer
+    only: tuple[str, ...] = ()  # elements of which an answer may hold no other
+    without: tuple[str, ...] = ()  # elements that must not be in an answer
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= MOST_NEAREST:

@@ -38,10 +38,9 @@ def combination_params(combination: Combination) -> dict[str, str]:
 
 
 def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
+    """Return what `provenance.stage_locks` gave, as tags such as ``dvc.featurize.artifacts/features``.
 
-    Args:
-        locks: by stage, as of `provenance.stage_locks`; what a stage read and its settings are one digest each.
+    What a stage read and its settings are one digest each.
     """
     tags = {}
     for stage, lock in locks.items():

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -67,7 +66,7 @@ class Tracker:
             fingerprint: digest of all that the results depend on; only a run that would give the same goes on.
             is_done: whether nothing is left to train; then the run of a finished ablation will do as well.
         """
-        return self._start_parent("ablation", settings, fingerprint=fingerprint, unfinished=not is_done)
+        return self._start_parent("ablation", settings, {}, fingerprint=fingerprint, unfinished=not is_done)
 
     def start_combination(self, parent: str | None, settings: Settings, combination: Combination) -> str | None:
         """Start the run of one combination, below the parent if there is one; an interrupted one goes on."""
@@ -154,13 +153,7 @@ class Tracker:
         self._try(log)
 
     def log_validation(self, settings: Settings, document: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Keep a validation as a run of its own: counts of each modality as metrics, the report and the quarantine.
-
-        Args:
-            settings: logged as parameters.
-            document: content of `validation.json`.
-            files: kept as artifacts.
-        """
+        """Keep `validation.json` as a run: each modality's counts as metrics, settings as parameters, and files."""
 
         def log(runs: Runs) -> None:
             tags = {KIND: "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
@@ -234,18 +227,9 @@ class Tracker:
         return self._try(find)
 
     def _start_parent(
-        self,
-        kind: str,
-        settings: Settings,
-        *,
-        fingerprint: str,
-        unfinished: bool,
-        tags: Mapping[str, str] = MappingProxyType({}),
+        self, kind: str, settings: Settings, tags: Mapping[str, str], *, fingerprint: str, unfinished: bool
     ) -> str | None:
-        """Start a parent run, or go on in the latest of the same kind, project, DVC experiment and fingerprint.
-
-        Where only an unfinished one is gone on in, ``unfinished`` says so; ``tags`` are of a new one.
-        """
+        """Start a parent run with some tags, or go on in the latest of this kind, project, experiment, fingerprint."""
 
         def start(runs: Runs) -> str:
             known = {

@@ -24,17 +24,11 @@ Pair = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One condition and whether it is met.
+    """One condition and whether it is met."""
 
-    Attributes:
-        name: evaluation, attached, test_split, comparable, mean, pairs or champion.
-        passed: whether it is met.
-        says: why, with figures.
-    """
-
-    name: str
+    name: str  # evaluation, attached, test_split, comparable, mean, pairs or champion
     passed: bool
-    says: str
+    says: str  # why, with figures
 
 
 class Candidate:

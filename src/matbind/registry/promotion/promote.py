@@ -30,21 +30,13 @@ _INSERTED_TWICE = re.compile(r"unique constraint|duplicate (key|entry)", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided of a version.
+    """What was decided of a version."""
 
-    Attributes:
-        name: of the registered model.
-        entry: what is kept of it; of a refusal it is kept nowhere.
-        accepted: whether the version is in its stage now.
-        is_new: whether anything was changed.
-        says: all that in a sentence.
-    """
-
-    name: str
-    entry: Entry
-    accepted: bool
-    is_new: bool
-    says: str
+    name: str  # of the registered model
+    entry: Entry  # what is kept of it; of a refusal it is kept nowhere
+    accepted: bool  # whether the version is in its stage now
+    is_new: bool  # whether anything was changed
+    says: str  # all that in a sentence
 
 
 class Refused(UserError):  # noqa: N818  # it is an answer, and no failure of the program
@@ -126,16 +118,7 @@ def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root:
     """Give production back to the last champion that was not archived by hand since.
 
     No gate is asked: it was in production before. The version that is left is archived; a second rollback goes one
-    further back.
-
-    Args:
-        name: of the registered model, or its combination.
-        reason: why; kept in the trail.
-        classic_stages: as in `promote`.
-        root: the project directory.
-
-    Returns:
-        What was done and kept.
+    further back. Arguments and answer are those of `promote`.
 
     Raises:
         UserError: if there is nothing to go back to, no such model, or the store cannot be used.
@@ -237,12 +220,6 @@ def _moved(name: str, entry: Entry) -> str:
     if entry.to == ARCHIVED:
         return f"{name} version {entry.version} is archived{forced}"
     place = f" in place of version {entry.replaced}" if entry.replaced else ""
-    means = [
-        f"version {figures['version']}: {kind} {figures[key]:.3f}"
-        for side, figures in entry.figures.items()
-        if side == "candidate" or figures["version"] != entry.version
-        for kind in ("aligned", "view")
-        if (key := f"recall_at_1.{kind}_mean") in figures
-    ]
-    recall = f" (mean recall@1 of {', '.join(means)})" if means else ""
+    means = ", ".join(f"version {number}: {mean}" for number, mean in entry.means.items())
+    recall = f" (mean recall@1 of {means})" if means else ""
     return f"{name} version {entry.version} is in {entry.to} now{place}{recall}{forced}"

@@ -16,21 +16,13 @@ ALIASES = {PRODUCTION: CHAMPION, STAGING: STAGING_ALIAS}
 
 @dataclass(frozen=True)
 class State:
-    """A registered model as it is at a moment.
-
-    Attributes:
-        name: of the model.
-        versions: by number, the newest first.
-        aliases: numbers by alias.
-        entries: the trail, the oldest first.
-        unread: a sentence about what of the trail cannot be read, empty if all can.
-    """
+    """A registered model as it is at a moment."""
 
     name: str
-    versions: Mapping[int, Version]
-    aliases: Mapping[str, int]
-    entries: Sequence[Entry]
-    unread: str = ""
+    versions: Mapping[int, Version]  # by number, the newest first
+    aliases: Mapping[str, int]  # numbers by alias
+    entries: Sequence[Entry]  # the trail, the oldest first
+    unread: str = ""  # a sentence about what of the trail cannot be read, empty if all can
 
     @property
     def champion(self) -> int | None:
@@ -81,11 +73,7 @@ class State:
 
 
 def read_state(registry: Registry, name: str) -> State:
-    """Read a registered model.
-
-    Args:
-        registry: an open one.
-        name: of the model, or a combination such as ``crystal+pxrd``.
+    """Read a registered model by its name, or by a combination such as ``crystal+pxrd``.
 
     Raises:
         UserError: if there is no such model, or the store cannot be used.

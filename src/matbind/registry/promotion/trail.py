@@ -57,18 +57,23 @@ class Entry(BaseModel):
         """The version that the alias points to afterwards, None if it is taken away."""
         return None if self.to == ARCHIVED else self.version
 
+    @property
+    def means(self) -> dict[int, str]:
+        """Mean recall@1 of the pairs they were trained for, such as ``aligned 0.500``, by version."""
+        return {
+            int(figures["version"]): f"{kind} {figures[key]:.3f}"
+            for figures in self.figures.values()
+            for kind in ("aligned", "view")
+            if (key := f"recall_at_1.{kind}_mean") in figures
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON; the keys are stable."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def read_trail(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[list[Entry], str]:
-    """Read the trail of a registered model.
-
-    Args:
-        registry: an open one.
-        name: of the model.
-        tags: of the model.
+    """Read the trail of a registered model that has these tags.
 
     Returns:
         The promotions, the oldest first; and a sentence about what cannot be read, empty if all can.
