@@ -43,7 +43,10 @@ class Registrar:
         """Take an open registry and remove what registrations that died left unfinished."""
         self._registry, self._client = registry, registry.client
         self._features, self._models = features, models
-        self._remove_abandoned()
+        for model in self._search("PENDING", f"name LIKE '{PREFIX}%'"):
+            if is_gone(model.tags.get(PROCESS, "")):
+                with registry.usable():
+                    self._client.delete_logged_model(model.model_id)
 
     def lacks(self, combination: Combination) -> bool:
         """Return whether the store has no files of this very model yet, so that registering it has to make them."""
@@ -197,12 +200,6 @@ class Registrar:
         with self._registry.usable():
             run_ids = [run.info.run_id for run in self._client.search_runs([self._registry.experiment], terms)]
         return str(evaluation["run_id"] if evaluation.get("run_id") in run_ids else run_ids[0]) if run_ids else None
-
-    def _remove_abandoned(self) -> None:
-        for model in self._search("PENDING", f"name LIKE '{PREFIX}%'"):
-            if is_gone(model.tags.get(PROCESS, "")):
-                with self._registry.usable():
-                    self._client.delete_logged_model(model.model_id)
 
     def _search(self, status: str, terms: str) -> list[Any]:
         """Return the logged models in a state, which MLflow cannot search by."""

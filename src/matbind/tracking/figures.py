@@ -14,17 +14,10 @@ CELL_INCH = 1.1
 
 
 def pair_heatmap(evaluation: Mapping[str, Any], path: Path) -> Path:
-    """Draw recall@1 of every ordered pair of a combination, queries down and keys across.
+    """Draw recall@1 of every ordered pair of a combination to a path and return it, queries down and keys across.
 
     Aligned pairs are set in roman, emergent ones in italics. No style of the library is changed, so it may be called
     beside other threads that draw.
-
-    Args:
-        evaluation: content of a metrics file.
-        path: image to write; its suffix says the format.
-
-    Returns:
-        The path.
     """
     from matplotlib.figure import Figure
 

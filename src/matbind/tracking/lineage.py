@@ -170,15 +170,11 @@ def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], 
             f"{model}: {kept_in} holds no {PROVENANCE}, expected a model that was trained since its origin is written "
             "down; train it anew"
         )
-    record = read_json(record_file)
-    return Lineage(
-        model=model,
-        combination=combination,
-        kept_in=kept_in,
-        settings=flatten(read_json(files / SETTINGS)),
-        **{key: record[key] for key in ("data_md5", "git_commit", "git_dirty", "patch", "stages", "environment")},
-        **{key: outcome.get(key) for key in ("run_id", "seconds", "best_epoch", "fingerprint")},
-    )
+    record, settings = read_json(record_file), flatten(read_json(files / SETTINGS))
+    known: dict[str, Any] = {key: outcome.get(key) for key in ("run_id", "seconds", "best_epoch", "fingerprint")}
+    for key in ("data_md5", "git_commit", "git_dirty", "patch", "stages", "environment"):
+        known[key] = record[key]
+    return Lineage(model=model, combination=combination, kept_in=kept_in, settings=settings, **known)
 
 
 def _download(name: str, separator: str, which: str, directory: Path) -> tuple[str, str]:

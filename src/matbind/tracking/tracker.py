@@ -114,13 +114,7 @@ class Tracker:
         self._try_run(run_id, lambda runs, run: runs.complete_curves(run, history))
 
     def finish_combination(self, run_id: str | None, evaluation: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Record what a combination reached, with a figure and a table of its pairs, and end its run.
-
-        Args:
-            run_id: of the combination.
-            evaluation: content of its metrics file.
-            files: kept as artifacts: metrics, figures, resolved settings, provenance.
-        """
+        """Record what a combination reached, with a figure and a table of its pairs and with files, and end its run."""
         self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=time.time()))
 
     def fail(self, run_id: str | None, reason: str) -> None:

@@ -142,7 +142,7 @@ def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root:
 def _sides(registry: Registry, state: State, number: int) -> Sides:
     """The version to be moved, and the one in production."""
     champion = state.versions.get(state.champion or 0)
-    return Candidate.read(registry, state.versions[number]), champion and Candidate.read(registry, champion)
+    return Candidate.read(registry, state.versions[number]), Candidate.read(registry, champion) if champion else None
 
 
 def _entry(state: State, sides: Sides, *, to: str, reason: str, classic_stages: bool, root: Path) -> Entry:
