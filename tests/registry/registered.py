@@ -23,7 +23,8 @@ def registrar(registry: Registry, models: Path | None = None) -> Registrar:
 
 
 def register(
-    registry: Registry, found: dict[str, Any] | None = None, *, name: str = EVERYTHING
+    registry: Registry, evaluation: dict[str, Any] | None = None, *, name: str = EVERYTHING
 ) -> tuple[Version, bool]:
-    own = trained(name)
-    return registrar(registry, own.models).register(own.combination, found or own.found, bundle=bundle(name))
+    model = trained(name)
+    evaluation = evaluation or model.found
+    return registrar(registry, model.models).register(model.combination, evaluation, bundle=bundle(name))

@@ -36,9 +36,9 @@ def wait(*arguments, **options):
     time.sleep(600)
 
 setattr(registry.client, step, wait)
-found = read_json(Path(metrics))
+evaluation = read_json(Path(metrics))
 registrar = Registrar(registry, features=Path(features), models=Path(models))
-registrar.register(parse_combination(found["combination"]), found, bundle=Path(bundle))
+registrar.register(parse_combination(evaluation["combination"]), evaluation, bundle=Path(bundle))
 """
 
 
@@ -56,16 +56,16 @@ def logged(registry: Registry) -> list[str]:
     return [str(model.status) for model in registry.client.search_logged_models([registry.experiment])]
 
 
-def retrained(home: Path) -> Path:
+def retrained(project: Path) -> Path:
     """The models again, with other weights."""
     import shutil
 
-    shutil.copytree(trained().models, home / "models")
-    path = home / "models" / EVERYTHING / "model.safetensors"
+    shutil.copytree(trained().models, project / "models")
+    path = project / "models" / EVERYTHING / "model.safetensors"
     weights = load_file(path)
     weights["log_scale.dos"] = np.asarray(weights["log_scale.dos"] + 0.5)
     save_file(weights, path)
-    return home / "models"
+    return project / "models"
 
 
 def test_a_trained_model_becomes_a_version(registry: Registry) -> None:
@@ -77,9 +77,9 @@ def test_a_trained_model_becomes_a_version(registry: Registry) -> None:
 
 
 def test_its_tags_tell_where_it_comes_from_and_how_well_it_does(registry: Registry) -> None:
-    own = trained().found | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
+    evaluation = trained().found | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
 
-    tags = register(registry, own)[0].tags
+    tags = register(registry, evaluation)[0].tags
 
     assert {
         key: tags[key] for key in ("combination", "hub", "spokes", "preset", "data_md5", "git_commit", "run_id")
@@ -148,15 +148,15 @@ def test_its_description_is_the_model_card_beside_its_files(registry: Registry) 
 def test_it_names_the_run_that_trained_it_and_shows_its_figures(registry: Registry, tmp_path: Path) -> None:
     tracker = Tracker(warn=pytest.fail, root=tmp_path)
     run_id = tracker.start_combination(None, small_run(), trained().combination)
-    own = trained().found | {"run_id": run_id}
-    tracker.finish_combination(run_id, own, [])
+    evaluation = trained().found | {"run_id": run_id}
+    tracker.finish_combination(run_id, evaluation, [])
     points = len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos"))
 
-    version, _ = register(registry, own)
+    version, _ = register(registry, evaluation)
 
     shown = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics}
     assert version.run_id == run_id
-    assert shown["recall_at_1.text_to_dos"] == own["pairs"]["text->dos"]["recall_at_1"]
+    assert shown["recall_at_1.text_to_dos"] == evaluation["pairs"]["text->dos"]["recall_at_1"]
     assert len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos")) == points
 
 
