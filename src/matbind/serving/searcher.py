@@ -243,8 +243,9 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
             f"{directory / SETTINGS}: {wrong}; expected the settings of a model that this version of matbind has "
             "trained, train it anew: dvc repro"
         ) from error
-    prepare: Any = SimpleNamespace(records=records.get)
-    return Settings.model_construct(modalities=blocks, model=model_settings, prepare=prepare)
+    prepare = SimpleNamespace(records=records.get)
+    used: dict[str, Any] = {"modalities": blocks, "model": model_settings, "prepare": prepare}
+    return Settings.model_construct(**used)
 
 
 def _with_checkpoint(block: Mapping[str, Any], directory: Path) -> dict[str, Any]:
