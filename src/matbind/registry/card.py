@@ -51,10 +51,17 @@ def model_card(
     Returns:
         Markdown; about 3,000 characters for four modalities.
     """
+    task = f"{', '.join(combination.spokes)} were each contrasted with the hub {combination.hub}"
+    if combination.is_single:
+        task = f"two augmented views of each {combination.hub} were contrasted"
+    what = (
+        f"Embeds {', '.join(combination.modalities)} of a material in one space and finds the nearest of a gallery; "
+        f"{task} (InfoNCE, preset {preset}; after MatBind, Mirza et al. 2025)."
+    )
     made = f"DVC md5 `{evaluation.get('data_md5') or 'unknown'}`, code `{evaluation.get('git_commit') or 'unknown'}`"
     parts = [
         f"# matbind {combination.name}",
-        _what(combination, preset),
+        what,
         "## Data",
         f"{made}, content `{digest[:16]}`. {SPLIT}",
         markdown_table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in counts.items()]),
@@ -70,17 +77,6 @@ def model_card(
         LICENCE,
     ]
     return "\n\n".join(parts)
-
-
-def _what(combination: Combination, preset: str) -> str:
-    if combination.is_single:
-        task = f"two augmented views of each {combination.hub} were contrasted"
-    else:
-        task = f"{', '.join(combination.spokes)} were each contrasted with the hub {combination.hub}"
-    return (
-        f"Embeds {', '.join(combination.modalities)} of a material in one space and finds the nearest of a gallery; "
-        f"{task} (InfoNCE, preset {preset}; after MatBind, Mirza et al. 2025)."
-    )
 
 
 def _pairs(evaluation: Mapping[str, Any]) -> list[list[str]]:

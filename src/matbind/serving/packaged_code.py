@@ -29,14 +29,9 @@ _NEEDED = (
 )
 
 
-def packaged_files() -> tuple[Path, ...]:
-    """Return the files below the package's directory that the model's script runs."""
-    return code_of(SCRIPT_MODULE)
-
-
 def copy_code(directory: Path) -> Path:
     """Copy the packaged files to ``directory/matbind`` and return that path."""
-    for name in packaged_files():
+    for name in code_of(SCRIPT_MODULE):
         target = directory / PACKAGE.name / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / name, target)
