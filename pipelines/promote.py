@@ -15,6 +15,7 @@ from prefect import flow
 
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.promotion.promote import Decision, Refused
+from matbind.tracking.record import KINDS, markdown_table
 from pipelines.stage import main, reporter, run
 
 
@@ -61,17 +62,15 @@ def markdown(decision: Decision) -> str:
     verdict = "unchanged" if not decision.is_new and decision.accepted else "moved" if decision.accepted else "refused"
     lines = [f"# {decision.name} version {entry.version}: {entry.source} → {entry.to}, {verdict}", "", decision.says]
     lines += ["", f"By {entry.by} at {entry.at}{', because ' + entry.reason if entry.reason else ''}."]
-    if entry.gates:
-        lines += ["", "| condition | met | |", "|---|---|---|"]
-        for gate in entry.gates:
-            met = "yes" if gate.passed else "no, overridden" if gate.name in entry.overridden else "no"
-            lines.append(f"| {gate.name} | {met} | {gate.says.replace('|', '/')} |")
-    if entry.figures:
-        lines += ["", "| mean recall@1 | version | aligned | emergent | view |", "|---|---|---|---|---|"]
-        for who, means in entry.figures.items():
-            kinds = (means.get(f"recall_at_1.{kind}_mean") for kind in ("aligned", "emergent", "view"))
-            cells = ["" if mean is None else f"{mean:.3f}" for mean in kinds]
-            lines.append(f"| {who} | {means['version']} | {' | '.join(cells)} |")
+    conditions, figures = [], []
+    for gate in entry.gates:
+        met = "yes" if gate.passed else "no, overridden" if gate.name in entry.overridden else "no"
+        conditions.append([gate.name, met, gate.says.replace("|", "/")])
+    for who, means in entry.figures.items():
+        recalls = (means.get(f"recall_at_1.{kind}_mean") for kind in KINDS)
+        figures.append([who, str(means["version"]), *("" if mean is None else f"{mean:.3f}" for mean in recalls)])
+    lines += ["", markdown_table(["condition", "met", ""], conditions)] if conditions else []
+    lines += ["", markdown_table(["mean recall@1", "version", *KINDS], figures)] if figures else []
     return "\n".join(lines) + "\n"
 
 

@@ -58,7 +58,7 @@ def test_a_registered_model_is_promoted_and_the_decision_is_shown(
     printed = capsys.readouterr()
     assert not ended.value.code, printed.err
     assert printed.out.startswith("[promote] matbind-text version 1 is in production now (mean recall@1 of version 1: ")
-    assert registry.by_alias("matbind-text", CHAMPION).number == 1
+    assert registry.aliases("matbind-text")[CHAMPION] == 1
     shown = _artifact("promote-matbind-text")
     assert shown.startswith("# matbind-text version 1: none → production, moved\n")
     assert "because the first." in shown
@@ -75,7 +75,7 @@ def test_a_refusal_is_shown_too(project: Path) -> None:
     with pytest.raises(UserError, match="version 2 is not moved to production"):
         promote(COMBINATION)
 
-    assert Registry(project).by_alias(NAME, CHAMPION).number == 1
+    assert Registry(project).aliases(NAME)[CHAMPION] == 1
     shown = _artifact(f"promote-{NAME}")
     assert shown.startswith(f"# {NAME} version 2: none → production, refused\n")
     assert "| mean | no | its mean aligned recall@1 is 0.300" in shown

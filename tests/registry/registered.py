@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matbind.registry.registrar import Registered, Registrar
-from matbind.registry.registry import Registry
+from matbind.registry.registrar import Registrar
+from matbind.registry.registry import Registry, Version
 from tests.factories import real_features
 from tests.serving.trained import EVERYTHING, bundle, trained
 from tests.tracking.stores import copy_store
@@ -22,6 +22,9 @@ def registrar(registry: Registry, models: Path | None = None) -> Registrar:
     return Registrar(registry, features=real_features(), models=models or trained().models)
 
 
-def register(registry: Registry, found: dict[str, Any] | None = None, *, name: str = EVERYTHING) -> Registered:
-    own = trained(name)
-    return registrar(registry, own.models).register(own.combination, found or own.found, bundle=bundle(name))
+def register(
+    registry: Registry, evaluation: dict[str, Any] | None = None, *, name: str = EVERYTHING
+) -> tuple[Version, bool]:
+    model = trained(name)
+    evaluation = evaluation or model.found
+    return registrar(registry, model.models).register(model.combination, evaluation, bundle=bundle(name))

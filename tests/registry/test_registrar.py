@@ -36,9 +36,9 @@ def wait(*arguments, **options):
     time.sleep(600)
 
 setattr(registry.client, step, wait)
-found = read_json(Path(metrics))
+evaluation = read_json(Path(metrics))
 registrar = Registrar(registry, features=Path(features), models=Path(models))
-registrar.register(parse_combination(found["combination"]), found, bundle=Path(bundle))
+registrar.register(parse_combination(evaluation["combination"]), evaluation, bundle=Path(bundle))
 """
 
 
@@ -56,30 +56,30 @@ def logged(registry: Registry) -> list[str]:
     return [str(model.status) for model in registry.client.search_logged_models([registry.experiment])]
 
 
-def retrained(home: Path) -> Path:
+def retrained(project: Path) -> Path:
     """The models again, with other weights."""
     import shutil
 
-    shutil.copytree(trained().models, home / "models")
-    path = home / "models" / EVERYTHING / "model.safetensors"
+    shutil.copytree(trained().models, project / "models")
+    path = project / "models" / EVERYTHING / "model.safetensors"
     weights = load_file(path)
     weights["log_scale.dos"] = np.asarray(weights["log_scale.dos"] + 0.5)
     save_file(weights, path)
-    return home / "models"
+    return project / "models"
 
 
 def test_a_trained_model_becomes_a_version(registry: Registry) -> None:
-    found = register(registry)
+    version, is_new = register(registry)
 
-    assert found.is_new
-    assert found.version == registry.versions(NAME)[0]
+    assert is_new
+    assert version == registry.versions(NAME)[0]
     assert registry.aliases(NAME) == {CHALLENGER: 1}
 
 
 def test_its_tags_tell_where_it_comes_from_and_how_well_it_does(registry: Registry) -> None:
-    own = trained().found | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
+    evaluation = trained().found | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
 
-    tags = register(registry, own).version.tags
+    tags = register(registry, evaluation)[0].tags
 
     assert {
         key: tags[key] for key in ("combination", "hub", "spokes", "preset", "data_md5", "git_commit", "run_id")
@@ -97,11 +97,9 @@ def test_its_tags_tell_where_it_comes_from_and_how_well_it_does(registry: Regist
 
 
 def test_the_same_model_makes_no_second_version(registry: Registry) -> None:
-    first = register(registry)
+    first, _ = register(registry)
 
-    again = register(registry)
-
-    assert (again.is_new, again.version) == (False, first.version)
+    assert register(registry) == (first, False)
     assert logged(registry) == ["READY"]
 
 
@@ -110,9 +108,9 @@ def test_other_weights_make_a_new_version_and_take_the_alias(registry: Registry,
     other = registrar(registry, retrained(tmp_path))
     assert other.lacks(trained().combination)
 
-    found = other.register(trained().combination, trained().found, bundle=bundle())
+    version, is_new = other.register(trained().combination, trained().found, bundle=bundle())
 
-    assert (found.is_new, found.version.number) == (True, 2)
+    assert (is_new, version.number) == (True, 2)
     assert registry.aliases(NAME) == {CHALLENGER: 2}
 
 
@@ -120,9 +118,9 @@ def test_a_model_that_comes_back_takes_the_alias_back(registry: Registry, tmp_pa
     register(registry)
     registrar(registry, retrained(tmp_path)).register(trained().combination, trained().found, bundle=bundle())
 
-    found = register(registry)
+    version, is_new = register(registry)
 
-    assert (found.is_new, found.version.number) == (False, 1)
+    assert (is_new, version.number) == (False, 1)
     assert registry.aliases(NAME) == {CHALLENGER: 1}
 
 
@@ -130,16 +128,16 @@ def test_a_new_evaluation_of_the_same_model_replaces_the_old_one(registry: Regis
     register(registry)
     changed = trained().found | {"git_commit": "later"}
 
-    found = register(registry, changed)
+    _, is_new = register(registry, changed)
 
     version = registry.versions(NAME)[0]
-    assert (found.is_new, version.number, version.tags["git_commit"]) == (False, 1, "later")
+    assert (is_new, version.number, version.tags["git_commit"]) == (False, 1, "later")
     assert registry.evaluation(version)["git_commit"] == "later"
     assert "code `later`" in registry.client.get_model_version(NAME, "1").description
 
 
 def test_its_description_is_the_model_card_beside_its_files(registry: Registry) -> None:
-    version = register(registry).version
+    version, _ = register(registry)
 
     described = registry.client.get_model_version(NAME, "1").description
 
@@ -150,20 +148,20 @@ def test_its_description_is_the_model_card_beside_its_files(registry: Registry) 
 def test_it_names_the_run_that_trained_it_and_shows_its_figures(registry: Registry, tmp_path: Path) -> None:
     tracker = Tracker(warn=pytest.fail, root=tmp_path)
     run_id = tracker.start_combination(None, small_run(), trained().combination)
-    own = trained().found | {"run_id": run_id}
-    tracker.finish_combination(run_id, own, [])
+    evaluation = trained().found | {"run_id": run_id}
+    tracker.finish_combination(run_id, evaluation, [])
     points = len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos"))
 
-    version = register(registry, own).version
+    version, _ = register(registry, evaluation)
 
     shown = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics}
     assert version.run_id == run_id
-    assert shown["recall_at_1.text_to_dos"] == own["pairs"]["text->dos"]["recall_at_1"]
+    assert shown["recall_at_1.text_to_dos"] == evaluation["pairs"]["text->dos"]["recall_at_1"]
     assert len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos")) == points
 
 
 def test_a_combination_of_one_has_no_spokes_to_tell(registry: Registry) -> None:
-    assert "spokes" not in register(registry, name="text").version.tags
+    assert "spokes" not in register(registry, name="text")[0].tags
 
 
 @pytest.mark.parametrize(
@@ -184,13 +182,13 @@ def test_a_registration_that_was_killed_counts_for_nothing_and_is_repaired(
     assert logged(registry) == [left]
     before = {model.model_id for model in registry.client.search_logged_models([registry.experiment])}
 
-    found = register(registry)
+    version, is_new = register(registry)
 
-    assert (found.is_new, found.version.number) == (True, 1)
+    assert (is_new, version.number) == (True, 1)
     assert registry.aliases(NAME) == {CHALLENGER: 1}
     assert logged(registry) == ["READY"]
-    assert ("all" if found.version.model_id in before else "nothing") == kept
+    assert ("all" if version.model_id in before else "nothing") == kept
 
 
 def test_the_evaluation_is_known_by_its_digest(registry: Registry) -> None:
-    assert register(registry).version.tags["matbind.evaluation"] == result_digest(trained().found)
+    assert register(registry)[0].tags["matbind.evaluation"] == result_digest(trained().found)

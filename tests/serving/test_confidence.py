@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -100,4 +103,4 @@ def test_without_queries_there_is_no_threshold() -> None:
 def test_it_is_the_same_after_json() -> None:
     own = calibrate(asked(0.02), asked(0.02))
 
-    assert Confidence.from_dict(own.as_dict()) == own
+    assert Confidence(**json.loads(json.dumps(asdict(own)))) == own

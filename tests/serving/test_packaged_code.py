@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from matbind.modalities import code
-from matbind.modalities.code import PACKAGE
+from matbind.modalities.code import PACKAGE, code_of
 from matbind.modalities.table import modality_names
-from matbind.serving.packaged_code import copy_code, packaged_digest, packaged_files, requirements
+from matbind.serving.packaged_code import SCRIPT_MODULE, copy_code, packaged_digest, requirements
 
 
 def test_what_answers_of_every_modality_is_packaged() -> None:
@@ -18,11 +18,11 @@ def test_what_answers_of_every_modality_is_packaged() -> None:
         for which in ("records", "features", "transform", "encoder", "query")
     }
 
-    assert expected <= set(packaged_files())
+    assert expected <= set(code_of(SCRIPT_MODULE))
 
 
 def test_training_tracking_and_validation_stay_at_home() -> None:
-    names = {str(path) for path in packaged_files()}
+    names = {str(path) for path in code_of(SCRIPT_MODULE)}
 
     assert names & {"training/trainer.py", "serving/bundle.py"} == set()
     assert not [name for name in names if name.endswith("validation.py") or name.startswith(("tracking", "cli"))]
@@ -61,7 +61,7 @@ def test_the_digest_tells_a_change_of_a_packaged_file(monkeypatch: pytest.Monkey
     before = packaged_digest()
     changed = tmp_path / "encoder.py"
     changed.write_text("")
-    files = dict.fromkeys(packaged_files())
+    files = dict.fromkeys(code_of(SCRIPT_MODULE))
     assert Path("modalities/dos/encoder.py") in files
     code.code_digest.cache_clear()
     read = Path.read_bytes

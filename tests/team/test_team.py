@@ -167,7 +167,7 @@ def test_a_postgres_that_is_away_costs_one_sentence(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.url("nowhere"))
     said: list[str] = []
 
-    assert not Tracker(warn=said.append, root=tmp_path).is_open
+    assert Tracker(warn=said.append, root=tmp_path)._runs is None
     (sentence,) = said
     assert sentence.startswith("MLflow cannot be used (postgresql+psycopg://matbind@127.0.0.1:")
     assert "secret" not in sentence

@@ -121,7 +121,7 @@ def test_an_ablation_is_described_by_its_combinations_the_smallest_first() -> No
 
     assert describe_ablation(children).splitlines()[2:] == [
         "| combination | aligned | emergent | view |",
-        "|---|---|---|---|",
+        "| --- | --- | --- | --- |",
         "| text |  |  | 1.000 |",
         "| crystal+dos | 0.500 |  |  |",
     ]

@@ -29,10 +29,10 @@ largest = max(path.stat().st_size for path in root.glob("mlflow.db*"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 4096, largest + 4096))
 for epoch in range(1, 2000):
     tracker.log_epoch(run_id, {"epoch": epoch, **{f"loss.{i}": float(i) for i in range(50)}})
-    if not tracker.is_open:
+    if tracker._runs is None:
         break
 (root / "model.bin").write_bytes(b"kept")
-print(tracker.is_open)
+print(tracker._runs is not None)
 """
 
 
@@ -42,7 +42,7 @@ def _track(root: Path, params: Path) -> list[str]:
     run_id = tracker.start_combination(None, settings_module.load(params, preset="smoke"), parse_combination("dos"))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     assert run_id is None
-    assert not tracker.is_open
+    assert tracker._runs is None
     return said
 
 
@@ -60,7 +60,7 @@ def test_a_directory_in_the_place_of_the_database(
 
 def test_a_database_that_can_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project_root: Path) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert Tracker(warn=pytest.fail, root=tmp_path).is_open
+    assert Tracker(warn=pytest.fail, root=tmp_path)._runs is not None
     uri = f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 

@@ -93,7 +93,7 @@ def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Pa
 def test_a_new_store_is_made_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    assert Tracker(warn=pytest.fail, root=tmp_path).is_open
+    assert Tracker(warn=pytest.fail, root=tmp_path)._runs is not None
     assert (tmp_path / "mlflow.db").stat().st_size > 0
 
 
@@ -432,7 +432,7 @@ def test_a_broken_store_costs_one_sentence_and_nothing_else(
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     tracker.finish_combination(run_id, _found("dos"), [])
 
-    assert not tracker.is_open
+    assert tracker._runs is None
     assert (parent, run_id) == (None, None)
     assert len(warnings) == 1
     assert warnings[0].startswith("MLflow cannot be used (")

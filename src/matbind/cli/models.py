@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +96,7 @@ def provenance(
     if checkout:
         sys.stdout.write(lineage.rebuild_script(found, interpreter=sys.executable))
     elif as_json:
-        say(json.dumps(found.as_dict(), indent=1))
+        say(json.dumps(asdict(found), indent=1))
     else:
         print_table([], lineage.rows(found))
 

@@ -8,6 +8,7 @@ from typing import Any
 from matbind.modalities.combinations import Combination
 from matbind.serving.bundle import default_key
 from matbind.serving.confidence import PRECISION, Confidence
+from matbind.tracking.record import markdown_table
 
 LONGEST = 5000  # characters of a description that MLflow keeps
 SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds all of them:"
@@ -50,36 +51,32 @@ def model_card(
     Returns:
         Markdown; about 3,000 characters for four modalities.
     """
+    task = f"{', '.join(combination.spokes)} were each contrasted with the hub {combination.hub}"
+    if combination.is_single:
+        task = f"two augmented views of each {combination.hub} were contrasted"
+    what = (
+        f"Embeds {', '.join(combination.modalities)} of a material in one space and finds the nearest of a gallery; "
+        f"{task} (InfoNCE, preset {preset}; after MatBind, Mirza et al. 2025)."
+    )
     made = f"DVC md5 `{evaluation.get('data_md5') or 'unknown'}`, code `{evaluation.get('git_commit') or 'unknown'}`"
     parts = [
         f"# matbind {combination.name}",
-        _what(combination, preset),
+        what,
         "## Data",
         f"{made}, content `{digest[:16]}`. {SPLIT}",
-        _table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in counts.items()]),
+        markdown_table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in counts.items()]),
         "## Retrieval on the test split",
         "Recall with its 95 % bootstrap interval; ties count against the model. Chance is 1/N.",
-        _table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(evaluation)),
+        markdown_table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(evaluation)),
         "## When it is sure",
         SURE,
-        _table(["query -> key", "right", "found"], _sure(confidence, default_key(combination))),
+        markdown_table(["query -> key", "right", "found"], _sure(confidence, default_key(combination))),
         "## Use and limits",
         LIMITS,
         "## Licence",
         LICENCE,
     ]
     return "\n\n".join(parts)
-
-
-def _what(combination: Combination, preset: str) -> str:
-    if combination.is_single:
-        task = f"two augmented views of each {combination.hub} were contrasted"
-    else:
-        task = f"{', '.join(combination.spokes)} were each contrasted with the hub {combination.hub}"
-    return (
-        f"Embeds {', '.join(combination.modalities)} of a material in one space and finds the nearest of a gallery; "
-        f"{task} (InfoNCE, preset {preset}; after MatBind, Mirza et al. 2025)."
-    )
 
 
 def _pairs(evaluation: Mapping[str, Any]) -> list[list[str]]:
@@ -103,8 +100,3 @@ def _sure(calibrated: Mapping[str, Confidence], key: str) -> list[list[str]]:
             shares = ["never sure", "-"] if never else [f"{test['precision']:.2f}", f"{test['coverage']:.2f}"]
             rows.append([pair, *shares])
     return rows
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

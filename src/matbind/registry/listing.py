@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,11 +17,7 @@ UNKNOWN = "unknown"
 
 
 def read_states(registry: Registry, name: str | None = None) -> list[State]:
-    """Read the registered models by name; those without a whole version are left out.
-
-    Args:
-        registry: an open one.
-        name: of one of them, or its combination; all if not given.
+    """Read one registered model by its name or combination, else all by name but those without a whole version.
 
     Raises:
         UserError: if there is no model of this name, or the store cannot be used.
@@ -39,13 +35,13 @@ def describe(state: State) -> dict[str, Any]:
         ``version``, ``stage``, ``aliases``, ``recall_at_1`` (means of aligned, emergent and view pairs), ``data_md5``,
         ``git_commit``, ``run_id``, ``test_set_digest``, ``digest`` and ``registered_at`` (ISO 8601, UTC).
     """
-    newest = next(iter(state.versions.values()))
+    versions = list(state.versions.values())
     return {
         "name": state.name,
-        "combination": newest.combination,
+        "combination": versions[0].combination,
         "champion": state.champion,
         "staging": state.aliases.get("staging"),
-        "versions": [_describe(state, version) for version in state.versions.values()],
+        "versions": [_describe(state, version) for version in versions],
     }
 
 
@@ -73,38 +69,27 @@ def history(state: State) -> list[list[str]]:
         replaced = f" (in place of {entry.replaced})" if entry.replaced and entry.points_to else ""
         what = f"version {entry.version}: {entry.source} -> {entry.to}{replaced}"
         head = [f"  {entry.number}", entry.at[: len("2025-01-01T00:00:00")].replace("T", " "), entry.action]
+        details = {
+            "by": entry.by,
+            "because": entry.reason,
+            "forced in spite of": ", ".join(entry.overridden),
+            "recall@1": ", ".join(f"{mean} (version {number})" for number, mean in entry.means.items()),
+        }
         lines.append([*head, entry.outcome, what])
-        lines += [
-            ["", "", "", "", detail] for detail in _details(entry.by, entry.reason, entry.overridden, entry.figures)
-        ]
+        lines += [["", "", "", "", f"{about} {detail}"] for about, detail in details.items() if detail]
     return lines
 
 
-def _details(by: str, reason: str, overridden: Sequence[str], figures: Mapping[str, Mapping[str, float]]) -> list[str]:
-    means = [
-        f"{kind} {means[key]:.3f} (version {means['version']})"
-        for means in figures.values()
-        for kind in ("aligned", "view")
-        if (key := f"recall_at_1.{kind}_mean") in means
-    ]
-    return [
-        f"by {by}",
-        *([f"because {reason}"] if reason else []),
-        *([f"forced in spite of {', '.join(overridden)}"] if overridden else []),
-        *([f"recall@1 {', '.join(means)}"] if means else []),
-    ]
-
-
 def _describe(state: State, version: Version) -> dict[str, Any]:
-    tags = version.tags
-    known = {key: tags[key] if tags.get(key, UNKNOWN) != UNKNOWN else None for key in ("data_md5", "git_commit")}
+    tags = {key: value for key, value in version.tags.items() if value != UNKNOWN}
     means = {kind: tags.get(f"recall_at_1.{kind}_mean") for kind in KINDS}
     return {
         "version": version.number,
         "stage": state.stage(version.number),
         "aliases": sorted(alias for alias, number in state.aliases.items() if number == version.number),
         "recall_at_1": {kind: None if mean is None else float(mean) for kind, mean in means.items()},
-        **known,
+        "data_md5": tags.get("data_md5"),
+        "git_commit": tags.get("git_commit"),
         "run_id": version.run_id,
         "test_set_digest": tags.get("test_set_digest"),
         "digest": version.digest,

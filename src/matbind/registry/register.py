@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +44,17 @@ def register_all(
     if not evaluations:
         raise UserError(f"{metrics}: no combination's metrics are here, run the ablate stage first")
     combinations = {name: Combination(tuple(name.split("+")), e["hub"]) for name, e in evaluations.items()}
-    lacking = [combination for combination in combinations.values() if registrar.lacks(combination)]
+    lacking = [name for name, combination in combinations.items() if registrar.lacks(combination)]
     registered: dict[str, Any] = {}
-    with _bundles(lacking, features, models) as bundle_of:
+    # The galleries are embedded in all processes of the machine, which is what takes long.
+    workers = processes(0 if len(lacking) >= PARALLEL_FROM else 1)
+    with tempfile.TemporaryDirectory() as directory, workers as pool:
+        jobs = [(combinations[name], models / name, features, Path(directory) / name) for name in lacking]
+        bundles = pool.map(_make_bundle, jobs)
         for done, (name, evaluation) in enumerate(evaluations.items(), start=1):
-            registration = registrar.register(combinations[name], evaluation, bundle=bundle_of(name))
-            version = registration.version
-            state = "made" if registration.is_new else "holds this model already"
+            bundle = next(bundles) if name in lacking else None
+            version, is_new = registrar.register(combinations[name], evaluation, bundle=bundle)
+            state = "made" if is_new else "holds this model already"
             log(f"{done} of {len(evaluations)} | {version.name}: version {version.number} {state}")
             registered[name] = {
                 "name": version.name,
@@ -61,23 +64,6 @@ def register_all(
             }
     write_json(out, {"models": registered})
     return registered
-
-
-@contextmanager
-def _bundles(
-    combinations: Sequence[Combination], features: Path, models: Path
-) -> Iterator[Callable[[str], Path | None]]:
-    """Make what some models carry, in all processes of the machine: embedding the gallery is what takes long.
-
-    Yields:
-        A function that returns the directory of a combination, or None if it was not asked for; to be called in order.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        names = [combination.name for combination in combinations]
-        jobs = [(c, models / c.name, features, Path(directory) / c.name) for c in combinations]
-        with processes(0 if len(jobs) >= PARALLEL_FROM else 1) as workers:
-            made = workers.map(_make_bundle, jobs)
-            yield lambda name: next(made) if name in names else None
 
 
 def _make_bundle(job: tuple[Combination, Path, Path, Path]) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from matbind.registry.registry import (
     Version,
     registered_name,
 )
-from matbind.serving.bundle import bundle_digest, test_set_digest, weights_digest, write_bundle
+from matbind.serving.bundle import bundle_digest, test_set_digest, weights_digest
 from matbind.serving.confidence import read_confidence
 from matbind.serving.searcher import CONFIDENCE, MODEL
 from matbind.tracking.record import combination_tags, parted, result_digest, stored_settings, summarise
@@ -37,33 +36,17 @@ from matbind.tracking.runs import PROCESS, RESULT
 CARD = "model_card.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """What registering a combination came to.
-
-    Attributes:
-        version: the version that holds this model.
-        is_new: whether it was made now.
-    """
-
-    version: Version
-    is_new: bool
-
-
 class Registrar:
     """Registers combinations in one store."""
 
     def __init__(self, registry: Registry, *, features: Path, models: Path) -> None:
-        """Take a registry and remove what registrations that died left unfinished.
-
-        Args:
-            registry: an open one.
-            features: the feature stores.
-            models: holds `<combination>/` for each.
-        """
+        """Take an open registry and remove what registrations that died left unfinished."""
         self._registry, self._client = registry, registry.client
         self._features, self._models = features, models
-        self._remove_abandoned()
+        for model in self._search("PENDING", f"name LIKE '{PREFIX}%'"):
+            if is_gone(model.tags.get(PROCESS, "")):
+                with registry.usable():
+                    self._client.delete_logged_model(model.model_id)
 
     def lacks(self, combination: Combination) -> bool:
         """Return whether the store has no files of this very model yet, so that registering it has to make them."""
@@ -71,14 +54,14 @@ class Registrar:
         return self._version(registered_name(combination.name), digest) is None and self._logged(digest) is None
 
     def register(
-        self, combination: Combination, evaluation: Mapping[str, Any], *, bundle: Path | None = None
-    ) -> Registered:
+        self, combination: Combination, evaluation: Mapping[str, Any], *, bundle: Path | None
+    ) -> tuple[Version, bool]:
         """Register one trained combination, unless a version holds the very same model.
 
         Args:
             combination: which modalities.
             evaluation: content of its metrics file.
-            bundle: what `write_bundle` wrote for it, if that was done already.
+            bundle: what `write_bundle` wrote for it; None if the store does not lack it.
 
         Returns:
             The version, and whether it is new. A known model whose evaluation has changed keeps its version and gets
@@ -91,15 +74,22 @@ class Registrar:
         version = self._version(name, digest)
         is_new = version is None
         if version is None:
-            model_id = self._logged(digest) or self._log(combination, digest, self._run_of(evaluation), bundle)
-            self._create_version(name, model_id, self._tags(combination, evaluation, digest), evaluation)
+            run_id, model_id = self._run_of(evaluation), self._logged(digest)
+            if model_id is None:
+                assert bundle is not None
+                model_id = self._log(combination, digest, run_id, bundle)
+            self._create_version(combination, evaluation, digest, model_id, run_id)
             version = self._version(name, digest)
             assert version is not None
-        elif version.tags.get(EVALUATION_DIGEST) != result_digest(evaluation):
-            self._refresh(version, combination, evaluation)
+        elif version.tags.get(EVALUATION_DIGEST) != result_digest(evaluation):  # it was evaluated anew
+            tags = self._tags(combination, evaluation, digest)
+            card = self._attach(version.model_id, combination, evaluation, tags)
+            with self._registry.usable():
+                self._client.update_model_version(name, str(version.number), description=card)
+            self._registry.set_tags(version, tags)
         if self._registry.aliases(name).get(CHALLENGER) != version.number:
             self._registry.set_alias(version, CHALLENGER)
-        return Registered(version, is_new)
+        return version, is_new
 
     def _digest(self, combination: Combination) -> str:
         return bundle_digest(combination, model_dir=self._models / combination.name, features=self._features)
@@ -112,7 +102,7 @@ class Registrar:
         whole = self._search("READY", f"tags.`{DIGEST}` = '{digest}'")
         return str(whole[0].model_id) if whole else None
 
-    def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path | None) -> str:
+    def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path) -> str:
         with self._registry.usable():
             model = self._client.create_logged_model(
                 self._registry.experiment,
@@ -124,55 +114,40 @@ class Registrar:
             )
         with tempfile.TemporaryDirectory() as directory:
             files = Path(directory) / "files"
-            if bundle is None:
-                bundle = Path(directory) / "bundle"
-                write_bundle(
-                    combination, model_dir=self._models / combination.name, features=self._features, out=bundle
-                )
             save_files(combination, bundle, files, model_id=model.model_id, run_id=run_id)
             with self._registry.usable():
                 self._client.log_model_artifacts(model.model_id, str(files))
                 self._client.finalize_logged_model(model.model_id, "READY")
         return str(model.model_id)
 
-    def _create_version(self, name: str, model_id: str, tags: Mapping[str, str], evaluation: Mapping[str, Any]) -> None:
+    def _create_version(
+        self, combination: Combination, evaluation: Mapping[str, Any], digest: str, model_id: str, run_id: str | None
+    ) -> None:
         from mlflow.exceptions import MlflowException
 
-        card = self._attach(model_id, evaluation, tags)
-        run_id = self._run_of(evaluation)
+        name, tags = registered_name(combination.name), self._tags(combination, evaluation, digest)
+        card = self._attach(model_id, combination, evaluation, tags)
         with self._registry.usable():
             if run_id is not None:
                 self._log_figures(run_id, model_id, evaluation)
             try:
-                about = f"{tags['combination']}: the alias {CHALLENGER} is the model that was trained last"
+                about = f"{combination.name}: the alias {CHALLENGER} is the model that was trained last"
                 self._client.create_registered_model(name, description=about)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             with self._registry.as_default_store():
                 self._client.create_model_version(
-                    name,
-                    f"models:/{model_id}",
-                    run_id=run_id,
-                    tags=dict(tags),
-                    description=card,
-                    model_id=model_id,
+                    name, f"models:/{model_id}", run_id=run_id, tags=tags, description=card, model_id=model_id
                 )
 
-    def _refresh(self, version: Version, combination: Combination, evaluation: Mapping[str, Any]) -> None:
-        """Replace the evaluation of a model that is registered already, where it was evaluated anew."""
-        tags = self._tags(combination, evaluation, version.digest)
-        card = self._attach(version.model_id, evaluation, tags)
-        with self._registry.usable():
-            self._client.update_model_version(version.name, str(version.number), description=card)
-        self._registry.set_tags(version, tags)
-
-    def _attach(self, model_id: str, evaluation: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+    def _attach(
+        self, model_id: str, combination: Combination, evaluation: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> str:
         """Put the evaluation and the model card beside a model's files, and return the card."""
         description, calibration = (
             self._registry.fetch(model_id, f"{MODEL_FILES}/{name}") for name in (MODEL, CONFIDENCE)
         )
-        combination = Combination(tuple(tags["combination"].split("+")), tags["hub"])
         card = model_card(
             combination,
             evaluation,
@@ -221,18 +196,10 @@ class Registrar:
 
     def _run_of(self, evaluation: Mapping[str, Any]) -> str | None:
         """Return the run that holds this result, None if the store has none."""
+        terms = f"tags.`{RESULT}` = '{result_digest(evaluation)}'"
         with self._registry.usable():
-            runs = self._client.search_runs(
-                [self._registry.experiment], f"tags.`{RESULT}` = '{result_digest(evaluation)}'"
-            )
-        run_ids = [run.info.run_id for run in runs]
+            run_ids = [run.info.run_id for run in self._client.search_runs([self._registry.experiment], terms)]
         return str(evaluation["run_id"] if evaluation.get("run_id") in run_ids else run_ids[0]) if run_ids else None
-
-    def _remove_abandoned(self) -> None:
-        for model in self._search("PENDING", f"name LIKE '{PREFIX}%'"):
-            if is_gone(model.tags.get(PROCESS, "")):
-                with self._registry.usable():
-                    self._client.delete_logged_model(model.model_id)
 
     def _search(self, status: str, terms: str) -> list[Any]:
         """Return the logged models in a state, which MLflow cannot search by."""

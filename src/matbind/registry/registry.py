@@ -25,29 +25,20 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 DIGEST, EVALUATION_DIGEST = "matbind.digest", "matbind.evaluation"
 EVALUATION_FILE = "evaluation.json"
 MODEL_FILES = "artifacts/model"  # of the files of a registered model: what a searcher reads
-_ALIAS = re.compile(r"^(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
-_NUMBER = re.compile(r"^(?P<name>[^/@]+)/(?P<number>\d+)$")
+_REFERENCE = re.compile(r"(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a registered model.
+    """One version of a registered model."""
 
-    Attributes:
-        name: of the registered model.
-        number: of the version, from 1.
-        run_id: the run that trained it, None if the store has none.
-        model_id: of the logged model that holds its files.
-        tags: combination, hub, spokes, data_md5, git_commit, test_set_digest, preset, run_id, digests, main figures.
-        created_ms: when, milliseconds since 1970.
-    """
-
-    name: str
-    number: int
-    run_id: str | None
-    model_id: str
+    name: str  # of the registered model
+    number: int  # of the version, from 1
+    run_id: str | None  # the run that trained it, None if the store has none
+    model_id: str  # of the logged model that holds its files
+    # Combination, hub, spokes, data_md5, git_commit, test_set_digest, preset, run_id, digests, main figures:
     tags: Mapping[str, str] = field(default_factory=dict)
-    created_ms: int = 0
+    created_ms: int = 0  # when, milliseconds since 1970
 
     @property
     def digest(self) -> str:
@@ -59,11 +50,6 @@ class Version:
         """Its modalities, such as ``crystal+dos``."""
         return self.tags["combination"]
 
-    @property
-    def uri(self) -> str:
-        """What MLflow loads it by."""
-        return f"models:/{self.name}/{self.number}"
-
 
 def registered_name(combination: str) -> str:
     """Return the name of a combination in the registry: a plus sign would have to be escaped in addresses."""
@@ -71,7 +57,7 @@ def registered_name(combination: str) -> str:
 
 
 class Registry:
-    """Read and mark the registered models of a store."""
+    """The registered models of a store."""
 
     def __init__(self, root: Path = Path()) -> None:
         """Open the store.
@@ -88,15 +74,24 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """Return all versions of a registered model that count, the newest first; none if there is no such model."""
+        if "'" in name:
+            raise UserError(f"the name {name!r} holds a quotation mark, expected the name of a registered model")
         with self.usable():
-            present = self.client.search_model_versions(f"name = '{_quotable(name)}'")
-        versions = [_version(version) for version in present if DIGEST in version.tags]
+            present = self.client.search_model_versions(f"name = '{name}'")
+        versions = [
+            Version(
+                name=version.name,
+                number=int(version.version),
+                run_id=version.run_id or None,
+                # A search does not tell the model by its id in every store, but by its source.
+                model_id=version.model_id or str(version.source).removeprefix("models:/"),
+                tags=dict(version.tags),
+                created_ms=int(version.creation_timestamp or 0),
+            )
+            for version in present
+            if DIGEST in version.tags
+        ]
         return sorted(versions, key=lambda version: -version.number)
-
-    def by_alias(self, name: str, alias: str) -> Version | None:
-        """Return the version that an alias points to, None if there is none."""
-        number = self.aliases(name).get(alias)
-        return None if number is None else self._by_number(name, number)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version numbers of a registered model's aliases."""
@@ -139,16 +134,7 @@ class Registry:
                 f"{version.name} version {version.number}: it has no {EVALUATION_FILE}, expected the evaluation it was "
                 "registered with; run the register stage again"
             ) from error
-        evaluation: dict[str, Any] = read_json(path)
-        return evaluation
-
-    def model_files(self, version: Version) -> Path:
-        """Return a local directory with the weights, settings and gallery of a version.
-
-        Raises:
-            UserError: if they are not there.
-        """
-        return self.fetch(version.model_id, MODEL_FILES)
+        return dict(read_json(path))
 
     def resolve(self, reference: str) -> Version:
         """Return the version that a user means.
@@ -162,27 +148,22 @@ class Registry:
             UserError: if there is no such version.
         """
         given = reference.removeprefix("models:/")
-        if match := _ALIAS.match(given):
-            name, alias = name_of(match["name"]), match["alias"]
-            return self.by_alias(name, alias) or self._missing(name, f"no version with the alias {alias}")
-        if match := _NUMBER.match(given):
-            name, number = name_of(match["name"]), int(match["number"])
-            return self._by_number(name, number) or self._missing(name, f"no version {number}")
-        name = name_of(given)
-        return (
-            self.by_alias(name, CHAMPION)
-            or self.by_alias(name, CHALLENGER)
-            or self._missing(name, f"no {CHAMPION} and no {CHALLENGER}")
-        )
-
-    def _by_number(self, name: str, number: int) -> Version | None:
-        return next((version for version in self.versions(name) if version.number == number), None)
-
-    def _missing(self, name: str, what: str) -> Version:
-        numbers = [f"{name}/{version.number}" for version in self.versions(name)]
-        has = [f"{name}@{alias}" for alias in self.aliases(name)] + numbers
+        match = _REFERENCE.fullmatch(given)
+        name = name_of(match["name"] if match else given)
+        versions, aliases = {version.number: version for version in self.versions(name)}, self.aliases(name)
+        if match is None:
+            number = next((aliases[alias] for alias in (CHAMPION, CHALLENGER) if aliases.get(alias) in versions), None)
+            missing = f"no {CHAMPION} and no {CHALLENGER}"
+        elif match["alias"]:
+            number, missing = aliases.get(match["alias"]), f"no version with the alias {match['alias']}"
+        else:
+            number = int(match["number"])
+            missing = f"no version {number}"
+        if number in versions:
+            return versions[number]
+        has = [f"{name}@{alias}" for alias in aliases] + [f"{name}/{known}" for known in versions]
         expected = f"one of {', '.join(has)}" if has else "a model that the register stage has registered"
-        raise UserError(f"the registered model {name} has {what}, expected {expected}")
+        raise UserError(f"the registered model {name} has {missing}, expected {expected}")
 
     def fetch(self, model_id: str, path: str) -> Path:
         """Return a local copy of a file or directory of a logged model, or itself where the store is on this machine.
@@ -203,11 +184,7 @@ class Registry:
             ) from error
 
     def all_pages(self, search: Callable[[str | None], Any]) -> list[Any]:
-        """Return all that a search of the store finds.
-
-        Args:
-            search: gives the page that a token stands for, None for the first.
-        """
+        """Return all that a search of the store finds, which gives the page of a token, the first of None."""
         items: list[Any] = []
         token: str | None = None
         while True:
@@ -226,10 +203,8 @@ class Registry:
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[STORE_VARIABLE]
-            else:
-                os.environ[STORE_VARIABLE] = before
+            del os.environ[STORE_VARIABLE]
+            os.environ.update({} if before is None else {STORE_VARIABLE: before})
 
     @contextmanager
     def usable(self) -> Iterator[None]:
@@ -246,27 +221,9 @@ class Registry:
             raise UserError(f"the registry of models cannot be used: {reason_of(error, self._root)}") from error
 
 
-def _version(stored: Any) -> Version:
-    return Version(
-        name=stored.name,
-        number=int(stored.version),
-        run_id=stored.run_id or None,
-        # A search does not tell the model by its id in every store, but by its source.
-        model_id=stored.model_id or str(stored.source).removeprefix("models:/"),
-        tags=dict(stored.tags),
-        created_ms=int(stored.creation_timestamp or 0),
-    )
-
-
 def name_of(given: str) -> str:
     """Return the registered name that a user means: itself, or that of a combination such as ``text+crystal``."""
     try:
         return registered_name(parse_combination(given).name)
     except ValueError:
         return given
-
-
-def _quotable(name: str) -> str:
-    if "'" in name:
-        raise UserError(f"the name {name!r} holds a quotation mark, expected the name of a registered model")
-    return name

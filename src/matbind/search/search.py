@@ -19,7 +19,7 @@ from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.recognition import modality_of
 from matbind.modalities.table import modality_names, part
-from matbind.registry.registry import Registry
+from matbind.registry.registry import MODEL_FILES, Registry
 from matbind.serving.searcher import FIELDS, Answer, Options, Searcher
 from matbind.settings.params import Settings
 
@@ -104,7 +104,7 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
         return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
     registry = Registry(root)
     version = registry.resolve(model)
-    searcher = Searcher(registry.model_files(version))
+    searcher = Searcher(registry.fetch(version.model_id, MODEL_FILES))
     note = "" if searcher.has_own_code else "the model was registered with other code than this; answers may differ"
     return Loaded(searcher, f"{version.name}/{version.number}", note)
 

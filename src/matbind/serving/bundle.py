@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,6 @@ from matbind.serving.gallery import Gallery, Keys
 from matbind.serving.packaged_code import packaged_digest
 from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL
 from matbind.training.embeddings import read_embeddings, require_same_materials
-
-Vectors = npt.NDArray[np.float32]
 
 
 def bundle_digest(combination: Combination, *, model_dir: Path, features: Path) -> str:
@@ -85,14 +84,15 @@ def write_bundle(combination: Combination, *, model_dir: Path, features: Path, o
     materials = pl.read_parquet(features / INDEX, columns=["material_id", "formula", "split"])
     Gallery(materials, keys).write(out)
     confidence = calibration(keys, read_split(features, "validation"), read_split(features, "test"))
-    write_json(out / CONFIDENCE, {pair: calibrated.as_dict() for pair, calibrated in confidence.items()})
+    write_json(out / CONFIDENCE, {pair: asdict(calibrated) for pair, calibrated in confidence.items()})
+    splits = {name: materials["split"].gather(present.rows) for name, present in keys.items()}
     description = {
         "format": FORMAT,
         "combination": combination.name,
         "hub": combination.hub,
         "default_key": default_key(combination),
         "code_digest": packaged_digest(),
-        "counts": {side: _counts(keys, materials, side) for side in SPLITS},
+        "counts": {s: {name: int((split == s).sum()) for name, split in splits.items()} for s in SPLITS},
         "metas": metas,
     }
     write_json(out / MODEL, description)
@@ -103,19 +103,11 @@ def default_key(combination: Combination) -> str:
     return structure_name() if structure_name() in combination.modalities else combination.hub
 
 
-def _counts(keys: dict[str, Keys], materials: pl.DataFrame, side: str) -> dict[str, int]:
-    is_there = (materials["split"] == side).to_numpy()
-    return {name: int(np.count_nonzero(is_there[gallery.rows])) for name, gallery in keys.items()}
-
-
 def test_set_digest(features: Path) -> str:
-    """Return a digest of the test split of a data set: evaluations can be compared only where it is the same.
-
-    Args:
-        features: the feature stores.
+    """Return a digest of the test split of the feature stores: evaluations can be compared only where it is the same.
 
     Raises:
-        UserError: if they are missing.
+        UserError: if the stores are missing.
     """
     test = read_split(features, "test")
     ids = pl.read_parquet(features / INDEX, columns=["material_id"])["material_id"].gather(test).sort()
@@ -125,35 +117,26 @@ def test_set_digest(features: Path) -> str:
 def calibration(
     keys: dict[str, Keys], validation: npt.NDArray[np.int64], test: npt.NDArray[np.int64]
 ) -> dict[str, Confidence]:
-    """Calibrate every subset of the modalities as a query of every modality's gallery.
-
-    Args:
-        keys: the galleries.
-        validation: positions of the validation split's materials.
-        test: positions of the test split's materials.
-    """
+    """Calibrate every subset of the modalities as a query of every gallery, on the positions of both splits."""
     calibrated = {}
     for size in range(1, len(keys) + 1):
         for names in combinations(keys, size):
-            present = [_present(keys, names, rows) for rows in (validation, test)]
-            queries = [(_fused(keys, names, rows), rows) for rows in present]
+            queries = [_queries([keys[name] for name in names], rows) for rows in (validation, test)]
             for key, gallery in keys.items():
                 asked = [ask(vectors, rows, gallery) for vectors, rows in queries]
-                calibrated[f"{'+'.join(names)}->{key}"] = calibrate(asked[0], asked[1])
+                calibrated[f"{'+'.join(names)}->{key}"] = calibrate(*asked)
     return calibrated
 
 
-def _present(keys: dict[str, Keys], names: tuple[str, ...], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The materials that hold all of some modalities."""
-    for name in names:
-        rows = rows[np.isin(rows, keys[name].rows)]
-    return rows
-
-
-def _fused(keys: dict[str, Keys], names: tuple[str, ...], rows: npt.NDArray[np.int64]) -> Vectors:
-    parts = [keys[name].vectors[np.searchsorted(keys[name].rows, rows)] for name in names]
-    mean = np.mean(parts, axis=0)
-    return np.asarray(mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+def _queries(
+    asked_with: list[Keys], rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The normalised mean embeddings of the materials that hold all of some modalities, and their positions."""
+    for keys in asked_with:
+        rows = rows[np.isin(rows, keys.rows)]
+    mean = np.mean([keys.vectors[np.searchsorted(keys.rows, rows)] for keys in asked_with], axis=0)
+    norm = np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return np.asarray(mean / norm, dtype=np.float32), rows
 
 
 def _copy_settings(model_dir: Path, out: Path) -> None:

@@ -9,9 +9,9 @@ split then tells what it keeps of that.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class Confidence:
         test: the same on the test split, which had no part in the threshold.
     """
 
-    weights: tuple[float, float, float]
+    weights: list[float]
     threshold: float | None
     validation: dict[str, float]
     test: dict[str, float]
@@ -54,19 +54,10 @@ class Confidence:
         """Return whether the best answer is a match, not only the nearest thing there is."""
         return self.threshold is not None and probability >= self.threshold
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON types."""
-        return {**asdict(self), "weights": list(self.weights)}
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Read :meth:`as_dict`."""
-        return cls(**{**content, "weights": tuple(content["weights"])})
-
 
 def read_confidence(path: Path) -> dict[str, Confidence]:
     """Read the calibration of every pair, such as ``pxrd+text->crystal``, from a JSON file."""
-    return {pair: Confidence.from_dict(content) for pair, content in read_json(path).items()}
+    return {pair: Confidence(**content) for pair, content in read_json(path).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +115,14 @@ def calibrate(validation: Asked, test: Asked) -> Confidence:
     weights = _logistic(_design(validation.evidence), validation.right)
     fitted = Confidence(weights, None, {}, {})
     threshold = _threshold(fitted.probability(validation.evidence), validation.right)
-    shares = []
+    shares: list[dict[str, float]] = []
     for asked in (validation, test):
         accepted = fitted.probability(asked.evidence) >= (np.inf if threshold is None else threshold)
-        shares.append(_of_accepted(asked, accepted))
-    return Confidence(weights, threshold, shares[0], shares[1])
-
-
-def _of_accepted(asked: Asked, accepted: npt.NDArray[np.bool_]) -> dict[str, float]:
-    known, hits = len(asked.right) / 2, float(np.count_nonzero(asked.right & accepted))
-    n = int(np.count_nonzero(accepted))
-    return {"n": n, "precision": hits / n if n else 0.0, "coverage": hits / known if known else 0.0}
+        known, hits = len(asked.right) / 2, float(np.count_nonzero(asked.right & accepted))
+        n = int(np.count_nonzero(accepted))
+        coverage = hits / known if known else 0.0
+        shares.append({"n": n, "precision": hits / n if n else 0.0, "coverage": coverage})
+    return Confidence(weights, threshold, *shares)
 
 
 def _design(evidence: FloatArray) -> FloatArray:
@@ -143,10 +131,10 @@ def _design(evidence: FloatArray) -> FloatArray:
     return np.stack([np.ones(len(evidence)), similarity, np.log(share / (1 - share))], axis=1)
 
 
-def _logistic(design: FloatArray, right: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+def _logistic(design: FloatArray, right: npt.NDArray[np.bool_]) -> list[float]:
     """Logistic regression by Newton's method, slopes of the standardised evidence slightly penalised."""
     if not right.any() or right.all():
-        return (-50.0 if not right.any() else 50.0, 0.0, 0.0)
+        return [50.0 if right.any() else -50.0, 0.0, 0.0]
     mean, spread = design[:, 1:].mean(axis=0), design[:, 1:].std(axis=0) + 1e-9
     x = np.column_stack([design[:, 0], (design[:, 1:] - mean) / spread])
     penalty = _PENALTY * len(x) * np.diag([0.0, 1.0, 1.0])
@@ -159,7 +147,7 @@ def _logistic(design: FloatArray, right: npt.NDArray[np.bool_]) -> tuple[float, 
         if np.abs(step).max() < 1e-8:  # noqa: PLR2004
             break
     slope = w[1:] / spread
-    return float(w[0] - slope @ mean), float(slope[0]), float(slope[1])
+    return [float(w[0] - slope @ mean), float(slope[0]), float(slope[1])]
 
 
 def _threshold(probability: FloatArray, right: npt.NDArray[np.bool_]) -> float | None:

@@ -44,7 +44,7 @@ class Gallery:
         self._elements = [frozenset(element for element, _ in terms(formula)) for formula in materials["formula"]]
 
     def allowed(
-        self, *, contains: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
+        self, contains: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
     ) -> npt.NDArray[np.bool_]:
         """Return which materials pass an element filter, shape (n_materials,).
 

@@ -29,14 +29,9 @@ _NEEDED = (
 )
 
 
-def packaged_files() -> tuple[Path, ...]:
-    """Return the files below the package's directory that the model's script runs."""
-    return code_of(SCRIPT_MODULE)
-
-
 def copy_code(directory: Path) -> Path:
     """Copy the packaged files to ``directory/matbind`` and return that path."""
-    for name in packaged_files():
+    for name in code_of(SCRIPT_MODULE):
         target = directory / PACKAGE.name / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / name, target)
@@ -49,11 +44,7 @@ def packaged_digest() -> str:
 
 
 def requirements(metas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what inference needs, with the versions of this environment.
-
-    Args:
-        metas: of the features, by modality; some need packages of their own.
-    """
+    """Return what inference needs, with the versions of this environment; some features need packages of their own."""
     names = list(_NEEDED)
     for name, meta in metas.items():
         of_modality = getattr(part(name, "features"), "requirements", None)

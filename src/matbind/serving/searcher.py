@@ -50,23 +50,14 @@ def example_of(name: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a query is answered.
+    """How a query is answered."""
 
-    Attributes:
-        k: length of the list.
-        key: modality whose gallery is searched; empty for the model's own default.
-        wanted: the nearest materials, the embedding, or both.
-        contains: elements that have to be in an answer.
-        only: elements of which an answer may hold no other.
-        without: elements that must not be in an answer.
-    """
-
-    k: int = 10
-    key: str = ""
-    wanted: Wanted = "nearest"
-    contains: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
+    k: int = 10  # length of the list
+    key: str = ""  # modality whose gallery is searched; empty for the model's own default
+    wanted: Wanted = "nearest"  # the nearest materials, the embedding, or both
+    contains: tuple[str, ...] = ()  # elements that have to be in an answer
+    only: tuple[str, ...] = ()  # elements of which an answer may hold no other
+    without: tuple[str, ...] = ()  # elements that must not be in an answer
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= MOST_NEAREST:
@@ -195,12 +186,8 @@ class Searcher:
         key = options.key or self.default_key
         if key not in self.gallery.keys:
             raise ValueError(f"key is {key!r}, expected one of {', '.join(self.gallery.keys)}")
-        keys = self.gallery.keys[key]
-        if options.contains or options.only or options.without:
-            passes = self.gallery.allowed(contains=options.contains, only=options.only, without=options.without)
-            allowed = passes[keys.rows]
-        else:
-            allowed = np.ones(len(keys.rows), dtype=bool)
+        keys, elements = self.gallery.keys[key], (options.contains, options.only, options.without)
+        allowed = self.gallery.allowed(*elements)[keys.rows] if any(elements) else np.ones(len(keys.rows), dtype=bool)
         if not allowed.any():
             raise ValueError("no material of the gallery passes the element filter")
         similarity = np.where(allowed, keys.vectors @ query, -np.inf)
@@ -233,37 +220,31 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
     Raises:
         UserError: if they are those of another version of the code.
     """
+    raw, blocks, records = read_json(directory / SETTINGS), {}, {}
     try:
-        return _settings_of(read_json(directory / SETTINGS), directory, names)
+        for name in names:
+            block = raw["modalities"][name]
+            block["features"] = _with_checkpoint(block["features"], directory)
+            blocks[name] = ModalitySettings(
+                features=part(name, "features").Settings.model_validate(block["features"]),
+                transform=part(name, "transform").Settings.model_validate(block["transform"]),
+                encoder=part(name, "encoder").Settings.model_validate(block["encoder"]),
+            )
+            model = getattr(part(name, "records"), "Settings", None)
+            records[name] = None if model is None else model.model_validate(raw["prepare"][name])
+        model_settings = ModelSettings.model_validate(raw["model"])
     except (ValidationError, KeyError) as error:
-        if isinstance(error, ValidationError):
+        if isinstance(error, KeyError):
+            wrong = f"{error.args[0]} is missing"
+        else:
             first = error.errors()[0]
             wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
-        else:
-            wrong = f"{error.args[0]} is missing"
         raise UserError(
             f"{directory / SETTINGS}: {wrong}; expected the settings of a model that this version of matbind has "
             "trained, train it anew: dvc repro"
         ) from error
-
-
-def _settings_of(raw: dict[str, Any], directory: Path, names: Iterable[str]) -> Settings:
-    blocks, records = {}, {}
-    for name in names:
-        block = raw["modalities"][name]
-        block["features"] = _with_checkpoint(block["features"], directory)
-        blocks[name] = ModalitySettings(
-            features=part(name, "features").Settings.model_validate(block["features"]),
-            transform=part(name, "transform").Settings.model_validate(block["transform"]),
-            encoder=part(name, "encoder").Settings.model_validate(block["encoder"]),
-        )
-        model = getattr(part(name, "records"), "Settings", None)
-        records[name] = None if model is None else model.model_validate(raw["prepare"][name])
-    used: dict[str, Any] = {
-        "modalities": blocks,
-        "model": ModelSettings.model_validate(raw["model"]),
-        "prepare": SimpleNamespace(records=records.get),
-    }
+    prepare = SimpleNamespace(records=records.get)
+    used: dict[str, Any] = {"modalities": blocks, "model": model_settings, "prepare": prepare}
     return Settings.model_construct(**used)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +18,7 @@ from matbind.base.files import METRICS, MODELS, read_json
 from matbind.base.model_files import SETTINGS, TRAINED
 from matbind.base.provenance import PROVENANCE, environment
 from matbind.settings.params import flatten
+from matbind.tracking.store import connect, reason_of
 
 SHORT = 8
 STAGES_BEFORE = ("featurize",)  # for a model trained without a lock file
@@ -25,43 +26,22 @@ STAGES_BEFORE = ("featurize",)  # for a model trained without a lock file
 
 @dataclass(frozen=True)
 class Lineage:
-    """Everything a model was made from.
+    """Everything a model was made from."""
 
-    Attributes:
-        model: what was asked for.
-        combination: the modalities it binds.
-        kept_in: the directory or the MLflow run the rest was read from.
-        run_id: MLflow's, None if it was trained without a store.
-        data_md5: DVC's checksum of the data.
-        git_commit: of the code, None if there was no repository.
-        git_dirty: whether tracked files differed from the commit.
-        patch: these differences and new files of code; None if they were too large to keep.
-        settings: all of them, flat.
-        stages: what DVC had locked of the stages before the training.
-        environment: interpreter, machine, packages.
-        seconds: the training took.
-        best_epoch: whose weights were kept.
-        fingerprint: digest of settings, features and code; equal for an equal training.
-    """
-
-    model: str
-    combination: str
-    kept_in: str
-    run_id: str | None
-    data_md5: str | None
-    git_commit: str | None
-    git_dirty: bool
-    patch: str | None
-    settings: dict[str, str]
-    stages: dict[str, dict[str, Any]]
-    environment: dict[str, Any]
-    seconds: float | None
-    best_epoch: int | None
-    fingerprint: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it, for JSON."""
-        return asdict(self)
+    model: str  # what was asked for
+    combination: str  # the modalities it binds
+    kept_in: str  # the directory or the MLflow run the rest was read from
+    run_id: str | None  # MLflow's, None if it was trained without a store
+    data_md5: str | None  # DVC's checksum of the data
+    git_commit: str | None  # of the code, None if there was no repository
+    git_dirty: bool  # whether tracked files differed from the commit
+    patch: str | None  # these differences and new files of code; None if they were too large to keep
+    settings: dict[str, str]  # all of them, flat
+    stages: dict[str, dict[str, Any]]  # what DVC had locked of the stages before the training
+    environment: dict[str, Any]  # interpreter, machine, packages
+    seconds: float | None  # the training took
+    best_epoch: int | None  # whose weights were kept
+    fingerprint: str | None  # digest of settings, features and code; equal for an equal training
 
 
 def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) -> Lineage:
@@ -98,9 +78,10 @@ def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) ->
 def rows(lineage: Lineage) -> list[list[str]]:
     """Return the lineage for a terminal: names and values, without settings and packages."""
     code = lineage.git_commit or "unknown"
-    if lineage.patch != "":
-        changed = "changes too large to keep" if lineage.patch is None else f"{_changed(lineage.patch)} changed files"
-        code += f" with {changed}"
+    if lineage.patch is None:
+        code += " with changes too large to keep"
+    elif lineage.patch:
+        code += f" with {sum(line.startswith('diff --git ') for line in lineage.patch.splitlines())} changed files"
     machine = lineage.environment
     table = [
         ["model", lineage.combination],
@@ -117,22 +98,20 @@ def rows(lineage: Lineage) -> list[list[str]]:
     for stage, lock in lineage.stages.items():
         table += [[f"{stage} wrote", f"{path} {md5}"] for path, md5 in lock["outs"].items()]
         table.append([f"{stage} settings", lock["params_digest"]])
-    different = differences(lineage.environment)
-    table.append(["this environment", "; ".join(different) if different else "is the one it was trained in"])
-    return table
+    different = "; ".join(differences(machine))
+    return [*table, ["this environment", different or "is the one it was trained in"]]
 
 
-def differences(recorded: Mapping[str, Any], root: Path = Path()) -> list[str]:
+def differences(recorded: Mapping[str, Any]) -> list[str]:
     """Return how packages and interpreter of this process differ from recorded ones, a phrase each."""
-    here = environment(root)
-    phrases = []
-    if here["python"] != recorded["python"]:
-        phrases.append(f"python {recorded['python']} was used, {here['python']} is here")
-    for name, version in recorded["packages"].items():
-        installed = here["packages"].get(name)
-        if installed != version:
-            phrases.append(f"{name} {version} was used, {installed or 'none'} is here")
-    return phrases
+    here = environment()
+    installed = here["packages"] | {"python": here["python"]}
+    used = {"python": recorded["python"], **recorded["packages"]}
+    return [
+        f"{name} {version} was used, {installed.get(name) or 'none'} is here"
+        for name, version in used.items()
+        if installed.get(name) != version
+    ]
 
 
 def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
@@ -171,8 +150,7 @@ def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
     if lineage.data_md5:
         lines.append(_demand(lineage.data_md5, "data.dvc", "data.dvc names other data than those it was trained on"))
         lines.append("dvc checkout data.dvc || dvc pull data.dvc")
-    preset = lineage.settings.get("preset")
-    if preset:
+    if preset := lineage.settings.get("preset"):
         lines.append(f"sed -i.before 's/^preset: [^ ]*/preset: {preset}/' params.yaml")
     lines.append(f"dvc repro {' '.join(lineage.stages or STAGES_BEFORE)}")
     threads = lineage.environment["threads"]
@@ -192,27 +170,16 @@ def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], 
             f"{model}: {kept_in} holds no {PROVENANCE}, expected a model that was trained since its origin is written "
             "down; train it anew"
         )
-    record = read_json(record_file)
-    return Lineage(
-        model=model,
-        combination=combination,
-        kept_in=kept_in,
-        run_id=outcome.get("run_id"),
-        **{key: record[key] for key in ("data_md5", "git_commit", "git_dirty", "patch")},
-        settings=flatten(read_json(files / SETTINGS)),
-        stages=record["stages"],
-        environment=record["environment"],
-        seconds=outcome.get("seconds"),
-        best_epoch=outcome.get("best_epoch"),
-        fingerprint=outcome.get("fingerprint"),
-    )
+    record, settings = read_json(record_file), flatten(read_json(files / SETTINGS))
+    known: dict[str, Any] = {key: outcome.get(key) for key in ("run_id", "seconds", "best_epoch", "fingerprint")}
+    for key in ("data_md5", "git_commit", "git_dirty", "patch", "stages", "environment"):
+        known[key] = record[key]
+    return Lineage(model=model, combination=combination, kept_in=kept_in, settings=settings, **known)
 
 
 def _download(name: str, separator: str, which: str, directory: Path) -> tuple[str, str]:
     """Fetch what the run of a registered version tells of its origin: id of the run, and its combination."""
     from mlflow.exceptions import MlflowException
-
-    from matbind.tracking.store import connect, reason_of
 
     try:
         client, _ = connect()
@@ -232,7 +199,3 @@ def _download(name: str, separator: str, which: str, directory: Path) -> tuple[s
 
 def _demand(text: str, file: str, failure: str) -> str:
     return f"grep -q {text} {file} || {{ echo '{failure}' >&2; exit 1; }}"
-
-
-def _changed(patch: str) -> int:
-    return sum(line.startswith("diff --git ") for line in patch.splitlines())

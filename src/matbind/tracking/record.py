@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,9 @@ def combination_params(combination: Combination) -> dict[str, str]:
 
 
 def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what DVC locked of some stages, as tags such as ``dvc.featurize.artifacts/features``.
+    """Return what `provenance.stage_locks` gave, as tags such as ``dvc.featurize.artifacts/features``.
 
-    Args:
-        locks: by stage, as of `provenance.stage_locks`; what a stage read and its settings are one digest each.
+    What a stage read and its settings are one digest each.
     """
     tags = {}
     for stage, lock in locks.items():
@@ -75,9 +74,8 @@ def flatten_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
             if measure in result:
                 section = "" if measure.startswith("recall") else RETRIEVAL
                 flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
-    flat |= {
-        f"{TRAINING}{key}": evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None
-    }
+    trained = {key: evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None}
+    flat |= {f"{TRAINING}{key}": figure for key, figure in trained.items()}
     flat |= {f"{PARAMETERS}{part}": count for part, count in (evaluation.get("n_parameters") or {}).items()}
     return {name: float(value) for name, value in flat.items()}
 
@@ -99,36 +97,34 @@ def parted(figures: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
 
 def describe_combination(evaluation: Mapping[str, Any]) -> str:
     """Write what a combination reached, as a Markdown table of its pairs."""
-    lines = [
-        f"**{evaluation['combination']}**, hub {evaluation['hub']}: retrieval on the test split.",
-        "",
-        "| query → key | kind | N | recall@1 | 95 % interval | recall@5 | median rank | chance@1 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    header = ["query → key", "kind", "N", "recall@1", "95 % interval", "recall@5", "median rank", "chance@1"]
+    rows = []
     for pair, result in evaluation.get("pairs", {}).items():
         low, high = result.get("recall_at_1_ci95") or (None, None)
         interval = "" if low is None else f"{low:.3f} to {high:.3f}"
         cells = [pair.replace("->", " → "), result["kind"], str(result["n"])]
         cells += [_cell(result, "recall_at_1"), interval, _cell(result, "recall_at_5")]
-        cells += [_cell(result, "median_rank", ".1f"), _cell(result, "chance_at_1", ".4f")]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append([*cells, _cell(result, "median_rank", ".1f"), _cell(result, "chance_at_1", ".4f")])
+    title = f"**{evaluation['combination']}**, hub {evaluation['hub']}: retrieval on the test split.\n\n"
+    text = title + markdown_table(header, rows)
     if evaluation.get("seconds") is not None:
-        lines += ["", f"Trained for {float(evaluation['seconds']):.0f} s; best epoch {evaluation.get('best_epoch')}."]
-    return "\n".join(lines)
+        text += f"\n\nTrained for {float(evaluation['seconds']):.0f} s; best epoch {evaluation.get('best_epoch')}."
+    return text
 
 
 def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
-    """Write what the combinations of an ablation reached, as a Markdown table.
+    """Write what the combinations of an ablation reached, metrics by name, as a Markdown table."""
+    rows = [
+        [name, *(_cell(metrics, f"recall_at_1.{kind}_mean") for kind in KINDS)]
+        for name, metrics in sorted(children.items(), key=lambda item: (item[0].count("+"), item[0]))
+    ]
+    title = "Means of recall@1 on the test split over the pairs of each kind.\n\n"
+    return title + markdown_table(["combination", *KINDS], rows)
 
-    Args:
-        children: metrics of each combination's run, by its name.
-    """
-    lines = ["Means of recall@1 on the test split over the pairs of each kind.", ""]
-    lines += [f"| combination | {' | '.join(KINDS)} |", f"|---{'|---' * len(KINDS)}|"]
-    for name, metrics in sorted(children.items(), key=lambda item: (item[0].count("+"), item[0])):
-        cells = [_cell(metrics, f"recall_at_1.{kind}_mean") for kind in KINDS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
 
 
 def _cell(figures: Mapping[str, Any], name: str, form: str = ".3f") -> str:

@@ -22,22 +22,14 @@ class ProcessMonitor:
     ``system/training_memory_megabytes`` (resident).
     """
 
-    def __init__(
-        self,
-        pid: int,
-        *,
-        log: Callable[[dict[str, float], int], None],
-        interval_seconds: float | None = None,
-    ) -> None:
-        """Begin to sample.
+    def __init__(self, pid: int, *, log: Callable[[dict[str, float], int], None]) -> None:
+        """Begin to sample, every MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL or ten seconds.
 
         Args:
             pid: of the training.
             log: is given the figures and the number of the sample.
-            interval_seconds: MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL or 10 by default.
         """
-        given = os.environ.get("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL")
-        self._interval = interval_seconds or float(given or INTERVAL_SECONDS)
+        self._interval = float(os.environ.get("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL") or INTERVAL_SECONDS)
         self._log, self._stopped = log, threading.Event()
         self._thread = threading.Thread(target=self._sample, args=(pid,), name=f"monitor of {pid}", daemon=True)
         self._thread.start()
@@ -56,10 +48,9 @@ class ProcessMonitor:
             while not self._stopped.wait(self._interval):
                 seconds, memory = _taken(root)
                 share = 100 * max(seconds - before, 0.0) / self._interval
-                before = seconds
-                figures = {"training_cpu_percentage": share, "training_memory_megabytes": memory / MEGABYTE}
-                self._log({f"system/{name}": value for name, value in figures.items()}, step)
-                step += 1
+                figures = {"system/training_cpu_percentage": share}
+                self._log(figures | {"system/training_memory_megabytes": memory / MEGABYTE}, step)
+                step, before = step + 1, seconds
         except psutil.Error:
             return
 

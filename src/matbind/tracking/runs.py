@@ -6,8 +6,8 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -92,10 +92,8 @@ class Runs:
             **experiment_tag(),
             **({} if evaluation else lock_tags(locks_before(stage_locks(self._root)))),
         }
-        start_time = None if started is None else int(started * 1000)
-        run = self.client.create_run(
-            self.experiment, start_time=start_time, tags=origin_tags | dict(tags), run_name=name
-        )
+        at = None if started is None else int(started * 1000)
+        run = self.client.create_run(self.experiment, start_time=at, tags=origin_tags | dict(tags), run_name=name)
         run_id = str(run.info.run_id)
         params = [Param(key, value[:LONGEST_PARAM]) for key, value in settings.items()]
         for start in range(0, len(params), PARAMS_PER_CALL):
@@ -126,17 +124,13 @@ class Runs:
         return list(self.client.search_runs([self.experiment], " and ".join(terms), order_by=order))
 
     def log(self, run_id: str, figures: Mapping[str, float], *, step: int = 0, moment: float | None = None) -> None:
-        """Log figures; those that are NaN or infinite are named in a tag, for no chart can show them.
+        """Log figures of a step and a moment (seconds since 1970, now by default).
 
-        Args:
-            run_id: of the run.
-            figures: by name.
-            step: of the curve.
-            moment: seconds since 1970; now by default.
+        Those that are NaN or infinite are named in a tag, for no chart can show them.
         """
         from mlflow.entities import Metric
 
-        at = int((datetime.now().timestamp() if moment is None else moment) * 1000)  # noqa: DTZ005
+        at = int((time.time() if moment is None else moment) * 1000)
         numbers, others = parted(figures)
         self.client.log_batch(run_id, metrics=[Metric(key, value, at, step) for key, value in numbers.items()])
         if others:
@@ -156,13 +150,16 @@ class Runs:
 
     def finish(self, run_id: str, evaluation: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
         """Log what a combination reached, with files and figures, and end its run."""
+        import PIL.Image
+
         self.log(run_id, flatten_metrics(evaluation), moment=ended)
         with TemporaryDirectory() as directory:
             heatmap = pair_heatmap(evaluation, Path(directory) / "recall_at_1.png")
             for path in (*files, heatmap):
                 self.client.log_artifact(run_id, str(path))
-                if path.suffix == ".png":
-                    self._show(run_id, path)
+                if path.suffix == ".png":  # among the charts too, whose page shows those of several runs side by side
+                    with PIL.Image.open(path) as image:
+                        self.client.log_image(run_id, image, key=path.stem, step=0)
         self.client.set_tag(run_id, NOTE, describe_combination(evaluation))
         self.client.set_tag(run_id, RESULT, result_digest(evaluation))
         self.client.set_terminated(run_id, "FINISHED", int(ended * 1000))
@@ -175,8 +172,7 @@ class Runs:
     def lock(self, parent: str) -> None:
         """Add what DVC locked of an ablation to its runs, provided that the metrics are still those it locked."""
         lock = stage_locks(self._root).get(TRAINED_BY)
-        metrics = self._root / METRICS
-        if lock is None or lock["outs"].get(str(METRICS)) != dvc_md5(metrics):
+        if lock is None or lock["outs"].get(str(METRICS)) != dvc_md5(self._root / METRICS):
             return
         self.client.log_artifact(parent, str(self._root / LOCK_FILE))
         for run_id in (parent, *(run.info.run_id for run in self.search({PARENT: parent}))):
@@ -192,11 +188,14 @@ class Runs:
 
     def _log_data(self, run_id: str, md5: str | None) -> None:
         """Name the data a run was trained and tested on, with how many materials each split has where that is known."""
+        import polars as pl
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         if md5 is None:
             return
-        sizes = _split_sizes(self._root) if md5 == self.origin.data_md5 else {}
+        sizes, index = {}, self._root / FEATURES / "index.parquet"
+        if md5 == self.origin.data_md5 and index.exists():
+            sizes = dict(pl.read_parquet(index, columns=["split"])["split"].value_counts().iter_rows())
         source = json.dumps({"uri": DATA_POINTER})
         inputs = []
         for split in ("train", "test"):
@@ -205,27 +204,11 @@ class Runs:
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split)]))
         self.client.log_inputs(run_id, inputs)
 
-    def _show(self, run_id: str, path: Path) -> None:
-        """Log a figure among the charts too, where the page shows those of several runs beside each other."""
-        import PIL.Image
-
-        with PIL.Image.open(path) as image:
-            self.client.log_image(run_id, image, key=path.stem, step=0)
-
 
 def experiment_tag() -> dict[str, str]:
     """Return the name of the DVC experiment a run belongs to, as a tag; none where it belongs to none."""
     name = experiment_name()
-    return {} if name is None else {DVC_EXPERIMENT: name}
-
-
-def _split_sizes(root: Path) -> dict[str, int]:
-    import polars as pl
-
-    index = root / FEATURES / "index.parquet"
-    if not index.exists():
-        return {}
-    return dict(pl.read_parquet(index, columns=["split"])["split"].value_counts().iter_rows())
+    return {DVC_EXPERIMENT: name} if name else {}
 
 
 def _user() -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from matbind.base.files import read_json
@@ -28,6 +27,7 @@ from matbind.tracking.record import (
     result_digest,
     stored_settings,
 )
+from matbind.tracking.resources import ProcessMonitor
 from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
 from matbind.tracking.store import reason_of, tracking_uri
 
@@ -56,11 +56,6 @@ class Tracker:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with the store, the training is not to suffer
             self._give_up(error)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether runs are being recorded."""
-        return self._runs is not None
-
     def start_ablation(self, settings: Settings, *, fingerprint: str, is_done: bool) -> str | None:
         """Start the parent run of an ablation, or go on in that of an interrupted one with the same fingerprint.
 
@@ -71,7 +66,7 @@ class Tracker:
             fingerprint: digest of all that the results depend on; only a run that would give the same goes on.
             is_done: whether nothing is left to train; then the run of a finished ablation will do as well.
         """
-        return self._start_parent("ablation", settings, fingerprint=fingerprint, unfinished=not is_done)
+        return self._start_parent("ablation", settings, {}, fingerprint=fingerprint, unfinished=not is_done)
 
     def start_combination(self, parent: str | None, settings: Settings, combination: Combination) -> str | None:
         """Start the run of one combination, below the parent if there is one; an interrupted one goes on."""
@@ -104,33 +99,23 @@ class Tracker:
 
         def start(_: Runs, run: str) -> Callable[[], None]:
             if pid is not None:
-                from matbind.tracking.resources import ProcessMonitor
-
                 return ProcessMonitor(pid, log=sampled).stop
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+            from mlflow.system_metrics import system_metrics_monitor
 
-            kind: Any = SystemMetricsMonitor
-            monitor = kind(run, resume_logging=True, tracking_uri=tracking_uri(self._root))
+            library: Any = system_metrics_monitor
+            monitor = library.SystemMetricsMonitor(run, resume_logging=True, tracking_uri=tracking_uri(self._root))
             monitor.start()
-            stop: Callable[[], None] = monitor.finish
-            return stop
+            return cast(Callable[[], None], monitor.finish)
 
-        return self._try_run(run_id, start) or _nothing
+        return self._try_run(run_id, start) or (lambda: None)
 
     def complete_curves(self, run_id: str | None, history: Iterable[Mapping[str, float]]) -> None:
         """Add the epochs that a run has not: those of a training that was interrupted, or only evaluated anew."""
         self._try_run(run_id, lambda runs, run: runs.complete_curves(run, history))
 
     def finish_combination(self, run_id: str | None, evaluation: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Record what a combination reached, with a figure and a table of its pairs, and end its run.
-
-        Args:
-            run_id: of the combination.
-            evaluation: content of its metrics file.
-            files: kept as artifacts: metrics, figures, resolved settings, provenance.
-        """
-        now = datetime.now().timestamp()  # noqa: DTZ005
-        self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=now))
+        """Record what a combination reached, with a figure and a table of its pairs and with files, and end its run."""
+        self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=time.time()))
 
     def fail(self, run_id: str | None, reason: str) -> None:
         """End a run that did not reach its end."""
@@ -155,21 +140,14 @@ class Tracker:
 
         def log(runs: Runs) -> None:
             parent = _parent_of(runs, evaluations)
-            if parent is None:
-                return
-            runs.keep(parent, files, "comparison")
-            runs.lock(parent)
+            if parent is not None:
+                runs.keep(parent, files, "comparison")
+                runs.lock(parent)
 
         self._try(log)
 
     def log_validation(self, settings: Settings, document: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Keep a validation as a run of its own: counts of each modality as metrics, the report and the quarantine.
-
-        Args:
-            settings: logged as parameters.
-            document: content of `validation.json`.
-            files: kept as artifacts.
-        """
+        """Keep `validation.json` as a run: each modality's counts as metrics, settings as parameters, and files."""
 
         def log(runs: Runs) -> None:
             tags = {KIND: "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
@@ -183,12 +161,9 @@ class Tracker:
 
     def run_of(self, evaluation: Mapping[str, Any], *, parent: str | None) -> str | None:
         """Return the run below a parent that holds the content of a metrics file."""
-
-        def search(runs: Runs, above: str) -> str | None:
-            same = runs.search({PARENT: above, RESULT: result_digest(evaluation)})
-            return str(same[0].info.run_id) if same else None
-
-        return self._try_run(parent, search)
+        terms = {PARENT: str(parent), RESULT: result_digest(evaluation)}
+        same = self._try_run(parent, lambda runs, _: runs.search(terms))
+        return str(same[0].info.run_id) if same else None
 
     def backfill(self, models: Path, metrics: Path, *, parent: str | None = None) -> int:
         """Create the runs that files tell of and the store does not hold: after `dvc pull`, or after the store failed.
@@ -213,18 +188,21 @@ class Tracker:
         }
         if not missing:
             return 0
-        parent = parent or _parent_of(runs, finished.values()) or self._restore_parent(runs, missing, models)
+        parent = parent or _parent_of(runs, finished.values())
+        if parent is None:
+            path, evaluation = next(iter(missing.items()))
+            parent = self._restore_parent(runs, path, evaluation, models)
         for path, evaluation in missing.items():
             _restore(runs, parent, path, evaluation, models / evaluation["combination"])
         runs.describe(parent)
         return len(missing)
 
-    def _restore_parent(self, runs: Runs, missing: Mapping[Path, Mapping[str, Any]], models: Path) -> str:
-        path, evaluation = next(iter(missing.items()))
+    def _restore_parent(self, runs: Runs, path: Path, evaluation: Mapping[str, Any], models: Path) -> str:
+        """Make the run of an ablation from the files of its first combination."""
         settings, started = stored_settings(models / evaluation["combination"]), _modified(path)
         preset = settings.get("preset", "")
-        name = f"ablation {preset} {_minute(started)} (restored)"
         tags = {KIND: "ablation", "matbind.workspace": workspace_fingerprint(self._root), "preset": preset}
+        name = f"ablation {preset} {_minute(started)} (restored)"
         parent = runs.create(name, settings, tags, evaluation=evaluation, started=started)
         runs.client.set_terminated(parent)
         return parent
@@ -243,23 +221,9 @@ class Tracker:
         return self._try(find)
 
     def _start_parent(
-        self,
-        kind: str,
-        settings: Settings,
-        *,
-        fingerprint: str,
-        unfinished: bool,
-        tags: Mapping[str, str] = MappingProxyType({}),
+        self, kind: str, settings: Settings, tags: Mapping[str, str], *, fingerprint: str, unfinished: bool
     ) -> str | None:
-        """Start a parent run, or go on in the latest of the same kind, project, DVC experiment and fingerprint.
-
-        Args:
-            kind: ablation or tuning.
-            settings: logged as parameters.
-            fingerprint: digest of all that the results depend on.
-            unfinished: whether a run that is finished is not gone on in.
-            tags: of a new run, besides those that it is searched by.
-        """
+        """Start a parent run with some tags, or go on in the latest of this kind, project, experiment, fingerprint."""
 
         def start(runs: Runs) -> str:
             known = {
@@ -283,10 +247,8 @@ class Tracker:
 
     def _try(self, action: Callable[[Runs], T]) -> T | None:
         with self._lock:
-            if self._runs is None:
-                return None
             try:
-                return action(self._runs)
+                return None if self._runs is None else action(self._runs)
             except Exception as error:  # noqa: BLE001  # see above
                 self._give_up(error)
                 return None
@@ -333,13 +295,8 @@ def _parent_of(runs: Runs, evaluations: Iterable[Mapping[str, Any]]) -> str | No
 
 def _minute(seconds: float | None = None) -> str:
     """Write a time for people, by their own clock; now by default."""
-    moment = datetime.now() if seconds is None else datetime.fromtimestamp(seconds)  # noqa: DTZ005, DTZ006
-    return f"{moment:%Y-%m-%d %H:%M}"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _modified(path: Path) -> float:
     return path.stat().st_mtime
-
-
-def _nothing() -> None:
-    """Stand in for the end of a measurement that never began."""

@@ -21,13 +21,10 @@ class TuningTracker(Tracker):
     def start_tuning(self, settings: Settings, combination: Combination, *, fingerprint: str) -> str | None:
         """Start the parent run, or go on in that of a tuning with the same fingerprint, which would come to the same.
 
-        Args:
-            settings: logged as parameters; those of the defaults.
-            combination: that is tuned on.
-            fingerprint: digest of all that the tuning depends on.
+        Settings are those of the defaults, logged as parameters; the combination is the one that is tuned on.
         """
         tags = combination_tags(combination)
-        return self._start_parent("tuning", settings, fingerprint=fingerprint, unfinished=False, tags=tags)
+        return self._start_parent("tuning", settings, tags, fingerprint=fingerprint, unfinished=False)
 
     def start_trial(self, parent: str | None, number: int, settings: Settings, combination: Combination) -> str | None:
         """Start the run of one trial, below its parent; None if it is there and ended, for such a trial is kept."""
@@ -36,14 +33,8 @@ class TuningTracker(Tracker):
             known = runs.search({PARENT: above, "trial": str(number)})
             if known:
                 return None if STATE in known[0].data.tags else runs.reopen(known[0].info.run_id)
-            tags = {
-                KIND: "trial",
-                **combination_tags(combination),
-                "preset": settings.preset,
-                "trial": str(number),
-                PARENT: above,
-            }
-            return runs.create(f"trial {number}", settings.flat(), tags)
+            tags = {KIND: "trial", "preset": settings.preset, "trial": str(number), PARENT: above}
+            return runs.create(f"trial {number}", settings.flat(), tags | combination_tags(combination))
 
         return self._try_run(parent, start)
 

@@ -12,6 +12,7 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.registry.promotion import promote as promotion
+from matbind.registry.promotion import trail
 from matbind.registry.promotion.promote import Decision, Refused
 from matbind.registry.promotion.state import State, read_state
 from matbind.registry.promotion.trail import acting_user, write_intent
@@ -357,7 +358,7 @@ def test_a_champion_that_somebody_else_moved_meanwhile_is_left_there(
         registry.set_alias(versions[2], "champion")
         return write_intent(*arguments)
 
-    monkeypatch.setattr(promotion, "write_intent", moved)
+    monkeypatch.setattr(trail, "write_intent", moved)
 
     with pytest.raises(
         UserError, match=rf"^{NAME}: somebody else moved the alias champion from version 1 to version 2 meanwhile, "
@@ -366,6 +367,28 @@ def test_a_champion_that_somebody_else_moved_meanwhile_is_left_there(
 
     assert state(registry).champion == 2
     assert [entry.outcome for entry in state(registry).entries] == ["done", "interrupted"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "warning"),
+    [
+        ("(sqlite3.IntegrityError) UNIQUE constraint failed: model_version_tags.key", ""),
+        ("the disk is full", " (warning: the tag stage of version 1 is not up to date, the alias is: no tags today)"),
+    ],
+    ids=["written at once", "full disk"],
+)
+def test_a_stage_tag_that_cannot_be_written_fails_no_promotion(
+    cause: str, warning: str, add: Add, promote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise UserError("no tags today") from RuntimeError(cause)
+
+    add()
+    monkeypatch.setattr(Registry, "set_tags", refuse)
+
+    says = promote().says
+
+    assert says == f"{NAME} version 1 is in production now (mean recall@1 of version 1: aligned 0.500){warning}"
 
 
 def test_classic_stages_are_set_and_kept_up(registry: Registry, add: Add, promote: Any, rollback: Any) -> None:

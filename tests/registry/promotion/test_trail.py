@@ -1,33 +1,16 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matbind.registry.promotion.gates import Gate
-from matbind.registry.promotion.trail import EXPERIMENT, Entry, checked_reason, read_trail, write_intent, write_outcome
+from matbind.registry.promotion.trail import DOCUMENT, EXPERIMENT, Entry, checked_reason, read_trail, write_intent
 from matbind.registry.registry import Registry
 from tests.registry.registered import registry_in
 
 NAME = "matbind-text"
-OLD = {
-    "number": 1,
-    "at": "2024-01-01T00:00:00.000+00:00",
-    "by": "Ann",
-    "action": "promote",
-    "version": 2,
-    "from": "none",
-    "to": "production",
-    "alias": "champion",
-    "replaced": 1,
-    "reason": "größer",
-    "overridden": ["mean"],
-    "figures": {"candidate": {"version": 2, "recall_at_1.aligned_mean": 0.5}},
-    "gates": [{"name": "mean", "passed": False, "says": "lower"}],
-    "classic_stages": True,
-}
 
 
 @pytest.fixture
@@ -60,12 +43,14 @@ def runs(registry: Registry, terms: str) -> list[Any]:
     return list(registry.client.search_runs([experiment.experiment_id], terms))
 
 
-@pytest.mark.parametrize("outcome", ["done", "interrupted"])
-def test_what_is_written_is_read_with_its_outcome(outcome: str, registry: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "outcome"), [("FINISHED", "done"), ("FAILED", "interrupted")])
+def test_what_is_written_is_read_with_its_outcome(
+    status: str, outcome: str, registry: Registry, tmp_path: Path
+) -> None:
     run_id = write_intent(tmp_path, NAME, entry())
     assert read_trail(registry, NAME, {}) == ([entry()], "")
 
-    write_outcome(registry, run_id, done=outcome == "done")
+    registry.client.set_terminated(run_id, status)
 
     assert read_trail(registry, NAME, {}) == ([entry(outcome=outcome)], "")
 
@@ -97,22 +82,28 @@ def test_a_store_without_promotions_has_an_empty_trail(registry: Registry) -> No
     assert read_trail(registry, NAME, {"owner": "Ann"}) == ([], "")
 
 
-def test_promotions_in_tags_of_the_model_come_first(registry: Registry, tmp_path: Path) -> None:
-    write_intent(tmp_path, NAME, entry(2))
-    tags = {"promotion.0001.0a": json.dumps(OLD), "promotion.0001.0a.outcome": '{"outcome": "done"}'}
+def test_promotions_in_tags_of_the_model_are_told_and_not_shown(registry: Registry, tmp_path: Path) -> None:
+    write_intent(tmp_path, NAME, entry(1))
 
-    old = entry(1, at=OLD["at"], outcome="done")
-    assert read_trail(registry, NAME, tags) == ([old, entry(2)], "")
+    entries, unread = read_trail(registry, NAME, {"promotion.0001.0a": "{}"})
+
+    assert entries == [entry(1)]
+    assert unread == (
+        "matbind-text: an earlier version of matbind kept promotions in its tags, which cannot be shown any more; the "
+        "aliases still count"
+    )
 
 
 @pytest.mark.parametrize("content", ["no JSON", "{}", "[]"])
 def test_one_that_somebody_changed_is_said_and_left_out(content: str, registry: Registry, tmp_path: Path) -> None:
-    write_intent(tmp_path, NAME, entry(1))
+    run_id = write_intent(tmp_path, NAME, entry(1))
+    write_intent(tmp_path, NAME, entry(2))
+    registry.client.set_tag(run_id, DOCUMENT, content)
 
-    entries, unread = read_trail(registry, NAME, {"promotion.0001.0a": content})
+    entries, unread = read_trail(registry, NAME, {})
 
-    assert entries == [entry(1)]
-    assert unread.startswith("matbind-text: its tag promotion.0001.0a holds no promotion that can be read (")
+    assert [promotion.at for promotion in entries] == [entry(2).at]
+    assert unread.startswith(f"matbind-text: its run {run_id} holds no promotion that can be read (")
     assert "\n" not in unread
 
 

@@ -24,17 +24,11 @@ Pair = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One condition and whether it is met.
+    """One condition and whether it is met."""
 
-    Attributes:
-        name: evaluation, attached, test_split, comparable, mean, pairs or champion.
-        passed: whether it is met.
-        says: why, with figures.
-    """
-
-    name: str
+    name: str  # evaluation, attached, test_split, comparable, mean, pairs or champion
     passed: bool
-    says: str
+    says: str  # why, with figures
 
 
 class Candidate:
@@ -44,12 +38,22 @@ class Candidate:
         version: of a registered model.
         evaluation: what it was registered with, empty if that cannot be used.
         problem: why it cannot be used, empty if it can.
+        kind: of the pairs it was trained for: aligned, of a single view.
+        title: what a sentence calls it once it is in production.
+        test_split: digest of the test split it was evaluated on.
+        differs: how the evaluation differs from the one that the tags speak of; empty if it is that one.
     """
 
     def __init__(self, version: Version, evaluation: Any, problem: str = "") -> None:
         """Take what is attached to a version as its evaluation, whatever that is."""
         self.version, self.problem = version, problem or _problem(version, evaluation)
         self.evaluation: Mapping[str, Any] = {} if self.problem else evaluation
+        self.kind = "aligned" if "+" in version.combination else "view"
+        self.title = f"version {version.number} in production"
+        self.test_split = version.tags.get("test_set_digest", "unknown")
+        digest, tagged = result_digest(self.evaluation), version.tags.get(EVALUATION_DIGEST, "unknown")
+        says = f"{EVALUATION_FILE} ({digest[:SHORT]}) is not the one that its tags speak of ({tagged[:SHORT]})"
+        self.differs = says if digest != tagged else ""
 
     @classmethod
     def read(cls, registry: Registry, version: Version) -> Candidate:
@@ -66,19 +70,14 @@ class Candidate:
         return {"version": self.version.number} | {key: means[key] for key in means if key.startswith("recall_at_1.")}
 
     @property
-    def trained(self) -> dict[str, Pair]:
+    def trained(self) -> list[Pair]:
         """The pairs it was trained for: the aligned ones, of a single its two views."""
-        return {name: pair for name, pair in self.evaluation["pairs"].items() if pair["kind"] != "emergent"}
+        return [pair for pair in self.evaluation["pairs"].values() if pair["kind"] != "emergent"]
 
     @property
     def mean(self) -> float:
         """Mean recall@1 of the pairs it was trained for."""
-        return sum(float(pair["recall_at_1"]) for pair in self.trained.values()) / len(self.trained)
-
-    @property
-    def test_split(self) -> str:
-        """Digest of the test split it was evaluated on."""
-        return self.version.tags.get("test_set_digest", "unknown")
+        return sum(float(pair["recall_at_1"]) for pair in self.trained) / len(self.trained)
 
 
 def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -> tuple[Gate, ...]:
@@ -98,24 +97,22 @@ def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -
         features: the feature stores, which tell the current test split.
 
     Returns:
-        ``evaluation``, ``attached``, ``test_split`` and ``comparable``, and if they can be compared ``mean`` and
-        ``pairs``. Without an evaluation there is no ``attached``.
+        ``evaluation``, with one ``attached``, ``test_split``, ``comparable``, and if they are ``mean`` and ``pairs``.
 
     Source: Zou and Donner 2008, Statistics in Medicine 27, 1693: limits of a difference from the limits of both.
     """
     whole = f"its evaluation is whole ({len(candidate.evaluation.get('pairs', ()))} pairs)"
     gates = [Gate("evaluation", not candidate.problem, candidate.problem or whole)]
     if not candidate.problem:
-        differs = _differs(candidate)
-        says = f"its {differs}, register it again" if differs else "the evaluation is the one that its tags speak of"
-        gates.append(Gate("attached", not differs, says))
+        differs = candidate.differs and f"its {candidate.differs}, register it again"
+        gates.append(Gate("attached", not differs, differs or "the evaluation is the one that its tags speak of"))
     gates.append(_on_current_split(candidate, features))
     if champion is None:
         return *gates, Gate("comparable", True, "there is no version in production to compare with")
     if reason := _incomparable(candidate, champion):
         return *gates, Gate("comparable", False, reason)
-    same = Gate("comparable", True, f"it was evaluated on the same test split as {_named(champion)}")
-    return *gates, same, _mean(candidate, champion), _pairs(candidate, champion)
+    comparable = Gate("comparable", True, f"it was evaluated on the same test split as {champion.title}")
+    return *gates, comparable, _mean(candidate, champion), _pairs(candidate, champion)
 
 
 def allowed_fall(new: Sequence[Pair], old: Sequence[Pair]) -> float:
@@ -156,14 +153,6 @@ def _is_whole(pair: Pair) -> bool:
     return all(0 <= share <= 1 for share in shares) and pair["n"] >= FEWEST and pair["kind"] in KINDS
 
 
-def _differs(candidate: Candidate) -> str:
-    """How the evaluation differs from the one that the tags speak of; empty if it is that one."""
-    digest, tagged = result_digest(candidate.evaluation), candidate.version.tags.get(EVALUATION_DIGEST, "unknown")
-    if digest == tagged:
-        return ""
-    return f"{EVALUATION_FILE} ({digest[:SHORT]}) is not the one that its tags speak of ({tagged[:SHORT]})"
-
-
 def _on_current_split(candidate: Candidate, features: Path) -> Gate:
     from matbind.serving.bundle import test_set_digest  # loads torch, which a list of models can do without
 
@@ -182,17 +171,17 @@ def _on_current_split(candidate: Candidate, features: Path) -> Gate:
 
 def _incomparable(candidate: Candidate, champion: Candidate) -> str:
     """Why two versions cannot be compared; empty if they can."""
-    named, so = _named(champion), "so they cannot be compared"
+    named, so = champion.title, "so they cannot be compared"
     if candidate.problem:
         return f"without an evaluation it cannot be compared with {named}"
     if champion.problem:
         return f"{named} has no evaluation that can be used ({champion.problem}), {so}"
-    if _differs(champion):
+    if champion.differs:
         return f"the {EVALUATION_FILE} of {named} is not the one that its tags speak of, {so}"
     if champion.test_split != candidate.test_split:
         return (
             f"{named} was evaluated on another test split ({champion.test_split[:SHORT]}, not "
-            f"{candidate.test_split[:SHORT]}; mean {_kind(candidate)} recall@1 {candidate.mean:.3f} and "
+            f"{candidate.test_split[:SHORT]}; mean {candidate.kind} recall@1 {candidate.mean:.3f} and "
             f"{champion.mean:.3f}), {so}"
         )
     for name in sorted({*candidate.evaluation["pairs"], *champion.evaluation["pairs"]}):
@@ -204,10 +193,10 @@ def _incomparable(candidate: Candidate, champion: Candidate) -> str:
 
 def _mean(candidate: Candidate, champion: Candidate) -> Gate:
     fall = champion.mean - candidate.mean
-    allowed = allowed_fall([*candidate.trained.values()], [*champion.trained.values()])
+    allowed = allowed_fall(candidate.trained, champion.trained)
     passed = fall <= allowed + ROUNDING
     says = (
-        f"its mean {_kind(candidate)} recall@1 is {candidate.mean:.3f}, that of {_named(champion)} {champion.mean:.3f}"
+        f"its mean {candidate.kind} recall@1 is {candidate.mean:.3f}, that of {champion.title} {champion.mean:.3f}"
         f"{';' if passed else f', lower by {fall:.3f}:'} the intervals of both allow a fall of {allowed:.3f}"
     )
     return Gate("mean", passed, says)
@@ -222,15 +211,7 @@ def _pairs(candidate: Candidate, champion: Candidate) -> Gate:
             says = f"{name} from {old['recall_at_1']:.3f} to {new['recall_at_1']:.3f} (allowed: {allowed:.3f})"
             fallen.append((fall - allowed, says))
     if not fallen:
-        return Gate("pairs", True, f"no pair fell below that of {_named(champion)} by more than its interval")
+        return Gate("pairs", True, f"no pair fell below that of {champion.title} by more than its interval")
     worst = [says for _, says in sorted(fallen, reverse=True)]
     more = [f"{len(worst) - MOST_PAIRS} more"] if len(worst) > MOST_PAIRS else []
     return Gate("pairs", False, f"recall@1 fell beyond its interval: {', '.join(worst[:MOST_PAIRS] + more)}")
-
-
-def _kind(candidate: Candidate) -> str:
-    return "aligned" if "+" in candidate.version.combination else "view"
-
-
-def _named(champion: Candidate) -> str:
-    return f"version {champion.version.number} in production"

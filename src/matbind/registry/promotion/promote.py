@@ -7,54 +7,36 @@ and the only one that counts: the trail is written before it, and what MLflow's 
 
 from __future__ import annotations
 
+import re
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES
+from matbind.registry.promotion import trail
 from matbind.registry.promotion.gates import Candidate, Gate, gates_of
 from matbind.registry.promotion.state import ALIASES, STAGING_ALIAS, State, read_state
-from matbind.registry.promotion.trail import (
-    ARCHIVED,
-    NONE,
-    PRODUCTION,
-    PROMOTE,
-    ROLLBACK,
-    STAGING,
-    Entry,
-    acting_user,
-    checked_reason,
-    now,
-    write_intent,
-    write_outcome,
-)
-from matbind.registry.registry import CHALLENGER, Registry, Version
+from matbind.registry.promotion.trail import ARCHIVED, NONE, PRODUCTION, STAGING, Entry
+from matbind.registry.registry import CHALLENGER, Registry
 
+Sides = tuple[Candidate, Candidate | None]
 STAGES = (STAGING, PRODUCTION, ARCHIVED)
 CLASSIC = {STAGING: "Staging", PRODUCTION: "Production", ARCHIVED: "Archived"}
 STAGE = "stage"  # the tag of a version; aliases are what counts
+_INSERTED_TWICE = re.compile(r"unique constraint|duplicate (key|entry)", re.IGNORECASE)  # of any kind of database
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided of a version.
+    """What was decided of a version."""
 
-    Attributes:
-        name: of the registered model.
-        entry: what is kept of it; of a refusal it is kept nowhere.
-        accepted: whether the version is in its stage now.
-        is_new: whether anything was changed.
-        says: all that in a sentence.
-    """
-
-    name: str
-    entry: Entry
-    accepted: bool
-    is_new: bool
-    says: str
+    name: str  # of the registered model
+    entry: Entry  # what is kept of it; of a refusal it is kept nowhere
+    accepted: bool  # whether the version is in its stage now
+    is_new: bool  # whether anything was changed
+    says: str  # all that in a sentence
 
 
 class Refused(UserError):  # noqa: N818  # it is an answer, and no failure of the program
@@ -99,7 +81,7 @@ def promote(
     """
     if to not in STAGES:
         raise UserError(f"--to is {to!r}, expected one of {', '.join(STAGES)}")
-    why = checked_reason(reason)
+    why = trail.checked_reason(reason)
     if force and not why:
         raise UserError("--force is given without --reason, expected why the gates are to be overridden")
     registry = Registry(root)
@@ -112,45 +94,36 @@ def promote(
             f"{titled} is in production, expected another one for staging; promote another to production first, or go "
             "back by --rollback"
         )
-    candidate, champion = _candidates(registry, state, chosen)
-    entry = _entry(state, candidate, champion, to=to, by=acting_user(root), reason=why, classic_stages=classic_stages)
+    sides = _sides(registry, state, chosen.number)
+    entry = _entry(state, sides, to=to, reason=why, classic_stages=classic_stages, root=root)
     if source == to and (to != ARCHIVED or chosen.number in state.put_away):
-        _show(registry, state.name)
-        return Decision(state.name, entry, True, False, f"{titled} is in the stage {to} already")
+        warning = _show(registry, state.name)
+        return Decision(state.name, entry, True, False, f"{titled} is in the stage {to} already{warning}")
     if to == ARCHIVED:
         says = "this would leave none in production" if source == PRODUCTION else "it is not in production"
         gates: tuple[Gate, ...] = (Gate("champion", source != PRODUCTION, says),)
     else:
-        gates = gates_of(candidate, champion, features)
+        gates = gates_of(*sides, features)
     entry = entry.model_copy(update={"gates": gates})
     failed = [gate for gate in gates if not gate.passed]
     if failed and not force:
         says = "; ".join(gate.says for gate in failed)
         says = f"{titled} is not moved to {to}: {says} (--force with --reason overrides this)"
         raise Refused(Decision(state.name, entry, False, False, says))
-    entry = entry.model_copy(update={"overridden": tuple(gate.name for gate in failed)})
-    return _carry_out(registry, state, chosen, entry, root)
+    overridden = tuple(gate.name for gate in failed)
+    return _carry_out(registry, state, entry.model_copy(update={"overridden": overridden}), root)
 
 
 def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root: Path = Path()) -> Decision:
     """Give production back to the last champion that was not archived by hand since.
 
     No gate is asked: it was in production before. The version that is left is archived; a second rollback goes one
-    further back.
-
-    Args:
-        name: of the registered model, or its combination.
-        reason: why; kept in the trail.
-        classic_stages: as in `promote`.
-        root: the project directory.
-
-    Returns:
-        What was done and kept.
+    further back. Arguments and answer are those of `promote`.
 
     Raises:
         UserError: if there is nothing to go back to, no such model, or the store cannot be used.
     """
-    why = checked_reason(reason)
+    why = trail.checked_reason(reason)
     registry = Registry(root)
     state = read_state(registry, name)
     last = state.last_champion()
@@ -161,79 +134,84 @@ def rollback(name: str, *, reason: str = "", classic_stages: bool = False, root:
             f"{state.name} has {there} in production and none before it, expected an earlier champion to go back to"
             f"{unread}"
         )
-    chosen = state.versions[last]
-    sides = _candidates(registry, state, chosen)
-    who = acting_user(root)
-    entry = _entry(state, *sides, to=PRODUCTION, by=who, reason=why, classic_stages=classic_stages, action=ROLLBACK)
-    return _carry_out(registry, state, chosen, entry, root)
+    sides = _sides(registry, state, last)
+    entry = _entry(state, sides, to=PRODUCTION, reason=why, classic_stages=classic_stages, root=root)
+    return _carry_out(registry, state, entry.model_copy(update={"action": trail.ROLLBACK}), root)
 
 
-def _candidates(registry: Registry, state: State, chosen: Version) -> tuple[Candidate, Candidate | None]:
+def _sides(registry: Registry, state: State, number: int) -> Sides:
+    """The version to be moved, and the one in production."""
     champion = state.versions.get(state.champion or 0)
-    return Candidate.read(registry, chosen), None if champion is None else Candidate.read(registry, champion)
+    return Candidate.read(registry, state.versions[number]), Candidate.read(registry, champion) if champion else None
 
 
-def _entry(state: State, candidate: Candidate, champion: Candidate | None, *, to: str, **known: Any) -> Entry:
-    """What is going to be kept, without gates."""
-    source = state.stage(candidate.version.number)
+def _entry(state: State, sides: Sides, *, to: str, reason: str, classic_stages: bool, root: Path) -> Entry:
+    """What is going to be kept of a promotion, without gates."""
+    number = sides[0].version.number
+    source = state.stage(number)
     alias = ALIASES.get(source if to == ARCHIVED else to, "")
-    sides = {"candidate": candidate, "champion": champion}
-    known["classic_stages"] |= any(entry.classic_stages for entry in state.entries)
     return Entry(
-        at=now(),
-        version=candidate.version.number,
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        by=trail.acting_user(root),
+        action=trail.PROMOTE,
+        version=number,
         source=source,
         to=to,
         alias=alias,
         replaced=state.aliases.get(alias),
-        figures={side: version.figures for side, version in sides.items() if version},
-        **{"action": PROMOTE, **known},
+        reason=reason,
+        figures={name: side.figures for name, side in zip(("candidate", "champion"), sides, strict=True) if side},
+        classic_stages=classic_stages or any(entry.classic_stages for entry in state.entries),
     )
 
 
-def _carry_out(registry: Registry, state: State, version: Version, entry: Entry, root: Path) -> Decision:
+def _carry_out(registry: Registry, state: State, entry: Entry, root: Path) -> Decision:
     """Write the intent, switch the alias, finish the trail; then show it where MLflow's page looks.
 
     Raises:
         UserError: if an alias moved since the state was read, or the store cannot be used.
     """
     with registry.usable():
-        run_id = write_intent(root, state.name, entry)
+        run_id = trail.write_intent(root, state.name, entry)
     present = registry.aliases(state.name)
     for alias in ALIASES.values():
         before, after = (f"version {where[alias]}" if alias in where else "none" for where in (state.aliases, present))
         if before != after:
             with registry.usable():
-                write_outcome(registry, run_id, done=False)
+                registry.client.set_terminated(run_id, "FAILED")
             raise UserError(
                 f"{state.name}: somebody else moved the alias {alias} from {before} to {after} meanwhile, expected it "
                 "to stay; nothing was changed, look at matbind models and promote again"
             )
     if entry.points_to is not None:
-        registry.set_alias(version, entry.alias)
+        registry.set_alias(state.versions[entry.version], entry.alias)
     elif entry.alias:
         registry.delete_alias(state.name, entry.alias)
     with registry.usable():
-        write_outcome(registry, run_id, done=True)
-    _show(registry, state.name)
+        registry.client.set_terminated(run_id, "FINISHED")
+    warning = _show(registry, state.name)
     if entry.classic_stages:
         with registry.usable(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # they are deprecated, which is known and wanted here
             registry.client.transition_model_version_stage(
-                state.name, str(version.number), CLASSIC[entry.to], archive_existing_versions=entry.to != ARCHIVED
+                state.name, str(entry.version), CLASSIC[entry.to], archive_existing_versions=entry.to != ARCHIVED
             )
-    return Decision(state.name, entry, True, True, _moved(state.name, entry))
+    return Decision(state.name, entry, True, True, _moved(state.name, entry) + warning)
 
 
-def _show(registry: Registry, name: str) -> None:
-    """Let the tags of the versions say what the aliases say; nothing is read from them."""
+def _show(registry: Registry, name: str) -> str:
+    """Let the tags of the versions say what the aliases say, and return a warning if one of them cannot be written."""
     state = read_state(registry, name)
     if state.champion is not None and state.champion == state.aliases.get(STAGING_ALIAS):
         registry.delete_alias(name, STAGING_ALIAS)  # it went to production and is in staging no more
     for number, version in state.versions.items():
         if version.tags.get(STAGE, NONE) != state.stage(number):
-            with suppress(UserError):  # another promotion writes the same tag; the alias was switched, and it counts
+            try:
                 registry.set_tags(version, {STAGE: state.stage(number)})
+            except UserError as error:
+                if not _INSERTED_TWICE.search(str(error.__cause__)):  # by another promotion; the next writes it again
+                    return f" (warning: the tag {STAGE} of version {number} is not up to date, the alias is: {error})"
+    return ""
 
 
 def _moved(name: str, entry: Entry) -> str:
@@ -242,12 +220,6 @@ def _moved(name: str, entry: Entry) -> str:
     if entry.to == ARCHIVED:
         return f"{name} version {entry.version} is archived{forced}"
     place = f" in place of version {entry.replaced}" if entry.replaced else ""
-    means = [
-        f"version {figures['version']}: {kind} {figures[key]:.3f}"
-        for side, figures in entry.figures.items()
-        if side == "candidate" or figures["version"] != entry.version
-        for kind in ("aligned", "view")
-        if (key := f"recall_at_1.{kind}_mean") in figures
-    ]
-    recall = f" (mean recall@1 of {', '.join(means)})" if means else ""
+    means = ", ".join(f"version {number}: {mean}" for number, mean in entry.means.items())
+    recall = f" (mean recall@1 of {means})" if means else ""
     return f"{name} version {entry.version} is in {entry.to} now{place}{recall}{forced}"

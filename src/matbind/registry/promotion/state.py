@@ -6,17 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matbind.base.errors import UserError
-from matbind.registry.promotion.trail import (
-    ARCHIVED,
-    DONE,
-    INTENDED,
-    NONE,
-    PRODUCTION,
-    ROLLBACK,
-    STAGING,
-    Entry,
-    read_trail,
-)
+from matbind.registry.promotion import trail
+from matbind.registry.promotion.trail import ARCHIVED, DONE, NONE, PRODUCTION, STAGING, Entry
 from matbind.registry.registry import CHAMPION, PREFIX, Registry, Version, name_of
 
 STAGING_ALIAS = "staging"
@@ -25,21 +16,13 @@ ALIASES = {PRODUCTION: CHAMPION, STAGING: STAGING_ALIAS}
 
 @dataclass(frozen=True)
 class State:
-    """A registered model as it is at a moment.
-
-    Attributes:
-        name: of the model.
-        versions: by number, the newest first.
-        aliases: numbers by alias.
-        entries: the trail, the oldest first.
-        unread: a sentence about what of the trail cannot be read, empty if all can.
-    """
+    """A registered model as it is at a moment."""
 
     name: str
-    versions: Mapping[int, Version]
-    aliases: Mapping[str, int]
-    entries: Sequence[Entry]
-    unread: str = ""
+    versions: Mapping[int, Version]  # by number, the newest first
+    aliases: Mapping[str, int]  # numbers by alias
+    entries: Sequence[Entry]  # the trail, the oldest first
+    unread: str = ""  # a sentence about what of the trail cannot be read, empty if all can
 
     @property
     def champion(self) -> int | None:
@@ -80,7 +63,7 @@ class State:
             elif entry.to == PRODUCTION:
                 if entry.replaced is not None and line[-1:] != [entry.replaced]:
                     line.append(entry.replaced)
-                if entry.action == ROLLBACK and entry.version in line:
+                if entry.action == trail.ROLLBACK and entry.version in line:
                     while line[-1] != entry.version:
                         line.pop()
                 else:
@@ -90,11 +73,7 @@ class State:
 
 
 def read_state(registry: Registry, name: str) -> State:
-    """Read a registered model.
-
-    Args:
-        registry: an open one.
-        name: of the model, or a combination such as ``crystal+pxrd``.
+    """Read a registered model by its name, or by a combination such as ``crystal+pxrd``.
 
     Raises:
         UserError: if there is no such model, or the store cannot be used.
@@ -107,7 +86,7 @@ def read_state(registry: Registry, name: str) -> State:
     with registry.usable():
         model = registry.client.get_registered_model(registered)
     aliases = {alias: int(number) for alias, number in model.aliases.items()}
-    entries, unread = read_trail(registry, registered, model.tags)
+    entries, unread = trail.read_trail(registry, registered, model.tags)
     return State(registered, versions, aliases, _settled(entries, aliases), unread)
 
 
@@ -122,7 +101,7 @@ def _settled(entries: Sequence[Entry], aliases: Mapping[str, int]) -> list[Entry
     settled: list[Entry] = []
     present = dict[str, int | None](aliases)  # what each alias pointed to after the entry
     for entry in reversed(entries):
-        if entry.outcome == INTENDED and (not entry.alias or present.get(entry.alias) == entry.points_to):
+        if entry.outcome == trail.INTENDED and (not entry.alias or present.get(entry.alias) == entry.points_to):
             entry = entry.model_copy(update={"outcome": DONE})  # noqa: PLW2901
         if entry.outcome == DONE and entry.alias:
             present[entry.alias] = entry.replaced

@@ -1,24 +1,20 @@
 """The trail of promotions: one MLflow run a decision, in an experiment of its own.
 
 A run is made with all its tags before anything is changed and is finished after the alias was switched, so a process
-that dies on the way leaves an open run: whether its switch took place is told by the alias. Earlier versions of matbind
-kept promotions in tags of the registered model; those are still read.
+that dies on the way leaves an open run: whether its switch took place is told by the alias.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
-import re
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from matbind.base.errors import UserError
 from matbind.registry.promotion.gates import Gate
@@ -32,52 +28,44 @@ PROMOTE, ROLLBACK = "promote", "rollback"
 NONE, STAGING, PRODUCTION, ARCHIVED = "none", "staging", "production", "archived"
 LONGEST_REASON = 500
 DOCUMENT = "matbind.promotion"  # the tag with all of an entry as JSON; the others are to search by
-_OLD = re.compile(r"promotion\.\d{4,}\.[0-9a-f]+$")
+OLD = "promotion."  # begins the tags of the registered model in which earlier versions of matbind kept the trail
 
 
 class Entry(BaseModel):
-    """One promotion, archiving or rollback.
-
-    Attributes:
-        number: its place in the trail, from 1.
-        at: when, ISO 8601, UTC.
-        by: who.
-        action: promote or rollback.
-        version: which version is moved.
-        source: its stage before, ``from`` outside of Python.
-        to: its stage after.
-        alias: which alias moves with it, empty if none does.
-        replaced: the version that the alias pointed to before, None if to none.
-        reason: why, as given.
-        overridden: names of the gates that it failed and was forced through.
-        figures: means of recall@1 of it and of the champion at that time, by ``candidate`` and ``champion``.
-        gates: what was asked of it.
-        classic_stages: whether MLflow's deprecated stages are set too.
-        outcome: done, interrupted (nothing was changed), or intended: under way, or its process died before the switch.
-    """
+    """One promotion, archiving or rollback."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    number: int = 0
-    at: str
-    by: str
-    action: str
-    version: int
-    source: str = Field(validation_alias=AliasChoices("from", "source"), serialization_alias="from")
-    to: str
-    alias: str = ""
-    replaced: int | None = None
-    reason: str = ""
-    overridden: tuple[str, ...] = ()
-    figures: Mapping[str, Mapping[str, int | float]] = {}
-    gates: tuple[Gate, ...] = ()
-    classic_stages: bool = False
-    outcome: str = INTENDED
+    number: int = 0  # its place in the trail, from 1
+    at: str  # when, ISO 8601, UTC
+    by: str  # who
+    action: str  # promote or rollback
+    version: int  # which version is moved
+    source: str = Field(validation_alias="from", serialization_alias="from")  # its stage before
+    to: str  # its stage after
+    alias: str = ""  # which alias moves with it, empty if none does
+    replaced: int | None = None  # the version that the alias pointed to before, None if to none
+    reason: str = ""  # why, as given
+    overridden: tuple[str, ...] = ()  # names of the gates that it failed and was forced through
+    figures: Mapping[str, Mapping[str, int | float]] = {}  # means of recall@1, by ``candidate`` and ``champion``
+    gates: tuple[Gate, ...] = ()  # what was asked of it
+    classic_stages: bool = False  # whether MLflow's deprecated stages are set too
+    outcome: str = INTENDED  # done, interrupted (nothing changed), intended: under way, or it died before the switch
 
     @property
     def points_to(self) -> int | None:
         """The version that the alias points to afterwards, None if it is taken away."""
         return None if self.to == ARCHIVED else self.version
+
+    @property
+    def means(self) -> dict[int, str]:
+        """Mean recall@1 of the pairs they were trained for, such as ``aligned 0.500``, by version."""
+        return {
+            int(figures["version"]): f"{kind} {figures[key]:.3f}"
+            for figures in self.figures.values()
+            for kind in ("aligned", "view")
+            if (key := f"recall_at_1.{kind}_mean") in figures
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON; the keys are stable."""
@@ -85,12 +73,7 @@ class Entry(BaseModel):
 
 
 def read_trail(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[list[Entry], str]:
-    """Read the trail of a registered model.
-
-    Args:
-        registry: an open one.
-        name: of the model.
-        tags: of the model; its oldest promotions are among them.
+    """Read the trail of a registered model that has these tags.
 
     Returns:
         The promotions, the oldest first; and a sentence about what cannot be read, empty if all can.
@@ -98,36 +81,34 @@ def read_trail(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[
     Raises:
         UserError: if the store cannot be used.
     """
-    documents = [(f"tag {key}", tags[key], _old_outcome(tags.get(f"{key}.outcome"))) for key in tags if _OLD.match(key)]
+    entries, unread = [], ""
+    if any(key.startswith(OLD) for key in tags):
+        unread = (
+            f"{name}: an earlier version of matbind kept promotions in its tags, which cannot be shown any more; the "
+            "aliases still count"
+        )
     with registry.usable():
         experiment = registry.client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        ids, terms = [experiment.experiment_id], f"tags.model = '{name}'"
-        for run in registry.all_pages(lambda token: registry.client.search_runs(ids, terms, page_token=token)):
-            outcome = OUTCOMES.get(run.info.status, INTENDED)
-            documents.append((f"run {run.info.run_id}", run.data.tags.get(DOCUMENT, ""), outcome))
-    entries, unread = [], ""
-    for place, document, outcome in documents:
+    if experiment is None:
+        return [], unread
+    ids, terms = [experiment.experiment_id], f"tags.model = '{name}'"
+    for run in registry.all_pages(lambda token: registry.client.search_runs(ids, terms, page_token=token)):
         try:
-            entries.append(Entry.model_validate_json(document).model_copy(update={"outcome": outcome}))
+            entry = Entry.model_validate_json(run.data.tags.get(DOCUMENT, ""))
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
-            unread = f"{name}: its {place} holds no promotion that can be read ({reason}), the history leaves it out"
+            unread = (
+                f"{name}: its run {run.info.run_id} holds no promotion that can be read ({reason}), the history leaves "
+                "it out"
+            )
+        else:
+            entries.append(entry.model_copy(update={"outcome": OUTCOMES.get(run.info.status, INTENDED)}))
     entries.sort(key=lambda entry: entry.at)
     return [entry.model_copy(update={"number": i}) for i, entry in enumerate(entries, start=1)], unread
 
 
 def write_intent(root: Path, name: str, entry: Entry) -> str:
-    """Add a decision to the trail before it is carried out.
-
-    Args:
-        root: the project directory.
-        name: of the registered model.
-        entry: what is going to be done.
-
-    Returns:
-        The id of its run, which :func:`write_outcome` finishes.
-    """
+    """Add a decision on a registered model to the trail before it is carried out, and return the id of its run."""
     client, experiment = connect(root, EXPERIMENT)
     tags = {
         "model": name,
@@ -146,16 +127,6 @@ def write_intent(root: Path, name: str, entry: Entry) -> str:
     return str(run.info.run_id)
 
 
-def write_outcome(registry: Registry, run_id: str, *, done: bool) -> None:
-    """Finish the run of a decision: it was carried out, or nothing was changed."""
-    registry.client.set_terminated(run_id, "FINISHED" if done else "FAILED")
-
-
-def now() -> str:
-    """Return the time as it is kept: ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 def checked_reason(reason: str) -> str:
     """Return a reason in one line.
 
@@ -169,38 +140,21 @@ def checked_reason(reason: str) -> str:
 
 
 def acting_user(root: Path = Path()) -> str:
-    """Return who is at work: name and address as git knows them, else the account and the machine.
+    """Return who is at work, such as ``Ann Lee <ann@example.org>`` or ``ann@node7``.
 
-    Args:
-        root: the project directory, whose git settings count.
-
-    Returns:
-        Such as ``Ann Lee <ann@example.org>`` or ``ann@node7``.
+    Name and address as git knows them in the project's directory, else the account and the machine.
     """
-    name, address = (_git_setting(root, key) for key in ("user.name", "user.email"))
-    if name and address:
-        return f"{name} <{address}>"
+    command = ["git", "-C", str(root), "config", "--get-regexp", r"^user\.(name|email)$"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()  # noqa: S603
+    except OSError:
+        lines = []
+    identity = {key: value for key, _, value in (line.partition(" ") for line in lines)}  # the last of a key counts
+    name, address = identity.get("user.name"), identity.get("user.email")
     if name or address:
-        return name or address
+        return f"{name} <{address}>" if name and address else str(name or address)
     try:
         account = getpass.getuser()
     except (KeyError, OSError):  # containers run under numbers that no account has
         account = f"user {os.getuid()}"
     return f"{account}@{platform.node()}"
-
-
-def _git_setting(root: Path, key: str) -> str:
-    command = ["git", "-C", str(root), "config", "--get", key]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _old_outcome(tag: str | None) -> str:
-    """What became of a promotion that is kept in tags."""
-    try:
-        return str(json.loads(tag or "")["outcome"])
-    except (ValueError, KeyError, TypeError):
-        return INTENDED
