@@ -48,7 +48,7 @@ def compare(data: Path, n_structures: int) -> dict[str, Any]:
     from robocrys import StructureCondenser, StructureDescriber
 
     from matbind.data.completion.description import describe
-    from matbind.data.sources.tables import read
+    from matbind.data.sources.read import read_tables
     from matbind.materials.structure import structure_of
 
     warnings.simplefilter("ignore")
@@ -58,7 +58,7 @@ def compare(data: Path, n_structures: int) -> dict[str, Any]:
         decorated = structure.to_pymatgen().add_oxidation_state_by_guess(max_sites=-1)
         return str(describer.describe(condenser.condense_structure(decorated)))
 
-    table = read(data).structures
+    table = read_tables(data).structures
     table = table.with_columns(n_sites=table["atomic_numbers"].list.len()).sort("n_sites", "material_id")
     rows = [table.row(round(i * (len(table) - 1) / (n_structures - 1)), named=True) for i in range(n_structures)]
     for method in (stock, describe):  # databases are read once a process

@@ -77,10 +77,10 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
 
 
 def test_a_local_cluster_keeps_the_order_and_has_a_page():
-    told: list[str] = []
-    with dask_workers("local", workers=2, log=told.append) as pool:
+    lines: list[str] = []
+    with dask_workers("local", workers=2, log=lines.append) as pool:
         assert list(pool.map(square, range(20))) == [x * x for x in range(20)]
-    assert re.fullmatch(r"Dask's page: http://127\.0\.0\.1:\d+/status", told[0])
+    assert re.fullmatch(r"Dask's page: http://127\.0\.0\.1:\d+/status", lines[0])
 
 
 def test_a_cluster_elsewhere_keeps_the_order_and_does_again_what_a_lost_worker_had(scheduler, tmp_path):

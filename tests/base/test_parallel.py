@@ -10,15 +10,18 @@ from threading import get_ident
 import psutil
 import pytest
 
-from matbind.base.parallel import AHEAD, called, processes, threads
+from matbind.base.parallel import AHEAD, processes, threads
 
 CALLER = """
 import os, sys
-from matbind.base.parallel import called, processes
+from matbind.base.parallel import processes
+
+def pid(_):
+    return os.getpid()
 
 if __name__ == "__main__":
     with processes(2) as pool:
-        print(*set(pool.map(called, [os.getpid] * 8)), flush=True)
+        print(*set(pool.map(pid, range(8))), flush=True)
         sys.stdin.read()
 """
 
@@ -27,6 +30,10 @@ def _square(x: int) -> int:
     if x < 0:
         raise ValueError(f"{x} is negative")
     return x * x
+
+
+def _pid(_: int) -> int:
+    return os.getpid()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -43,15 +50,15 @@ def test_threads_keep_the_order_and_draw_the_items_in_the_callers_thread() -> No
 
     caller = get_ident()
     with threads(2) as pool:
-        found = list(pool.map(lambda x: (x, get_ident()), items()))
-    assert [x for x, _ in found] == list(range(20))
-    assert caller not in {thread for _, thread in found}
+        results = list(pool.map(lambda x: (x, get_ident()), items()))
+    assert [x for x, _ in results] == list(range(20))
+    assert caller not in {thread for _, thread in results}
 
 
 def test_a_single_item_is_not_worth_a_process() -> None:
     with processes(2) as pool:
-        assert list(pool.map(called, [os.getpid])) == [os.getpid()]
-        assert os.getpid() not in set(pool.map(called, [os.getpid] * 2))
+        assert list(pool.map(_pid, range(1))) == [os.getpid()]
+        assert os.getpid() not in set(pool.map(_pid, range(2)))
 
 
 def test_the_processes_of_a_killed_caller_end(tmp_path) -> None:

@@ -18,12 +18,12 @@ pytestmark = needs_sample
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """Records of 30 real materials."""
-    home = tmp_path_factory.mktemp("records") / "records"
-    own = make_settings(
+    directory = tmp_path_factory.mktemp("records") / "records"
+    settings = make_settings(
         {"prepare.data": str(DATA), "prepare.limit": 30, "prepare.split": {"validation": 0.2, "test": 0.2}}
     )
-    prepare(own, out=home, log=silent)
-    return home
+    prepare(settings, out=directory, log=silent)
+    return directory
 
 
 def copied(records, tmp_path):
@@ -64,12 +64,12 @@ def test_processes_give_the_same_stores_as_one(records, tmp_path, monkeypatch):
 
 
 def test_a_nan_in_a_dos_is_listed_and_the_run_goes_on(records, tmp_path):
-    home = copied(records, tmp_path)
-    dos = pl.read_parquet(home / "dos.parquet").to_dicts()
+    directory = copied(records, tmp_path)
+    dos = pl.read_parquet(directory / "dos.parquet").to_dicts()
     dos[0]["densities"][5] = float("nan")
     dos[1]["energies"] = dos[1]["energies"][:-1]
-    pl.DataFrame(dos, schema=pl.read_parquet_schema(home / "dos.parquet")).write_parquet(home / "dos.parquet")
-    counts = run(home, tmp_path / "features")
+    pl.DataFrame(dos, schema=pl.read_parquet_schema(directory / "dos.parquet")).write_parquet(directory / "dos.parquet")
+    counts = run(directory, tmp_path / "features")
     assert counts["failed"] == 2
     assert counts["dos"] == len(dos) - 2
     failed = {row[0]: row[1:] for row in pl.read_parquet(tmp_path / "features" / "failed.parquet").rows()}
@@ -78,25 +78,25 @@ def test_a_nan_in_a_dos_is_listed_and_the_run_goes_on(records, tmp_path):
 
 
 def test_words_of_validation_and_test_do_not_enter_the_vocabulary(records, tmp_path):
-    home = copied(records, tmp_path)
-    split = dict(pl.read_parquet(home / "structures.parquet").select("material_id", "split").rows())
-    text = pl.read_parquet(home / "text.parquet").with_columns(
+    directory = copied(records, tmp_path)
+    split = dict(pl.read_parquet(directory / "structures.parquet").select("material_id", "split").rows())
+    text = pl.read_parquet(directory / "text.parquet").with_columns(
         pl.col("text")
         + pl.col("material_id").replace_strict(split).map_elements(lambda side: f" {side}word" * 3, pl.String)
     )
-    text.write_parquet(home / "text.parquet")
-    run(home, tmp_path / "features")
+    text.write_parquet(directory / "text.parquet")
+    run(directory, tmp_path / "features")
     vocabulary = Store(tmp_path / "features" / "text").meta["vocabulary"]
     assert "trainword" in vocabulary
     assert not {"validationword", "testword"} & set(vocabulary)
 
 
 def test_a_modality_that_nobody_holds_is_refused_with_the_reason(records, tmp_path):
-    home = copied(records, tmp_path)
-    frame = pl.read_parquet(home / "dos.parquet").with_columns(efermi=pl.lit(float("nan")))
-    frame.write_parquet(home / "dos.parquet")
+    directory = copied(records, tmp_path)
+    frame = pl.read_parquet(directory / "dos.parquet").with_columns(efermi=pl.lit(float("nan")))
+    frame.write_parquet(directory / "dos.parquet")
     with pytest.raises(UserError, match=r"no material has a usable dos, expected at least one \(the DOS holds a value"):
-        run(home, tmp_path / "features")
+        run(directory, tmp_path / "features")
 
 
 def test_an_interrupted_run_is_not_taken_for_finished(records, tmp_path):

@@ -14,8 +14,8 @@ def shares(split: list[str]) -> dict[str, float]:
 
 
 def test_the_sides_hold_their_shares():
-    found = shares(split_by_formula(FORMULAS, validation=0.1, test=0.2, seed=0))
-    assert found == pytest.approx({"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.05)
+    actual = shares(split_by_formula(FORMULAS, validation=0.1, test=0.2, seed=0))
+    assert actual == pytest.approx({"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.05)
 
 
 @given(st.lists(st.sampled_from(["A", "B", "C", "D", "E", "F"]), min_size=1, max_size=40), st.integers(0, 5))

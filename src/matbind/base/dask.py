@@ -101,8 +101,8 @@ def _connected(address: str) -> Client:
     for worker, spec in specs.items():
         if spec is None:
             client.close()  # type: ignore[no-untyped-call]
-            told = f"parallel.dask is {address!r}: its worker {worker} has no {PACKAGE}"
-            raise UserError(f"{told}, expected the same environment as here")
+            fault = f"parallel.dask is {address!r}: its worker {worker} has no {PACKAGE}"
+            raise UserError(f"{fault}, expected the same environment as here")
     return client
 
 

@@ -12,8 +12,6 @@ import polars as pl
 from matbind.base.errors import UserError
 from matbind.base.files import written_whole
 
-FAILURES = {"material_id": pl.String, "reason": pl.String}
-
 
 def digest(*values: Any) -> str:
     """Name what a result was computed from, in 32 hexadecimal digits: arrays by their bytes, all else by its text."""
@@ -70,23 +68,16 @@ class Ledger:
         self._note(frame)
 
     def results(self, items: Iterable[tuple[str, str]], columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the results of those (material_id, digest) that have one, in their order.
+        """Return material_id and columns (by default all) of those (material_id, digest) that have a result.
 
         The order and the rows depend on the items alone, not on when or in how many runs the results were made.
-
-        Args:
-            items: what is asked for.
-            columns: of the results; all by default.
-
-        Returns:
-            A table with material_id and the columns.
         """
         names = self._columns if columns is None else list(columns)
         return self._rows(items, names).filter(pl.col("reason").is_null()).select("material_id", *names)
 
     def failures(self, items: Iterable[tuple[str, str]]) -> pl.DataFrame:
         """Return the (material_id, digest) that have no result, with the reason."""
-        return self._rows(items, []).filter(pl.col("reason").is_not_null()).select(*FAILURES)
+        return self._rows(items, []).filter(pl.col("reason").is_not_null()).select("material_id", "reason")
 
     def _rows(self, items: Iterable[tuple[str, str]], columns: list[str]) -> pl.DataFrame:
         wanted = pl.DataFrame(list(items), schema={"material_id": pl.String, "digest": pl.String}, orient="row")

@@ -9,8 +9,9 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -76,19 +77,19 @@ def stage_locks(root: Path = Path()) -> dict[str, dict[str, Any]]:
         name: {
             "deps": {file["path"]: file.get("md5") for file in stage.get("deps", [])},
             "outs": {file["path"]: file.get("md5") for file in stage.get("outs", [])},
-            "params_digest": _digest(stage.get("params", {})),
+            "params_digest": sha256(json.dumps(stage.get("params", {}), sort_keys=True).encode()).hexdigest()[:32],
         }
         for name, stage in ((content or {}).get("stages") or {}).items()
     }
 
 
-def locks_before(locks: Mapping[str, dict[str, Any]], stage: str = TRAINED_BY) -> dict[str, dict[str, Any]]:
-    """Return the locks of all stages but this one and those that use what it makes, directly or not.
+def locks_before(locks: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the locks of all stages but the training and those that use what it makes, directly or not.
 
     While a stage runs, the lock file is of its last run; what came before it is as it was read.
     """
-    tainted = {stage}
-    outs = {str(MODELS), str(METRICS), str(SUMMARIES)} | set(locks.get(stage, {}).get("outs", ()))
+    tainted = {TRAINED_BY}
+    outs = {str(MODELS), str(METRICS), str(SUMMARIES)} | set(locks.get(TRAINED_BY, {}).get("outs", ()))
     while later := {name for name, lock in locks.items() if name not in tainted and outs & set(lock["deps"])}:
         tainted |= later
         outs |= {path for name in later for path in locks[name]["outs"]}
@@ -114,13 +115,9 @@ def training_record(root: Path = Path()) -> dict[str, Any]:
         files of code included (None if it is too large to keep); the text of params.yaml as ``params``; the ``stages``
         before the training as DVC locked them; the ``environment``.
     """
-    origin = read_origin(root)
     patch = _patch(root)
     params = root / "params.yaml"
-    return {
-        "data_md5": origin.data_md5,
-        "git_commit": origin.git_commit,
-        "git_dirty": origin.git_dirty,
+    return asdict(read_origin(root)) | {
         "patch": patch if patch is not None and len(patch) <= LARGEST_PATCH_CHARACTERS else None,
         "params": params.read_text() if params.exists() else None,
         "stages": locks_before(stage_locks(root)),
@@ -147,7 +144,7 @@ def environment(root: Path = Path()) -> dict[str, Any]:
 
 def workspace_fingerprint(root: Path) -> str:
     """Return what tells a project directory of one machine from all others, without naming either."""
-    return hashlib.sha256(f"{_machine()}:{root.resolve()}".encode()).hexdigest()[:32]
+    return sha256(f"{_machine()}:{root.resolve()}".encode()).hexdigest()[:32]
 
 
 def process_fingerprint() -> str:
@@ -180,8 +177,7 @@ def _machine() -> str:
 
     numbers = Path("/etc/machine-id")
     known = numbers.read_text() if numbers.exists() else ""
-    digest = hashlib.sha256(f"{platform.node()}:{known}:{uuid.getnode()}".encode()).hexdigest()[:12]
-    return f"{platform.node()}-{digest}"
+    return f"{platform.node()}-{sha256(f'{platform.node()}:{known}:{uuid.getnode()}'.encode()).hexdigest()[:12]}"
 
 
 def _cpu() -> str:
@@ -192,10 +188,6 @@ def _cpu() -> str:
 
 def _canonical(package: str) -> str:
     return package.strip().lower().replace("_", "-").replace(".", "-")
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _file_md5(path: Path) -> str:

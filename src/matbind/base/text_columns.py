@@ -115,14 +115,8 @@ def parse_columns(text: str) -> Columns:
             header.append(stripped.lstrip(COMMENT_MARKS + " \t"))
     if not rows:
         raise ValueError("it holds no two columns of numbers")
-    return Columns(
-        header,
-        _names(header, len(rows[0])),
-        rows,
-        numbers,
-        interruptions,
-        [interruption.text for interruption in pending],
-    )
+    tail = [interruption.text for interruption in pending]
+    return Columns(header, _names(header, len(rows[0])), rows, numbers, interruptions, tail)
 
 
 def share_of_rows(text: str) -> float:
@@ -138,11 +132,8 @@ def _dialect(lines: list[str]) -> tuple[str | None, str]:
     sample = [stripped for line in lines if (stripped := line.strip())]
     middle = len(sample) // 2
     sample = sample[: SAMPLE_LINES // 2] + sample[middle : middle + SAMPLE_LINES]
-    counts = []
-    for separator, number in DIALECTS:
-        split = _splitter(separator, number)
-        counts.append(sum(split(line) is not None for line in sample))
-    return DIALECTS[int(np.argmax(counts))]
+    splitters = [_splitter(*dialect) for dialect in DIALECTS]
+    return DIALECTS[int(np.argmax([sum(split(line) is not None for line in sample) for split in splitters]))]
 
 
 def _whole_block(lines: list[str], separator: str | None, number: str) -> list[list[float]] | None:
@@ -150,16 +141,11 @@ def _whole_block(lines: list[str], separator: str | None, number: str) -> list[l
     last = len(lines)
     while not lines[last - 1].strip():
         last -= 1
-    block = lines[:last]
+    block = [line.replace(",", ".") for line in lines[:last]] if number == COMMA else lines[:last]
     if not all(map(str.strip, block)):
         return None
     try:
-        rows = np.loadtxt(
-            [line.replace(",", ".") for line in block] if number == COMMA else block,
-            delimiter=separator,
-            comments=None,
-            ndmin=2,
-        )
+        rows = np.loadtxt(block, delimiter=separator, comments=None, ndmin=2)
     except ValueError:
         return None
     return rows.tolist() if len(rows) == len(block) and rows.shape[1] > 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -129,22 +129,18 @@ def xtb(
     _complete("dos", directory, workers, time_limit, retry_failed=retry_failed)
 
 
-def _complete(which: str, directory: Path, workers: int, time_limit: float, *, retry_failed: bool) -> None:
+def _complete(
+    name: Literal["text", "dos"], directory: Path, workers: int, time_limit: float, *, retry_failed: bool
+) -> None:
     from matbind.base.parallel import threads
     from matbind.data.completion.complete import complete_directory
 
     scratch = directory.with_name(directory.name + ".parts")
     with threads(workers) as pool:  # each of them waits for a process of its own
         counts = complete_directory(
-            directory,
-            [which],
-            scratch=scratch,
-            workers=pool,
-            time_limit_s=time_limit,
-            retry_failed=retry_failed,
-            log=say,
+            directory, name, scratch=scratch, workers=pool, time_limit_s=time_limit, retry_failed=retry_failed, log=say
         )
-    say(f"{directory}: {counts[which]} made, {counts[f'{which}_failed']} failed ({scratch / 'failed.parquet'})")
+    say(f"{directory}: {counts[name]} made, {counts[f'{name}_failed']} failed ({scratch / 'failed.parquet'})")
 
 
 def _listed(option: str | None) -> tuple[str, ...]:

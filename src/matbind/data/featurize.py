@@ -84,7 +84,7 @@ def _fingerprint(name: str, settings: Settings, records: Path) -> str:
     package = TABLE[name].partition(".")[2]
     block = settings.modalities[name].features.model_dump(mode="json")
     digest = hashlib.sha256(json.dumps([name, block, code_digest(f"{package}.features")], sort_keys=True).encode())
-    for path in dict.fromkeys(table_path(records, each) for each in (structure_name(), name)):
+    for path in dict.fromkeys(table_path(records, table) for table in (structure_name(), name)):
         if path.exists():  # reading it says in a sentence that it does not
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -114,14 +114,13 @@ def _rows(
 
 
 def _many(featurizer: Any, materials: list[Material]) -> list[Featurized]:
-    return [_one(featurizer, material) for material in materials]
-
-
-def _one(featurizer: Any, material: Material) -> Featurized:
-    try:
-        return material.material_id, featurizer(material), None
-    except ValueError as error:
-        return material.material_id, None, str(error)
+    featurized: list[Featurized] = []
+    for material in materials:
+        try:
+            featurized.append((material.material_id, featurizer(material), None))
+        except ValueError as error:
+            featurized.append((material.material_id, None, str(error)))
+    return featurized
 
 
 def read_split(features: Path, side: str) -> npt.NDArray[np.int64]:

@@ -62,12 +62,9 @@ def prepare(
     structures, excluded = _sound(raw.structures, settings.prepare.limit, workers)
     excluded += raw.excluded.rows()
     log(f"{len(structures)} structures read, {len(excluded)} excluded")
-    split = split_by_formula(
-        structures["formula"].to_list(),
-        validation=settings.prepare.split.validation,
-        test=settings.prepare.split.test,
-        seed=settings.seed,
-    )
+    shares = settings.prepare.split
+    formulas = structures["formula"].to_list()
+    split = split_by_formula(formulas, validation=shares.validation, test=shares.test, seed=settings.seed)
     missing = [side for side in SPLITS if side not in split]
     if missing:
         raise UserError(
@@ -164,7 +161,6 @@ def _write_values(
     """Write the table of a modality, chunk by chunk as they come."""
     import pyarrow.parquet as pq
 
-    noun = part(name, "records").NOUN
     excluded: list[Excluded] = []
     written = 0
     schema = pl.DataFrame(schema=columns_of(name)).to_arrow().schema
@@ -173,5 +169,5 @@ def _write_values(
             writer.write_table(values.select(*columns_of(name)).to_arrow().cast(schema))
             written += len(values)
             excluded += left_out
-            log(f"{noun}: {written} of {of}")
+            log(f"{part(name, 'records').NOUN}: {written} of {of}")
     return written, excluded

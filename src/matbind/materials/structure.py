@@ -184,6 +184,19 @@ def _check_species(site_index: IntArray, atomic_number: IntArray, occupancy: Flo
         raise ValueError(f"Occupancies of site {totals.argmax()} sum to {totals.max():.4f}, expected at most 1.")
 
 
+def row_of(structure: Structure, formula: str) -> dict[str, Any]:
+    """Return the columns of a table of structures; the last two are None unless a site is shared or partly empty."""
+    ordered = len(structure.occupancy) == structure.n_sites and bool((structure.occupancy == 1).all())
+    return {
+        "formula": formula,
+        "lattice": structure.lattice.ravel().tolist(),
+        "atomic_numbers": structure.atomic_number.tolist(),
+        "frac_coords": structure.frac_coords.ravel().tolist(),
+        "site_index": None if ordered else structure.site_index.tolist(),
+        "occupancy": None if ordered else structure.occupancy.tolist(),
+    }
+
+
 def structure_of(row: Mapping[str, Any]) -> Structure:
     """Return the structure of one row of a table of structures.
 

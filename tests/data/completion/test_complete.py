@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matbind.base.errors import UserError
 from matbind.base.parallel import SerialPool, threads
 from matbind.data.completion import work as module
 from matbind.data.completion.complete import FAILED, complete, complete_directory, merged
@@ -38,13 +37,13 @@ from pathlib import Path
 from matbind.data.completion import work as complete_work
 from matbind.data.completion.complete import complete
 from matbind.base.parallel import SerialPool
-from matbind.data.sources import tables
+from matbind.data.sources.read import read_tables
 from tests.data.completion.test_complete import DOS_ONLY
 
 complete_work.SECONDS_BETWEEN_PARTS = 0.0
 complete_work.CHUNK = 1
 data = Path(sys.argv[1])
-complete(tables.read(data), DOS_ONLY, out=data / "out", scratch=data / "scratch", workers=SerialPool(), log=print)
+complete(read_tables(data), DOS_ONLY, out=data / "out", scratch=data / "scratch", workers=SerialPool(), log=print)
 """
 
 
@@ -224,7 +223,7 @@ def test_a_directory_is_completed_in_place_and_keeps_what_it_has(tmp_path):
     old.write_parquet(data / "dos.parquet")
     options = {"scratch": tmp_path / "scratch", "workers": SerialPool(), "log": silent}
 
-    assert complete_directory(data, ["dos"], **options) == {"dos": 1, "dos_failed": 1}
+    assert complete_directory(data, "dos", **options) == {"dos": 1, "dos_failed": 1}
 
     whole = pl.read_parquet(data / "dos.parquet")
     assert whole.select("material_id", "remark", "source", "n_atoms").rows() == [
@@ -235,7 +234,7 @@ def test_a_directory_is_completed_in_place_and_keeps_what_it_has(tmp_path):
     assert pl.read_parquet(tmp_path / "scratch" / FAILED)["material_id"].to_list() == ["UN"]
     assert sorted(path.name for path in data.iterdir()) == ["dos.parquet", "structures.parquet"]
 
-    complete_directory(data, ["dos"], **options)
+    complete_directory(data, "dos", **options)
     assert pl.read_parquet(data / "dos.parquet").equals(whole)
 
 
@@ -244,8 +243,3 @@ def test_rows_without_a_structure_come_last():
     made = pl.DataFrame({"material_id": ["a"], "text": ["A."], "source": ["matbind"]})
     table = merged(brought, made, pl.Series(["a", "b"]))
     assert table.rows() == [("a", "A.", "matbind"), ("b", "B.", None), ("x", "X.", None)]
-
-
-def test_what_cannot_be_made_at_all_is_named(tmp_path):
-    with pytest.raises(UserError, match="'pxrd' cannot be made, expected text or dos"):
-        complete_directory(tmp_path, ["pxrd"], scratch=tmp_path / "s", workers=SerialPool(), log=silent)

@@ -59,7 +59,7 @@ def crystal(name: str) -> PymatgenStructure:
     return PymatgenStructure.from_spacegroup(*CRYSTALS[name])
 
 
-def own(name: str) -> Structure:
+def converted(name: str) -> Structure:
     return Structure.from_pymatgen(crystal(name))
 
 
@@ -99,7 +99,7 @@ def test_the_text_does_not_depend_on_the_hash_seed(stock_and_ours):
 
 
 def test_copper_reads_as_it_should():
-    assert describe(own("copper")) == (
+    assert describe(converted("copper")) == (
         "Cu is Copper structured and crystallizes in the cubic Fm-3m space group. Cu(1) is bonded to twelve equivalent "
         "Cu(1) atoms to form a mixture of corner, edge, and face-sharing CuCu12 cuboctahedra. "
         "All Cu(1)-Cu(1) bond lengths are 2.55 Å."
@@ -122,7 +122,7 @@ def test_the_libraries_are_as_before_after_a_text_and_after_a_failure():
         )
 
     before = names()
-    describe(own("copper"))
+    describe(converted("copper"))
     overlapping = Structure.ordered(np.eye(3) * 4, [[0, 0, 0], [0, 0, 0]], [29, 29])
     with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the libraries raise
         describe(overlapping)

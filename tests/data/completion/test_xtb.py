@@ -29,19 +29,19 @@ def row_of(material_id: str, *tables: str) -> dict:
 @pytest.mark.parametrize("material_id", [*METALS, *INSULATORS])
 def test_the_densities_of_the_sample_are_reproduced(material_id):
     row = row_of(material_id, "dos")
-    found = calculate(structure_of(row), settings=XtbSettings())
-    n = min(len(row["energies"]), len(found.dos.energies_ev))  # they end 10 eV above the Fermi energy
-    assert (found.n_atoms, list(found.supercell)) == (row["n_atoms"], row["supercell"])
-    np.testing.assert_allclose(found.dos.energies_ev[:n], row["energies"][:n], atol=1e-5)
-    assert np.abs(found.dos.densities[:n] - row["densities"][:n]).max() < 2e-3 * max(row["densities"])
+    result = calculate(structure_of(row), settings=XtbSettings())
+    n = min(len(row["energies"]), len(result.dos.energies_ev))  # they end 10 eV above the Fermi energy
+    assert (result.n_atoms, list(result.supercell)) == (row["n_atoms"], row["supercell"])
+    np.testing.assert_allclose(result.dos.energies_ev[:n], row["energies"][:n], atol=1e-5)
+    assert np.abs(result.dos.densities[:n] - row["densities"][:n]).max() < 2e-3 * max(row["densities"])
 
 
 @needs_sample
 @pytest.mark.parametrize("material_id", METALS)
 def test_the_fermi_energies_of_metals_are_those_of_the_sample(material_id):
     row = row_of(material_id, "dos")
-    found = calculate(structure_of(row), settings=XtbSettings()).dos
-    assert found.efermi_ev == pytest.approx(row["efermi"], abs=1e-3)
+    result = calculate(structure_of(row), settings=XtbSettings()).dos
+    assert result.efermi_ev == pytest.approx(row["efermi"], abs=1e-3)
 
 
 @needs_sample
@@ -59,11 +59,11 @@ def test_a_material_without_one_in_the_sample_is_refused(material_id, reason):
 
 
 def test_a_conventional_cell_has_the_density_of_its_primitive_cell():
-    found = calculate(rocksalt(), settings=SMALL)
-    below = found.dos.energies_ev <= found.dos.efermi_ev
-    assert (found.n_atoms, sorted(found.supercell)) == (2, [1, 2, 2])
-    assert found.dos.densities[below].sum() * 0.05 == pytest.approx(8.0, abs=0.02)  # one of Na, seven of Cl
-    assert found.dos.energies_ev[-1] - found.dos.efermi_ev == pytest.approx(10.0, abs=0.05)
+    result = calculate(rocksalt(), settings=SMALL)
+    below = result.dos.energies_ev <= result.dos.efermi_ev
+    assert (result.n_atoms, sorted(result.supercell)) == (2, [1, 2, 2])
+    assert result.dos.densities[below].sum() * 0.05 == pytest.approx(8.0, abs=0.02)  # one of Na, seven of Cl
+    assert result.dos.energies_ev[-1] - result.dos.efermi_ev == pytest.approx(10.0, abs=0.05)
 
 
 def test_the_same_structure_has_the_same_density_bit_for_bit():
@@ -134,7 +134,7 @@ def test_orbitals_that_cannot_hold_the_electrons_are_refused(n_electrons):
 
 def test_an_orbital_is_a_gaussian_of_two_states():
     energies = np.arange(-3, 3, 0.01)
-    found = broadened(np.array([0.5, 50.0]), energies, 0.15)
-    assert found.sum() * 0.01 == pytest.approx(2.0)
-    assert energies[found.argmax()] == pytest.approx(0.5)
-    assert found.max() == pytest.approx(2 / (0.15 * np.sqrt(2 * np.pi)))
+    result = broadened(np.array([0.5, 50.0]), energies, 0.15)
+    assert result.sum() * 0.01 == pytest.approx(2.0)
+    assert energies[result.argmax()] == pytest.approx(0.5)
+    assert result.max() == pytest.approx(2 / (0.15 * np.sqrt(2 * np.pi)))

@@ -16,7 +16,7 @@ import pytest
 from matbind.base.errors import UserError
 from matbind.base.parallel import SerialPool, processes
 from matbind.data.sources import folder
-from matbind.data.sources import tables as sample
+from matbind.data.sources.read import read_tables
 from matbind.materials.structure import structure_of
 from matbind.modalities.table import value_names
 from tests.factories import make_settings, mixed, rocksalt, silent
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
 
 def test_the_tables_are_a_source(lab, tmp_path):
     _convert(lab, tmp_path / "out")
-    raw = sample.read(tmp_path / "out")
+    raw = read_tables(tmp_path / "out")
     assert [len(raw.structures), *(len(raw.table(name)) for name in ("dos", "text", "pxrd"))] == [3, 2, 1, 2]
 
 

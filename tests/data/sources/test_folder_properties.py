@@ -13,11 +13,11 @@ def _read(tmp_path, text, log=silent):
 
 
 def test_known_columns_are_read_and_others_reported(tmp_path):
-    told = []
-    table = _read(tmp_path, "material_id, band_gap ,colour\na,1.5,red\nb,,blue\n", told.append)
+    lines = []
+    table = _read(tmp_path, "material_id, band_gap ,colour\na,1.5,red\nb,,blue\n", lines.append)
     assert table is not None
     assert table.rows() == [("a", 1.5), ("b", None)]
-    assert "the columns colour are left out" in told[0]
+    assert "the columns colour are left out" in lines[0]
 
 
 def test_without_the_file_there_are_none(tmp_path):

@@ -9,9 +9,11 @@ from matbind.base.errors import UserError
 from matbind.base.files import write_json
 from matbind.base.parallel import SerialPool
 from matbind.data.sources.raw import EXCLUDED, RawTables, with_completed
-from matbind.data.sources.read import read_source
+from matbind.data.sources.read import read_source, read_tables
+from matbind.modalities.records import columns_of
+from matbind.modalities.table import value_names
 from matbind.settings.prepare import PrepareSettings
-from tests.factories import make_settings
+from tests.factories import DATA, make_settings, needs_sample
 
 POSCAR = "salt\n1.0\n5.64 0 0\n0 5.64 0\n0 0 5.64\nNa Cl\n1 1\ndirect\n0 0 0\n0.5 0.5 0.5\n"
 
@@ -92,3 +94,29 @@ def test_what_was_made_joins_what_the_source_brought(tmp_path: Path) -> None:
 
     assert completed.table("text").rows() == [("a", "made", "Robocrystallographer"), ("b", "brought", None)]
     assert completed.table("dos").is_empty()
+
+
+def test_tables_that_are_not_there_are_empty(tmp_path: Path) -> None:
+    _table(tmp_path)
+    raw = read_tables(tmp_path)
+    assert raw.structures["material_id"].to_list() == ["m-1"]
+    assert [len(raw.table(name)) for name in value_names()] == [0, 0, 0]
+    assert list(raw.table("dos").columns) == list(columns_of("dos"))
+
+
+def test_a_directory_without_structures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"structures\.parquet: the file does not exist"):
+        read_tables(tmp_path)
+
+
+def test_a_broken_second_table_is_named(tmp_path: Path) -> None:
+    _table(tmp_path)
+    (tmp_path / "text.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"text\.parquet: this is not a whole Parquet file"):
+        read_tables(tmp_path)
+
+
+@needs_sample
+def test_the_embedded_sample_has_the_counts_of_its_readme() -> None:
+    raw = read_tables(DATA)
+    assert [len(raw.structures), *(len(raw.table(name)) for name in ("text", "dos", "pxrd"))] == [6051, 6048, 4838, 0]

@@ -149,11 +149,11 @@ class Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.targets: list[str] = []
         self.open: list[str] = []
 
     def handle_starttag(self, tag, attrs):
-        self.found += [value for name, value in attrs if name in {"src", "href"}]
+        self.targets += [value for name, value in attrs if name in {"src", "href"}]
         if tag != "meta":
             self.open.append(tag)
 
@@ -172,7 +172,7 @@ def test_the_page_needs_no_network_and_escapes_what_it_shows(run, few_records, t
     links = Links()
     links.feed(page)
     assert links.open == []
-    assert links.found == ["#crystal", "#dos", "#pxrd", "#text"]
+    assert links.targets == ["#crystal", "#dos", "#pxrd", "#text"]
     assert "url(" not in page
     assert "&lt;b&gt;&amp;" in page
     assert "prefers-color-scheme: dark" in page

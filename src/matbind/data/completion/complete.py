@@ -8,21 +8,20 @@ of workers, nor on how often a run was interrupted.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-from matbind.base.errors import UserError
 from matbind.base.files import written_whole, written_whole_directory
 from matbind.base.parallel import Workers
 from matbind.data.completion.work import COLUMNS, make
-from matbind.data.sources import tables
 from matbind.data.sources.raw import EXCLUDED, RawTables, merged
+from matbind.data.sources.read import read_tables
 from matbind.modalities.records import table_path
 from matbind.settings.complete import CompleteSettings
 
-MADE = tuple(COLUMNS)
 FAILED = "failed.parquet"
 
 
@@ -61,8 +60,8 @@ def complete(
     counts: dict[str, int] = {}
     failed = []
     with written_whole_directory(out) as directory:
-        for name in MADE:
-            made = pl.DataFrame(schema=COLUMNS[name])
+        for name, columns in COLUMNS.items():
+            made = pl.DataFrame(schema=columns)
             if getattr(settings, name):
                 lacking = raw.structures.join(raw.table(name).select("material_id"), on="material_id", how="anti")
                 made, without = make(
@@ -77,7 +76,7 @@ def complete(
 
 def complete_directory(
     directory: Path,
-    which: Sequence[str] = MADE,
+    name: Literal["text", "dos"],
     *,
     scratch: Path,
     workers: Workers,
@@ -85,39 +84,29 @@ def complete_directory(
     retry_failed: bool = False,
     log: Callable[[str], None],
 ) -> dict[str, int]:
-    """Complete the tables of a directory in place.
+    """Complete one table of a directory in place.
 
-    `text.parquet` and `dos.parquet` get the rows that are made, in the order of `structures.parquet`, and a column
-    `source`; all their rows and columns stay. A file changes only when all its rows are there. What failed is listed in
-    `failed.parquet` of the scratch directory.
+    It gets the rows that are made, in the order of `structures.parquet`, and a column `source`; all its rows and
+    columns stay. The file changes only when all rows are there. What failed is listed in `failed.parquet` of the
+    scratch directory.
 
     Args:
-        directory: with `structures.parquet`, and where there are any `text.parquet` and `dos.parquet`.
-        which: of `text` and `dos`.
-        scratch: as of :func:`complete`; outside the directory.
-        workers: as of :func:`complete`.
+        directory: with `structures.parquet`, and the other table where there is one.
+        name: of the modality that is made.
+        scratch: outside the directory; as of :func:`complete`, as are the others, what is returned, and the errors.
+        workers: processes or threads that calculate.
         time_limit_s: as of :class:`CompleteSettings`.
-        retry_failed: as of :func:`complete`.
+        retry_failed: whether to try again what failed in an earlier run.
         log: is told the progress in sentences.
-
-    Returns:
-        As of :func:`complete`.
-
-    Raises:
-        UserError: as of :func:`complete`, and if `which` names something else or a table is unreadable.
     """
-    unknown = [name for name in which if name not in MADE]
-    if unknown:
-        raise UserError(f"{unknown[0]!r} cannot be made, expected {' or '.join(MADE)}")
-    raw = tables.read(directory)
-    settings = CompleteSettings(text="text" in which, dos="dos" in which, time_limit_s=time_limit_s)
-    out = scratch / "-".join(["tables", *which])  # texts and densities may be under way at the same time
+    raw = read_tables(directory)
+    settings = CompleteSettings(text=name == "text", dos=name == "dos", time_limit_s=time_limit_s)
+    out = scratch / f"tables-{name}"  # texts and densities may be under way at the same time
     counts = complete(raw, settings, out=out, scratch=scratch, workers=workers, retry_failed=retry_failed, log=log)
     shutil.copyfile(out / FAILED, scratch / FAILED)
-    for name in MADE:
-        made = pl.read_parquet(table_path(out, name))
-        if len(made):
-            whole = merged(raw.table(name), made, raw.structures["material_id"])
-            with written_whole(table_path(directory, name)) as path:
-                whole.write_parquet(path, compression="zstd")
+    made = pl.read_parquet(table_path(out, name))
+    if len(made):
+        whole = merged(raw.table(name), made, raw.structures["material_id"])
+        with written_whole(table_path(directory, name)) as path:
+            whole.write_parquet(path, compression="zstd")
     return counts

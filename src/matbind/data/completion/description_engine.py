@@ -26,10 +26,10 @@ from matbind.data.completion.description_minerals import PreparedMineralMatcher
 from matbind.data.completion.description_neighbors import (
     CellFacesVoronoiNN,
     FingerprintStatistics,
+    Memory,
     RememberingCrystalNN,
     RememberingFingerprint,
     RememberingSiteAnalyzer,
-    StructureKeys,
 )
 
 CONNECTIVITIES = ("corner", "edge", "face")
@@ -42,11 +42,11 @@ class Engine:
     """Describes one structure after another; holds the databases, read once, and nothing of the structure before."""
 
     def __init__(self) -> None:
-        self._keys = StructureKeys()
-        self._neighbors = RememberingCrystalNN(self._keys)
-        self._fingerprint = RememberingFingerprint(self._neighbors, self._keys)
+        self._memory = Memory()
+        neighbors = RememberingCrystalNN(self._memory)
+        self._fingerprint = RememberingFingerprint(neighbors, self._memory)
         self._minerals = PreparedMineralMatcher()
-        self._condenser = StructureCondenser(near_neighbors=self._neighbors, mineral_matcher=self._minerals)
+        self._condenser = StructureCondenser(near_neighbors=neighbors, mineral_matcher=self._minerals)
         self._describer = StructureDescriber()
 
     def describe(self, structure: Any) -> str:
@@ -60,8 +60,8 @@ class Engine:
                 structure.add_oxidation_state_by_guess(max_sites=-1)
                 return str(self._describer.describe(self._condenser.condense_structure(structure)))
             finally:
-                for memory in (self._keys, self._neighbors, self._fingerprint, self._minerals):
-                    memory.clear()
+                self._memory.clear()
+                self._minerals.clear()
 
     def _substitutes(self) -> list[tuple[Any, str, Any]]:
         # pymatgen keeps reduced structures of all materials and takes one that is nearly equal for equal; with a memory
@@ -135,17 +135,13 @@ class OrderedDescriptionAdapter(DescriptionAdapter):  # type: ignore[misc]
         groups = super().get_component_groups()
         directions = {str(component.orientation) for group in groups for component in group.components}
         rank_of = {direction: rank for rank, direction in enumerate(sorted(directions))}
-        return [
-            group._replace(components=[_with_ranked_direction(component, rank_of) for component in group.components])
-            for group in groups
-        ]
 
+        def ranked(component: Any) -> Any:
+            direction = component.orientation
+            ranked_direction = None if direction is None else RankedDirection(direction, rank_of[str(direction)])
+            return component._replace(orientation=ranked_direction)
 
-def _with_ranked_direction(component: Any, rank_of: dict[str, int]) -> Any:
-    direction = component.orientation
-    if direction is None:
-        return component
-    return component._replace(orientation=RankedDirection(direction, rank_of[str(direction)]))
+        return [group._replace(components=[*map(ranked, group.components)]) for group in groups]
 
 
 def _copied_components(components: list[dict[str, Any]]) -> list[dict[str, Any]]:

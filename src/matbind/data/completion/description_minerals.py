@@ -17,7 +17,6 @@ Proportions = tuple[int, ...]
 @dataclass(frozen=True)
 class _Prototype:
     mineral: str
-    structure: Any
     reduced: Any
     proportions: Proportions
 
@@ -28,7 +27,7 @@ class PreparedMineralMatcher(MineralMatcher):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._prototypes = [
-            _Prototype(mineral, structure, _reduced(structure), proportions(structure))
+            _Prototype(mineral, _reduced(structure), proportions(structure))
             for mineral, structure in zip(self.mineral_db["mineral"], self.mineral_db["structure"], strict=True)
         ]
         self._prototype_fingerprints = [np.array(values) for values in self.mineral_db["fingerprint"]]
@@ -52,12 +51,7 @@ class PreparedMineralMatcher(MineralMatcher):  # type: ignore[misc]
         candidates = [i for i in self._order if self._prototypes[i].proportions == wanted]
         if not candidates:
             return None
-        matcher = _CandidateMatcher(
-            [self._prototypes[i] for i in candidates],
-            initial_ltol=self.initial_ltol,
-            initial_stol=self.initial_stol,
-            initial_angle_tol=self.initial_angle_tol,
-        )
+        matcher = _CandidateMatcher([self._prototypes[i] for i in candidates], tolerances=self)
         matches: list[dict[str, Any]] | None = matcher.get_prototypes(structure)
         return matches
 
@@ -86,11 +80,11 @@ class PreparedMineralMatcher(MineralMatcher):  # type: ignore[misc]
 
 
 class _CandidateMatcher(ReducedAflowPrototypeMatcher):  # type: ignore[misc]
-    def __init__(self, candidates: list[_Prototype], **tolerances: float) -> None:
+    def __init__(self, candidates: list[_Prototype], *, tolerances: MineralMatcher) -> None:
         self._candidates = candidates
-        self.initial_ltol = tolerances["initial_ltol"]
-        self.initial_stol = tolerances["initial_stol"]
-        self.initial_angle_tol = tolerances["initial_angle_tol"]
+        self.initial_ltol = tolerances.initial_ltol
+        self.initial_stol = tolerances.initial_stol
+        self.initial_angle_tol = tolerances.initial_angle_tol
         self._last: tuple[Any, Any] = (None, None)
 
     def _match_prototype(self, structure_matcher: StructureMatcher, s: Any) -> list[dict[str, Any]]:

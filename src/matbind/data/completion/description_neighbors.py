@@ -45,44 +45,32 @@ class CellFacesVoronoiNN(VoronoiNN):
         return super()._extract_cell_info(site_idx, sites, targets, cell_faces)  # type: ignore[no-untyped-call]
 
 
-class StructureKeys:
-    """Names structures by their exact content, worked out once for each object."""
+class Memory(dict[Any, Any]):
+    """Answers about the structures of one text, by question and exact content; emptied after the text."""
 
-    def __init__(self) -> None:
-        self._keys: dict[int, tuple[Any, StructureKey]] = {}
-
-    def __call__(self, structure: Any) -> StructureKey:
-        """Return the same key for structures that are bit for bit the same."""
-        known = self._keys.get(id(structure))
-        if known is None:
+    def key_of(self, structure: Any) -> StructureKey:
+        """Return the same key for structures that are bit for bit the same; it is worked out once for each object."""
+        if id(structure) not in self:
             species = tuple(site.species_string for site in structure)
             key = (structure.lattice.matrix.tobytes(), structure.frac_coords.tobytes(), species)
-            known = self._keys[id(structure)] = (structure, key)  # holding it keeps the id from being given to another
-        return known[1]
-
-    def clear(self) -> None:
-        """Forget all structures."""
-        self._keys.clear()
+            self[id(structure)] = (structure, key)  # holding it keeps the id from being given to another
+        key_of_object: StructureKey = self[id(structure)][1]
+        return key_of_object
 
 
 class RememberingCrystalNN(CrystalNN):
     """CrystalNN with its default settings that answers a repeated question from memory."""
 
-    def __init__(self, keys: StructureKeys) -> None:
+    def __init__(self, memory: Memory) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._key_of = keys
-        self._known: dict[tuple[StructureKey, int], Any] = {}
+        self._memory = memory
 
     def get_nn_data(self, structure: Any, n: int, length: int | None = None) -> Any:
         """Return weights and neighbours for every coordination number of site `n`; see the stock class."""
-        key = (self._key_of(structure), n)
-        if key not in self._known:
-            self._known[key] = super().get_nn_data(structure, n, length)
-        return self._known[key]
-
-    def clear(self) -> None:
-        """Forget all structures."""
-        self._known.clear()
+        key = ("neighbors", self._memory.key_of(structure), n)
+        if key not in self._memory:
+            self._memory[key] = super().get_nn_data(structure, n, length)
+        return self._memory[key]
 
 
 class _JointOrderParameters:
@@ -135,26 +123,21 @@ def joined(parameters: list[Any]) -> list[Any]:
 class RememberingFingerprint(CrystalNNFingerprint):  # type: ignore[misc]
     """The order-parameter fingerprint of a site, computed once."""
 
-    def __init__(self, neighbors: RememberingCrystalNN, keys: StructureKeys) -> None:
+    def __init__(self, neighbors: RememberingCrystalNN, memory: Memory) -> None:
         stock = CrystalNNFingerprint.from_preset("ops", cation_anion=False)
         super().__init__(stock.op_types, chem_info=None, cation_anion=False)
         self.cnn = neighbors
         for number, entries in self.ops.items():
             shared = iter(joined([entry for entry in entries if entry != "wt"]))
             self.ops[number] = [entry if entry == "wt" else next(shared) for entry in entries]
-        self._key_of = keys
-        self._known: dict[tuple[StructureKey, int], list[float]] = {}
+        self._memory = memory
 
-    def featurize(self, struct: Any, idx: int) -> list[float]:
+    def featurize(self, struct: Any, idx: int) -> Any:
         """Return the weighted order parameters of one site; see the stock class."""
-        key = (self._key_of(struct), idx)
-        if key not in self._known:
-            self._known[key] = super().featurize(struct, idx)
-        return self._known[key]
-
-    def clear(self) -> None:
-        """Forget all structures."""
-        self._known.clear()
+        key = ("fingerprint", self._memory.key_of(struct), idx)
+        if key not in self._memory:
+            self._memory[key] = super().featurize(struct, idx)
+        return self._memory[key]
 
 
 class FingerprintStatistics:

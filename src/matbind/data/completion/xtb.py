@@ -187,7 +187,7 @@ def _orbitals(crystal: Any, settings: XtbSettings) -> tuple[FloatArray, int]:
             lattice=crystal.lattice.matrix / BOHR_ANGSTROM,
             periodic=np.ones(3, dtype=bool),
             color=False,
-            logger=_silent,
+            logger=lambda _message: None,
         )
         calculator.set("verbosity", 0)
         calculator.set("temperature", settings.electronic_temperature_hartree)
@@ -220,7 +220,3 @@ def _rounded(densities: FloatArray) -> FloatArray:
     scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - exponent)
     rounded: FloatArray = np.round(kept * scale) / scale
     return rounded
-
-
-def _silent(_message: str) -> None:
-    """Take a message of the library."""

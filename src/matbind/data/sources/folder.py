@@ -107,21 +107,21 @@ def convert(
     out: Path,
     settings: PrepareSettings,
     *,
-    scratch: Path | None = None,
     workers: Workers,
     retry_failed: bool = False,
     log: Callable[[str], None],
 ) -> dict[str, int]:
     """Read a folder and write it as a directory of tables, which appears only when it is whole; see :func:`read`.
 
+    Results as they come are kept beside `out`, in a directory with the ending `.parts`; empty tables are left out.
+
     Args:
         directory: of the files.
-        out: directory of tables to write; an earlier one is replaced.
-        settings: of :func:`read`.
-        scratch: by default `out` with the ending `.parts`.
-        workers: of :func:`read`.
-        retry_failed: of :func:`read`.
-        log: of :func:`read`.
+        out: directory of tables for :func:`matbind.data.sources.read.read_tables`; an earlier one is replaced.
+        settings: of :func:`read`, as are the others.
+        workers: that read files side by side.
+        retry_failed: read files again that could not be read before.
+        log: is told the progress.
 
     Returns:
         Number of rows of each table.
@@ -130,36 +130,17 @@ def convert(
         UserError: as :func:`read`; and if `out` holds anything but such tables, or no structure can be read.
     """
     _check_replaceable(out)
-    raw = read(
-        directory,
-        settings,
-        scratch=scratch or out.with_name(out.name + ".parts"),
-        workers=workers,
-        retry_failed=retry_failed,
-        log=log,
-    )
+    scratch = out.with_name(out.name + ".parts")
+    raw = read(directory, settings, scratch=scratch, workers=workers, retry_failed=retry_failed, log=log)
     if raw.structures.is_empty():
         reason = raw.excluded.filter(pl.col("modality") == structure_name())["reason"][0]
         raise UserError(f"{directory}: none of the structure files can be read; the first: {reason}")
-    return write(raw, out)
-
-
-def write(tables: RawTables, out: Path) -> dict[str, int]:
-    """Write tables as a directory that :func:`matbind.data.sources.tables.read` reads; empty ones are left out.
-
-    Returns:
-        Number of rows of each table.
-
-    Raises:
-        UserError: if `out` is there and holds anything but such tables.
-    """
-    _check_replaceable(out)
-    tables_by_name = _by_name(tables)
-    with written_whole_directory(out) as directory:
-        for name, table in tables_by_name.items():
+    tables = _by_name(raw)
+    with written_whole_directory(out) as unfinished:
+        for name, table in tables.items():
             if len(table):
-                table.write_parquet(directory / f"{name}.parquet", compression="zstd")
-    return {name: len(table) for name, table in tables_by_name.items()}
+                table.write_parquet(unfinished / f"{name}.parquet", compression="zstd")
+    return {name: len(table) for name, table in tables.items()}
 
 
 def _by_name(tables: RawTables) -> dict[str, pl.DataFrame]:
@@ -199,13 +180,7 @@ def _jobs(directory: Path, sources: Sequence[Source], contents: Contents, settin
 
 
 def _results(
-    name: str,
-    jobs: list[_Job],
-    scratch: Path,
-    workers: Workers,
-    *,
-    retry_failed: bool,
-    log: Callable[[str], None],
+    name: str, jobs: list[_Job], scratch: Path, workers: Workers, *, retry_failed: bool, log: Callable[[str], None]
 ) -> tuple[pl.DataFrame, list[tuple[str, str, str]]]:
     """Return the results of all jobs of one modality, computed now or in an earlier run, and the failures."""
     ledger = Ledger(scratch / name, part(name, "files").COLUMNS)

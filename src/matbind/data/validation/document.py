@@ -1,18 +1,21 @@
-"""What the validate stage has to report: the content of `validation.json`, and why it fails."""
+"""What the validate stage has to report: the content of `validation.json`, its page, and why the stage fails."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from matbind.data.validation.histograms import histograms
 from matbind.data.validation.quarantine import Checked
 from matbind.modalities.checks import Outcome, worst_first
 from matbind.modalities.table import part, structure_name
 
 N_WORST = 10
+N_BINS = 48
+SHOWN_SHARE = 0.002  # at each end of a histogram; values beyond are counted in the first and last bin
 
 
 def describe(allowed_shares: dict[str, float], results: dict[str, Checked]) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def describe(allowed_shares: dict[str, float], results: dict[str, Checked]) -> d
             "kept": int(checked.keep.sum()),
             "passed": n_quarantined <= allowed_shares[name] * n,
             "expectations": [_expectation(outcome, checked.summary, formulas) for outcome in checked.outcomes],
-            "histograms": histograms(checked.summary, checked.outcomes),
+            "histograms": _histograms(checked.summary, checked.outcomes),
         }
     sides = structures.summary.filter(pl.Series(structures.keep))["split"].value_counts(sort=True)
     return {
@@ -82,6 +85,59 @@ def _duplicates(summary: pl.DataFrame) -> dict[str, Any]:
     )
     largest = groups.head(N_WORST).select("formula", "material_ids").to_dicts()
     return {"groups": len(groups), "materials": len(copies), "largest": largest}
+
+
+def _histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Count into bins the measures that take more than a handful of values, with the bounds of their checks."""
+    bounds: dict[str, tuple[list[float], list[float]]] = {}
+    for outcome in outcomes:
+        check = outcome.check
+        low, high = bounds.setdefault(check.column, ([], []))
+        low.extend([] if check.minimum is None else [check.minimum])
+        high.extend([] if check.maximum is None else [check.maximum])
+    counted = []
+    for column, (low, high) in bounds.items():
+        if column not in summary.columns:
+            continue
+        values = summary[column].drop_nulls().cast(pl.Float64).to_numpy()
+        values = values[np.isfinite(values)]
+        if len(np.unique(values)) <= N_BINS // 6:
+            continue
+        first, last = np.quantile(values, [SHOWN_SHARE, 1 - SHOWN_SHARE])
+        if first == last:
+            first, last = values.min(), values.max()
+        first, last = _with_bounds(first, last, [*low, *high])
+        counts, edges = np.histogram(np.clip(values, first, last), bins=N_BINS, range=(first, last))
+        counted.append(
+            {
+                "measure": column,
+                "first": float(edges[0]),
+                "last": float(edges[-1]),
+                "counts": counts.tolist(),
+                "values": len(values),
+                "minimum": max(low, default=None),
+                "maximum": min(high, default=None),
+            }
+        )
+    return counted
+
+
+def _with_bounds(first: float, last: float, bounds: Sequence[float]) -> tuple[float, float]:
+    """Widen a range to show the bounds that are not far from it."""
+    near = [bound for bound in bounds if abs(bound - (first + last) / 2) <= last - first]
+    return min(first, *near, last), max(last, *near, first)
+
+
+def page(document: dict[str, Any]) -> str:
+    """Render the content of `validation.json` as one HTML document that refers to nothing outside itself."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("matbind.data.validation", "assets")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"thousands": "{:,}".format, "percent": "{:.2%}".format}
+    return environment.get_template("page.html.j2").render(document)
 
 
 def refusal(document: dict[str, Any], present: dict[str, Path], index: Path) -> str:

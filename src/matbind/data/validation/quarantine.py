@@ -99,22 +99,11 @@ def with_identity(summary: pl.DataFrame, structure_ids: pl.Series) -> pl.DataFra
     id_ = pl.col("material_id")
     named = id_.is_not_null() & (id_.str.strip_chars() != "")
     others = pl.when(pl.col("content").n_unique().over("material_id") > 1).then(pl.len().over("material_id") - 1)
-    return (
-        summary.with_columns(summary.drop("row").hash_rows().alias("content"))
-        .with_columns(
-            named.cast(pl.Float64).alias("has_id"),
-            pl.when(named)
-            .then(others.otherwise(pl.int_range(pl.len()).over("material_id")))
-            .otherwise(0)
-            .cast(pl.Float64)
-            .alias("n_same_id"),
-            id_.is_in(structure_ids.drop_nulls().implode())
-            .fill_null(value=False)
-            .cast(pl.Float64)
-            .alias("known_material"),
-        )
-        .drop("content")
-    )
+    n_same_id = pl.when(named).then(others.otherwise(pl.int_range(pl.len()).over("material_id"))).otherwise(0)
+    known = id_.is_in(structure_ids.drop_nulls().implode()).fill_null(value=False)
+    measures = {"has_id": named, "n_same_id": n_same_id, "known_material": known}
+    with_content = summary.with_columns(content=summary.drop("row").hash_rows())
+    return with_content.with_columns(**{n: value.cast(pl.Float64) for n, value in measures.items()}).drop("content")
 
 
 def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality: str) -> pl.DataFrame:
@@ -137,16 +126,13 @@ def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality:
 def lost_with_structure(
     summary: pl.DataFrame, faulty: pl.DataFrame, sound_ids: pl.Series, *, modality: str
 ) -> pl.DataFrame:
-    """List the values whose structure is in quarantine and that are without a fault themselves.
+    """List, as lines of the quarantine table, the values without a fault whose structure is in quarantine.
 
     Args:
         summary: one row a value.
         faulty: lines of the quarantine table for values that have a fault.
         sound_ids: ids of the structures that stay.
         modality: of the values.
-
-    Returns:
-        Lines of the quarantine table.
     """
     lost = summary.filter(
         ~pl.col("material_id").is_in(sound_ids.implode()) & ~pl.col("row").is_in(faulty["row"].implode())

@@ -14,8 +14,7 @@ import polars as pl
 from matbind.base.errors import UserError
 from matbind.base.files import write_json, written_whole, written_whole_directory
 from matbind.base.parallel import threads
-from matbind.data.validation.document import describe, refusal
-from matbind.data.validation.page import page
+from matbind.data.validation.document import describe, page, refusal
 from matbind.data.validation.quarantine import Checked, identity_checks, with_identity
 from matbind.modalities.records import arrow_batches, batches, checked_columns, columns_of, table_path
 from matbind.modalities.table import modality_names, part, structure_name, value_names

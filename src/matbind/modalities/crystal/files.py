@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from matbind.base.content import bare_name, lines_of, parse_xml, read_bytes, read_text, refusals_of
-from matbind.materials.structure import Structure
+from matbind.materials.structure import Structure, row_of
 from matbind.modalities.crystal.records import COLUMNS as TABLE_COLUMNS
 
 SUFFIXES = (".cif", "contcar", ".vasp", "poscar", "vasprun.xml")
@@ -112,17 +112,7 @@ def blocks(path: Path) -> list[str]:
 def row(path: Path, *, block: str | None, **_: Any) -> dict[str, Any]:
     """Read a structure as a row of `COLUMNS`; see :func:`read_structure` for errors."""
     contents = read_structure(path, block=block)
-    crystal = contents.structure
-    ordered = len(crystal.atomic_number) == crystal.n_sites and bool((crystal.occupancy == 1).all())
-    return {
-        "formula": contents.formula,
-        "lattice": crystal.lattice.ravel().tolist(),
-        "atomic_numbers": crystal.atomic_number.tolist(),
-        "frac_coords": crystal.frac_coords.ravel().tolist(),
-        "site_index": None if ordered else crystal.site_index.tolist(),
-        "occupancy": None if ordered else crystal.occupancy.tolist(),
-        "warning": "; ".join(contents.warnings) or None,
-    }
+    return row_of(contents.structure, contents.formula) | {"warning": "; ".join(contents.warnings) or None}
 
 
 def cif_structure(text: str, name: str | None = None) -> ReadStructure:

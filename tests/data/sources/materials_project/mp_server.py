@@ -257,16 +257,17 @@ class _Handler(BaseHTTPRequestHandler):
         if size > MOST_DOCUMENTS:
             self._send(400, b'{"detail": "Requested more data per query than allowed by this endpoint."}')
             return
-        found = [document for document in project.documents.values() if _fits(document, query, project)]
+        documents = [document for document in project.documents.values() if _fits(document, query, project)]
         if query.get("_sort_fields") == "material_id":
-            found.sort(key=lambda document: document.get("material_id", ""))
+            documents.sort(key=lambda document: document.get("material_id", ""))
         skip = (int(query["_page"]) - 1) * size if "_page" in query else int(query.get("_skip", 0))
         if path.rstrip("/").endswith("electronic_structure"):
             task = project.tasks.get
-            found = [{"material_id": d["material_id"], "dos": {"task_id": task(d["material_id"])}} for d in found]
+            ids = [document["material_id"] for document in documents]
+            documents = [{"material_id": name, "dos": {"task_id": task(name)}} for name in ids]
         wanted = {name.split(".")[0] for name in query["_fields"].split(",")}
-        data = [{k: v for k, v in document.items() if k in wanted} for document in found[skip : skip + size]]
-        self._send_json({"data": data, "meta": {"total_doc": len(found), "api_version": "0.87.0"}}, fault)
+        data = [{k: v for k, v in document.items() if k in wanted} for document in documents[skip : skip + size]]
+        self._send_json({"data": data, "meta": {"total_doc": len(documents), "api_version": "0.87.0"}}, fault)
 
     def _object(self, store: Path, path: str, query: dict[str, str], fault: Fault | None) -> None:
         if query.get("list-type") == "2":

@@ -15,11 +15,14 @@ from deltalake import DeltaTable
 
 from matbind.base.errors import UserError
 from matbind.base.files import locked
-from matbind.data.sources import tables as sample
-from matbind.data.sources.materials_project.client import DOS_TABLE, FIELDS, Patience, patience
+from matbind.data.sources.materials_project import client, fetch
+from matbind.data.sources.materials_project import download as module
+from matbind.data.sources.materials_project.client import DOS_TABLE, FIELDS, PATIENCE
 from matbind.data.sources.materials_project.download import Query, download, key_from_environment
+from matbind.data.sources.read import read_tables
 from tests.data.sources.materials_project.mp_server import KEY, VERSION, Fault, MaterialsProject, served, write_world
 
+HASTY = PATIENCE.new(total=2, backoff_factor=0, backoff_jitter=0)
 TABLES = ("structures.parquet", "dos.parquet", "failed.parquet")
 
 
@@ -52,14 +55,16 @@ def project(running: MaterialsProject) -> MaterialsProject:
     return running
 
 
-def _download(out: Path, project: MaterialsProject, query: Query | None = None, **options: Any) -> dict[str, Any]:
+def _download(
+    out: Path, project: MaterialsProject, query: Query | None = None, *, key: str = KEY, **options: Any
+) -> dict[str, Any]:
     addresses = {"endpoint": project.endpoint, "dos_endpoint": project.endpoint}
-    defaults = {"key": KEY, "batch_size": 5, "page_size": 8, "retries": _hasty(), "log": lambda _: None}
-    return download(out, query, **(addresses | defaults | options))
-
-
-def _hasty() -> Patience:
-    return patience(attempts=3, backoff_factor=0, backoff_jitter=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MP_API_KEY", key)
+        patch.setattr(client, "PATIENCE", HASTY)
+        patch.setattr(fetch, "BATCH_SIZE", 5)
+        patch.setattr(module, "PAGE_SIZE", 8)
+        return download(out, query, **(addresses | {"log": lambda _: None} | options))
 
 
 def _mp_api(project: MaterialsProject) -> Any:
@@ -185,7 +190,7 @@ def test_the_source_is_stated(whole: Path) -> None:
 
 
 def test_the_tables_are_read_like_any_others(whole: Path) -> None:
-    tables = sample.read(whole)
+    tables = read_tables(whole)
 
     assert (len(tables.structures), len(tables.table("dos"))) == (23, 15)
 
@@ -197,7 +202,7 @@ def test_nothing_is_left_beside_a_complete_download(whole: Path) -> None:
 def test_a_finished_download_asks_the_server_for_nothing(whole: Path, project: MaterialsProject) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.iterdir()}
 
-    assert _download(whole, project, key=None)["counts"]["structures"] == 23
+    assert _download(whole, project, key="")["counts"]["structures"] == 23
     assert project.asked() == []
     assert {path: path.stat().st_mtime_ns for path in whole.iterdir()} == before
 
@@ -405,9 +410,10 @@ def test_a_download_killed_half_way_ends_with_the_same_tables(
 ) -> None:
     project.break_with(Fault("hold", after=6))
     code = (
-        "import sys, pathlib; from matbind.data.sources.materials_project.download import download\n"
-        "download(pathlib.Path(sys.argv[1]), endpoint=sys.argv[2], dos_endpoint=sys.argv[2], batch_size=5, page_size=8,"
-        " log=print)"
+        "import sys, pathlib; from matbind.data.sources.materials_project import download, fetch\n"
+        "fetch.BATCH_SIZE, download.PAGE_SIZE = 5, 8\n"
+        "out, address = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "download.download(out, endpoint=address, dos_endpoint=address, log=print)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "mp"), project.endpoint]
     with subprocess.Popen(command, env=os.environ | {"MP_API_KEY": KEY}) as child:
@@ -448,8 +454,8 @@ def test_a_query_is_sent_to_the_server(project: MaterialsProject, tmp_path: Path
 
     _download(tmp_path / "mp", project, query, with_dos=False)
 
-    found = pl.read_parquet(tmp_path / "mp" / "structures.parquet")
-    assert found["material_id"].to_list() == ["mp-38", "mp-52"]
+    structures = pl.read_parquet(tmp_path / "mp" / "structures.parquet")
+    assert structures["material_id"].to_list() == ["mp-38", "mp-52"]
     assert not (tmp_path / "mp" / "dos.parquet").exists()
 
 
@@ -474,7 +480,7 @@ def test_a_query_without_a_match_gives_empty_tables(project: MaterialsProject, t
     source = _download(tmp_path / "mp", project, Query(elements=("Xe",)))
 
     assert source["counts"] == {"listed": 0, "structures": 0, "dos": 0, "failed": 0}
-    assert sample.read(tmp_path / "mp").structures.is_empty()
+    assert read_tables(tmp_path / "mp").structures.is_empty()
 
 
 def test_the_key_is_nowhere(
@@ -513,15 +519,9 @@ def test_the_key_does_not_follow_to_another_address(project: MaterialsProject, t
     assert reason.startswith("/materials/electronic_structure/: HTTP 302")
 
 
-def test_the_key_does_not_travel_openly(tmp_path: Path) -> None:
+def test_the_key_does_not_travel_openly(project: MaterialsProject, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected an https address"):
-        download(tmp_path / "mp", key=KEY, endpoint="http://example.org/", log=print)
-
-
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"page_size": 1001}])
-def test_a_size_out_of_bounds_is_refused(project: MaterialsProject, tmp_path: Path, options: dict[str, int]) -> None:
-    with pytest.raises(UserError, match=r"(batch|page)_size is \d+, expected 1 to 1000"):
-        _download(tmp_path / "mp", project, **options)
+        _download(tmp_path / "mp", project, endpoint="http://example.org/")
 
 
 def test_the_key_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

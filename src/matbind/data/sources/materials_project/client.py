@@ -52,17 +52,11 @@ class Patience(Retry):
 
     log: Callable[[str], None] = staticmethod(lambda _: None)
 
-    def increment(
-        self, method: Any = None, url: Any = None, response: Any = None, *arguments: Any, **more: Any
-    ) -> Self:
-        """Count an attempt that failed; see `urllib3.util.Retry.increment`.
-
-        Raises:
-            MaxRetryError: if it was the last one, or the server asks for too long a pause.
-        """
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, *rest: Any, **more: Any) -> Self:
+        """Count an attempt that failed; see `urllib3.util.Retry.increment`, also for the error after the last one."""
         if response is not None and (self.get_retry_after(response) or 0.0) > LONGEST_RETRY_AFTER_S:
             raise MaxRetryError(None, url)  # type: ignore[arg-type]  # there is no pool to name
-        later = super().increment(method, url, response, *arguments, **more)
+        later = super().increment(method, url, response, *rest, **more)
         later.log = self.log
         attempt, last = len(later.history) + 1, later.history[-1]
         cause = f"HTTP {last.status}" if last.status else _one_line(last.error)
@@ -70,27 +64,23 @@ class Patience(Retry):
         return later
 
 
-def patience(*, attempts: int = 7, backoff_factor: float = 2.0, backoff_jitter: float = 2.0) -> Patience:
-    """Make the rules by which a request is tried again: after 429, 5xx and errors of the connection, later and later.
-
-    The first pause is none, the second `2 * backoff_factor` seconds, and each further one twice as long up to two
-    minutes, with a random jitter; one that the server asks for by Retry-After takes its place.
-    """
-    return Patience(
-        total=attempts - 1,
-        backoff_factor=backoff_factor,
-        backoff_jitter=backoff_jitter,
-        status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)),
-        allowed_methods=("GET",),
-        raise_on_status=False,
-    )
+PATIENCE = Patience(
+    total=6,
+    backoff_factor=2.0,
+    backoff_jitter=2.0,
+    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)),
+    allowed_methods=("GET",),
+    raise_on_status=False,
+)
+"""A request is tried seven times: after 429, 5xx and errors of the connection. The first pause is none, the second 4 s,
+and each further one twice as long up to two minutes, with a jitter; one that the server asks for takes its place."""
 
 
 class Client:
     """Both servers, with the key, the addresses and the patience of one download."""
 
-    def __init__(self, key: str, *, endpoint: str | None, dos_endpoint: str | None, retries: Patience) -> None:
-        """Prepare; nothing is asked yet. An address that is None is the public one.
+    def __init__(self, key: str, *, endpoint: str | None, dos_endpoint: str | None, log: Callable[[str], None]) -> None:
+        """Prepare; nothing is asked yet. An address that is None is the public one; `log` is told of failed attempts.
 
         Raises:
             UserError: if a library is not installed, or the key would travel unencrypted.
@@ -108,10 +98,12 @@ class Client:
             raise UserError(f"endpoint is {self.endpoint}, expected an https address: the key must not travel openly")
         self._dos_endpoint = dos_endpoint
         self._key = key
+        retries = PATIENCE.new()
+        retries.log = lambda text: log(self._redacted(text))
         self._adapter = HTTPAdapter(max_retries=retries)
         self._session = requests.Session()
-        self._session.mount("http://", self._adapter)
-        self._session.mount("https://", self._adapter)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._adapter)
         self._session.headers["x-api-key"] = key
         self._tables: Any = None
 
@@ -203,20 +195,14 @@ class Client:
         return documents
 
     def _get(self, route: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Ask the REST interface.
-
-        Raises:
-            UserError: if the key is refused, or the server asks to slow down.
-            UnavailableError: if there is no usable answer in all attempts.
-        """
+        """Ask the REST interface; raise UserError for a refused key, UnavailableError for want of a usable answer."""
         return self._until_whole(f"/{route}", lambda: self._answer(route, parameters))
 
     def _answer(self, route: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        url = self.endpoint + route
         try:
             # An answer that leads elsewhere is not followed: the key would go there too.
-            response = self._session.get(
-                self.endpoint + route, params=parameters, timeout=TIMEOUT_S, allow_redirects=False
-            )
+            response = self._session.get(url, params=parameters, timeout=TIMEOUT_S, allow_redirects=False)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
             raise TornError(f"/{route}: {self._plain(error)}") from None
         except requests.RequestException as error:
@@ -227,7 +213,7 @@ class Client:
                 f"the Materials Project refuses the API key (HTTP {status}), expected a valid one in MP_API_KEY; "
                 "yours is shown at https://next-gen.materialsproject.org/api after logging in"
             )
-        reason = f"/{route}: HTTP {status} {redacted(response.text, self._key)[:LENGTH_OF_REASON]}".strip()
+        reason = f"/{route}: HTTP {status} {self._redacted(response.text)[:LENGTH_OF_REASON]}".strip()
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise UserError(
                 f"the Materials Project asks to slow down ({reason}), expected an answer after all attempts; what has "
@@ -281,7 +267,10 @@ class Client:
             retries.sleep()
 
     def _plain(self, error: Exception) -> str:
-        return redacted(_one_line(error), self._key)[:LENGTH_OF_REASON]
+        return self._redacted(_one_line(error))[:LENGTH_OF_REASON]
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._key, "[key]")
 
 
 def identifier(calculation: str) -> str:
@@ -292,11 +281,6 @@ def identifier(calculation: str) -> str:
     if not letters.isalpha():
         raise ValueError(f"{calculation!r} is no id of a calculation")
     return letters
-
-
-def redacted(text: str, key: str) -> str:
-    """Return a text without the key."""
-    return text.replace(key, "[key]")
 
 
 def _numeric(material_id: str) -> str:

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import polars as pl
 
 from matbind.base.errors import UserError
 from matbind.base.files import locked, read_json, write_json, written_whole_directory
-from matbind.data.sources.materials_project.client import Client, Patience, patience, redacted
-from matbind.data.sources.materials_project.fetch import MOST_DOCUMENTS, Fetch
+from matbind.data.sources.materials_project.client import Client
+from matbind.data.sources.materials_project.fetch import PAGE_SIZE, Fetch
 from matbind.data.sources.materials_project.query import Query
 from matbind.data.sources.raw import EXCLUDED
 from matbind.modalities.table import structure_name
@@ -52,21 +53,24 @@ def key_from_environment() -> str:
             "no API key of the Materials Project found, expected it in the environment variable MP_API_KEY; log in at "
             "https://next-gen.materialsproject.org/api, copy your key, and type: export MP_API_KEY=<your key>"
         )
-    return _checked_key(str(key))
+    key = str(key).strip()
+    if len(key) != KEY_LENGTH or not key.isascii() or not key.isalnum():
+        raise UserError(
+            f"the API key of the Materials Project has {len(key)} characters or a character that is no letter or "
+            f"digit, expected {KEY_LENGTH} letters and digits; yours is shown at "
+            "https://next-gen.materialsproject.org/api after logging in"
+        )
+    return key
 
 
 def download(
     out: Path,
     query: Query | None = None,
     *,
-    key: str | None = None,
     endpoint: str | None = None,
     dos_endpoint: str | None = None,
-    batch_size: int = 200,
-    page_size: int = 1000,
     retry_failed: bool = False,
     with_dos: bool = True,
-    retries: Patience | None = None,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Download materials into a directory of tables, or go on with it; one that is there is left as it is.
@@ -78,27 +82,21 @@ def download(
     Args:
         out: the directory to write; `<out>.parts` holds what has come until everything is there.
         query: which materials; by default the whole database.
-        key: of the user, by default of :func:`key_from_environment`; sent to the endpoint, never written or shown.
-        endpoint: address of the REST interface, by default the public one.
+        endpoint: address of the REST interface, by default the public one; the key of :func:`key_from_environment` is
+            sent there, and never written or shown.
         dos_endpoint: address of the S3 object store with the densities of states, by default the public one.
-        batch_size: materials a request, at most 1000.
-        page_size: ids a page of the listing, at most 1000.
         retry_failed: ask again for what failed, and for nothing that has come.
         with_dos: whether to download densities of states.
-        retries: how to try again.
         log: is told the progress in sentences.
 
     Returns:
         The content of `source.json`: query, database version, date, counts, whether complete, licence and citation.
 
     Raises:
-        UserError: if the key is missing or refused, the server does not answer at all or asks to come back later, an
-            argument is wrong, or `out` or its parts hold another download.
+        UserError: if the key is missing or refused, the server does not answer at all or asks to come back later, or
+            `out` or its parts hold another download.
     """
     query = query or Query()
-    for name, value in (("batch_size", batch_size), ("page_size", page_size)):
-        if not 1 <= value <= MOST_DOCUMENTS:
-            raise UserError(f"{name} is {value}, expected 1 to {MOST_DOCUMENTS}")
     identity = {"query": query.as_json(), "with_dos": with_dos}
     parts = out.with_name(out.name + ".parts")
     earlier = _read_same(out / "source.json", identity) if out.exists() else None
@@ -108,21 +106,15 @@ def download(
         log(f"{out}: already there, database version {earlier['database_version']}")
         return earlier
 
-    key = key_from_environment() if key is None else _checked_key(key)
-
-    def log_redacted(text: str) -> None:
-        log(redacted(text, key))
-
+    key = key_from_environment()
     with locked(parts / "lock", f"download of {out}"):
-        retries = retries or patience()
-        retries.log = log_redacted
-        client = Client(key, endpoint=endpoint, dos_endpoint=dos_endpoint, retries=retries)
-        identity |= {"page_size": page_size, "database_version": client.database_version()}
+        client = Client(key, endpoint=endpoint, dos_endpoint=dos_endpoint, log=log)
+        identity |= {"page_size": PAGE_SIZE, "database_version": client.database_version()}
         if (parts / "query.json").exists():
             _read_same(parts / "query.json", identity)
         else:
             write_json(parts / "query.json", identity)
-        fetch = Fetch(client, query, identity, parts, batch_size, retry_failed, log_redacted)
+        fetch = Fetch(client, query, identity, parts, retry_failed, log)
         fetch.run()
         log("writing the tables")
         source = _write(out, fetch, query, identity)
@@ -145,12 +137,10 @@ def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> d
             if table == "structures":
                 frames = (frame.with_columns(source=pl.lit(f"Materials Project {version}")) for frame in frames)
             first = next(frames)
-            counts[table] = len(first)
-            with pq.ParquetWriter(
-                directory / f"{table}.parquet", first.to_arrow().schema, compression="zstd"
-            ) as writer:
-                writer.write_table(first.to_arrow(), row_group_size=ROW_GROUP)
-                for frame in frames:
+            counts[table] = 0
+            schema = first.to_arrow().schema
+            with pq.ParquetWriter(directory / f"{table}.parquet", schema, compression="zstd") as writer:
+                for frame in chain([first], frames):
                     writer.write_table(frame.to_arrow(), row_group_size=ROW_GROUP)
                     counts[table] += len(frame)
         failed = fetch.failures()
@@ -174,11 +164,7 @@ def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> d
 
 
 def _read_same(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """Return what an earlier call said of itself, which has to be about the same materials.
-
-    Raises:
-        UserError: if it is not, the sentence says in which point; or if the directory is of something else.
-    """
+    """Return what an earlier call said of itself; raise UserError if it differs in a point from this one."""
     if not path.exists():
         raise UserError(
             f"{path.parent}: it is there but holds no {path.name}, expected a new or a downloaded directory"
@@ -192,14 +178,3 @@ def _read_same(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
                 f"{json.dumps(expected)}; expected the same, or remove {path.parent} to begin anew"
             )
     return earlier
-
-
-def _checked_key(key: str) -> str:
-    key = key.strip()
-    if len(key) != KEY_LENGTH or not key.isascii() or not key.isalnum():
-        raise UserError(
-            f"the API key of the Materials Project has {len(key)} characters or a character that is no letter or "
-            f"digit, expected {KEY_LENGTH} letters and digits; yours is shown at "
-            "https://next-gen.materialsproject.org/api after logging in"
-        )
-    return key

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ LEDGERS: dict[str, tuple[dict[str, Any], str]] = {
     "dos": (DOS_COLUMNS, DOS),
 }
 """Columns of each ledger, and the modality under which its failures are listed."""
-MOST_DOCUMENTS = 1000  # that the server returns at a time
+BATCH_SIZE = 200  # materials a request
+PAGE_SIZE = 1000  # ids a page of the listing: the most that the server returns at a time
 IDS_OF_A_PAGE = 100  # of a query by ids: more make too long an address
 ROWS_AT_ONCE = 10_000  # of a final table in memory: some 200 MB of densities
 
@@ -46,12 +48,11 @@ class Fetch:
     query: Query
     identity: dict[str, Any]
     directory: Path
-    batch_size: int
     retry_failed: bool
     log: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        self._page_size = min(self.identity["page_size"], IDS_OF_A_PAGE if self.query.material_ids else MOST_DOCUMENTS)
+        self._page_size = min(self.identity["page_size"], IDS_OF_A_PAGE if self.query.material_ids else PAGE_SIZE)
         self._digest = digest(json.dumps(self.identity, sort_keys=True))
         names = [name for name, (_, modality) in LEDGERS.items() if self.identity["with_dos"] or modality != DOS]
         self._ledgers = {name: Ledger(self.directory / name, LEDGERS[name][0]) for name in names}
@@ -69,7 +70,8 @@ class Fetch:
         self._settle("structures", self._fetch_structures, self.client.database_version)
         if "dos" in self._ledgers:
             self._settle("calculations", self._fetch_calculations, self.client.database_version)
-            self._settle("dos", self._densities_fetcher(), self.client.check_dos_table)
+            fetch = partial(self._fetch_densities, self._formulas(), self._identifiers())
+            self._settle("dos", fetch, self.client.check_dos_table)
 
     def listed(self) -> list[str]:
         """Return the ids of all pages that have come, sorted as text."""
@@ -86,10 +88,10 @@ class Fetch:
 
     def failures(self) -> pl.DataFrame:
         """Return every material and page that did not come: material_id, modality (or listing) and reason."""
-        failed = [
+        failed = (
             ledger.failures(self._items(self._names(name))).with_columns(modality=pl.lit(LEDGERS[name][1]))
             for name, ledger in self._ledgers.items()
-        ]
+        )
         return pl.concat(failed).select(*EXCLUDED).sort("material_id", "modality")
 
     def _names(self, ledger: str) -> list[str]:
@@ -128,10 +130,9 @@ class Fetch:
         return dict(calculations.sort("identifier", "material_id").iter_rows())
 
     def _fetch_page(self, number: int) -> None:
-        row: dict[str, Any]
         try:
             ids, total = self.client.page(self.query, number, size=self._page_size)
-            row = {"ids": ids, "total": total}
+            row: dict[str, Any] = {"ids": ids, "total": total}
         except UnavailableError as error:
             self.client.database_version()
             if self._total() is None:
@@ -149,37 +150,30 @@ class Fetch:
 
     def _fetch_calculations(self, batch: Sequence[str]) -> Rows:
         tasks = self.client.dos_tasks(batch)
-        return {name: _row(_identified, tasks[name]) if name in tasks else {"identifier": None} for name in batch}
+        return {name: _row(_identified, tasks.get(name)) for name in batch}
 
-    def _densities_fetcher(self) -> Callable[[Sequence[str]], Rows]:
-        formulas, identifiers = self._formulas(), self._identifiers()
-
-        def fetch(batch: Sequence[str]) -> Rows:
-            densities = self.client.dos_rows([identifiers[name] for name in batch])
-            rows: Rows = {}
-            for name in batch:
-                row = densities.get(identifiers[name])
-                missing = {"reason": f"the table of densities of states has no calculation {identifiers[name]}"}
-                rows[name] = _row(dos_row, row, formula=formulas[name]) if row else missing
-            return rows
-
-        return fetch
+    def _fetch_densities(self, formulas: dict[str, str], identifiers: dict[str, str], batch: Sequence[str]) -> Rows:
+        densities = self.client.dos_rows([identifiers[name] for name in batch])
+        rows: Rows = {}
+        for name in batch:
+            row = densities.get(identifiers[name])
+            missing = {"reason": f"the table of densities of states has no calculation {identifiers[name]}"}
+            rows[name] = _row(dos_row, row, formula=formulas[name]) if row else missing
+        return rows
 
     def _settle(self, ledger: str, fetch: Callable[[Sequence[str]], Rows], check: Callable[[], object]) -> None:
         """Ask for what is missing, batch by batch, and keep every batch as it comes."""
         began_s = time.monotonic()
         names = self._names(ledger)
         missing = [names[i] for i in self._open(ledger, names)]
-        for start in range(0, len(missing), self.batch_size):
-            batch = missing[start : start + self.batch_size]
+        for start in range(0, len(missing), BATCH_SIZE):
+            batch = missing[start : start + BATCH_SIZE]
             self._add(ledger, self._rows(batch, fetch, check))
             n_now = start + len(batch)
             rate = n_now / max(time.monotonic() - began_s, 1e-9)
-            left_min = int((len(missing) - n_now) / rate / 60)
-            self.log(
-                f"{ledger}: {len(names) - len(missing) + n_now} of {len(names)}, {rate:.1f} a second, "
-                f"{left_min // 60} h {left_min % 60:02d} min left"
-            )
+            hours, minutes = divmod(int((len(missing) - n_now) / rate / 60), 60)
+            n_known = len(names) - len(missing) + n_now
+            self.log(f"{ledger}: {n_known} of {len(names)}, {rate:.1f} a second, {hours} h {minutes:02d} min left")
 
     def _rows(
         self, batch: Sequence[str], fetch: Callable[[Sequence[str]], Rows], check: Callable[[], object], depth: int = 0
@@ -201,8 +195,8 @@ class Fetch:
         return {name: row for rows in halves for name, row in rows.items()}
 
 
-def _identified(task: str) -> dict[str, Any]:
-    return {"identifier": identifier(task)}
+def _identified(task: str | None) -> dict[str, Any]:
+    return {"identifier": task and identifier(task)}
 
 
 def _row(read: Callable[..., dict[str, Any]], document: Any, **options: Any) -> dict[str, Any]:

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matbind.materials.structure import Structure
+from matbind.materials.structure import Structure, row_of
 from matbind.modalities.records import columns_of
-from matbind.modalities.table import structure_name
+from matbind.modalities.table import part, structure_name
 
 DOS = "dos"
 STRUCTURE_COLUMNS: dict[str, Any] = {
-    **{name: dtype for name, dtype in columns_of(structure_name()).items() if name != "material_id"},
-    "site_index": pl.List(pl.Int32),
-    "occupancy": pl.List(pl.Float64),
+    **{name: dtype for name, dtype in part(structure_name(), "files").COLUMNS.items() if name != "warning"},
     "band_gap": pl.Float64,
     "formation_energy_per_atom": pl.Float64,
     "e_above_hull": pl.Float64,
@@ -44,15 +42,7 @@ def structure_row(document: dict[str, Any]) -> dict[str, Any]:
     if not document.get("structure"):
         raise ValueError("the document holds no structure")
     crystal = _reader().validate_python(document["structure"])
-    structure = Structure.from_pymatgen(crystal)
-    ordered = len(structure.occupancy) == structure.n_sites and bool((structure.occupancy == 1).all())
-    return {
-        "formula": crystal.composition.reduced_formula,
-        "lattice": structure.lattice.ravel().tolist(),
-        "atomic_numbers": structure.atomic_number.tolist(),
-        "frac_coords": structure.frac_coords.ravel().tolist(),
-        "site_index": None if ordered else structure.site_index.tolist(),
-        "occupancy": None if ordered else structure.occupancy.tolist(),
+    return row_of(Structure.from_pymatgen(crystal), crystal.composition.reduced_formula) | {
         "band_gap": _number(document, "band_gap"),
         "formation_energy_per_atom": _number(document, "formation_energy_per_atom"),
         "e_above_hull": _number(document, "energy_above_hull"),
