@@ -29,8 +29,7 @@ from matbind.modalities.batch import Batch
 from matbind.modalities.combinations import Combination
 from matbind.modalities.strain import Strain, draw_strain
 from matbind.modalities.table import structure_name
-from matbind.settings.params import Settings
-from matbind.settings.training import TrainingSettings
+from matbind.settings.params import Settings, TrainingSettings
 from matbind.training import distributed
 from matbind.training.loss import info_nce
 from matbind.training.model import Model, open_stores, transforms_of

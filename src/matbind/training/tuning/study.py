@@ -57,13 +57,7 @@ class Study:
     """Proposes trials in the order of their numbers and takes their outcomes, by any thread."""
 
     def __init__(
-        self,
-        tune: TuneSettings,
-        defaults: Values,
-        *,
-        seed: int,
-        journal: Path | None = None,
-        name: str = "tuning",
+        self, tune: TuneSettings, defaults: Values, *, seed: int, journal: Path | None = None, name: str = "tuning"
     ) -> None:
         """Begin a study.
 
