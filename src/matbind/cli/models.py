@@ -10,10 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 from matbind.cli.output import print_table, say
-
-USER_ERROR = 2
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,38 +69,28 @@ class Ablation:
             TrainingError: if its process failed.
         """
         if name in self._done:
-            self._keep_origin(name)
-            self._summarise(name)
+            _keep_origin(self._tracker, name)
+            _summarise(name)
             self._progress.finish(name, "done before, kept")
             return
-        run_id = self._tracker.start_combination(self._parent, self._settings, self.combinations[name])
-        stops: list[Callable[[], None]] = []
+        run = recorded(self._tracker, self._parent, self._settings, self.combinations[name])
+        with run as run_id, ExitStack() as end:
 
-        def on_start(pid: int) -> None:
-            stops.append(self._tracker.watch(run_id, pid))
+            def on_start(pid: int) -> None:
+                end.callback(self._tracker.watch(run_id, pid))
 
-        def on_epoch(figures: dict[str, float]) -> None:
-            self._tracker.log_epoch(run_id, figures)
-            self._progress.epoch(name, figures)
+            def on_epoch(figures: dict[str, float]) -> None:
+                self._tracker.log_epoch(run_id, figures)
+                self._progress.epoch(name, figures)
 
-        try:
-            self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
-        except (UserError, TrainingError) as error:
-            self._tracker.fail(run_id, str(error))
-            self._progress.say(f"{name} failed: {error}")
-            raise
-        finally:
-            for stop in stops:
-                stop()
-        metrics = self._keep_origin(name, run_id)
-        model_dir = MODELS / name
-        history = read_json(model_dir / HISTORY)
-        with self._drawing:
-            self._draw_curves(history, model_dir / CURVES)
-        files = [METRICS / f"{name}.json", *(model_dir / file for file in (CURVES, SETTINGS, PROVENANCE))]
-        self._tracker.complete_curves(run_id, history)
-        self._tracker.finish_combination(run_id, metrics, files)
-        self._progress.finish(name, _in_words(self._summarise(name)))
+            try:
+                self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
+            except (UserError, TrainingError) as error:
+                self._progress.say(f"{name} failed: {error}")
+                raise
+            with self._drawing:
+                self._draw_curves(read_json(MODELS / name / HISTORY), MODELS / name / CURVES)
+        self._progress.finish(name, _in_words(_summarise(name)))
 
     def finish(self, failures: dict[str, BaseException]) -> None:
         """End the parent run, with an error if a combination failed.
@@ -116,7 +107,9 @@ class Ablation:
         # Combinations done before, by another ablation or without a store, belong to this one too.
         self._tracker.backfill(MODELS, METRICS, parent=self._parent)
         for name in self._done:
-            self._keep_run(name)
+            metrics = read_json(METRICS / f"{name}.json")
+            if metrics["run_id"] is None:  # trained without a store, or finished as the stage was killed
+                _keep_origin(self._tracker, name, self._tracker.run_of(metrics, parent=self._parent))
         self._stop_watching()
         self._tracker.finish_ablation(self._parent, failed=bool(failures))
         if failures:
@@ -128,13 +121,14 @@ class Ablation:
             )
 
     def _is_done(self, combination: Combination) -> bool:
-        done = is_done(self._settings, combination, features=FEATURES, models=MODELS, metrics=METRICS)
-        return done and "error" not in read_json(METRICS / f"{combination.name}.json")
+        return is_done(self._settings, combination) and "error" not in read_json(METRICS / f"{combination.name}.json")
 
     def _fingerprint(self) -> str:
         """Return a digest of all that the results depend on."""
-        every = sorted(fingerprint(self._settings, one, FEATURES) for one in self.combinations.values())
-        content = "".join([*every, repr(self._settings.evaluation)])
+        models = sorted(
+            fingerprint(self._settings, combination, FEATURES) for combination in self.combinations.values()
+        )
+        content = "".join([*models, repr(self._settings.evaluation)])
         return hashlib.sha256(content.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
     def _remove_others(self) -> None:
@@ -143,26 +137,51 @@ class Ablation:
             if path.stem not in self.combinations:
                 path.unlink()
 
-    def _keep_origin(self, name: str, run_id: str | None = None) -> dict[str, Any]:
-        """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
-        origin, path = self._tracker.origin, METRICS / f"{name}.json"
-        metrics = read_json(path)
-        run_id = run_id or metrics["run_id"]
-        complete = {"data_md5": origin.data_md5, "git_commit": origin.code, **metrics, "run_id": run_id}
-        if complete != metrics:
-            write_json(path, complete)
-        return complete
 
-    def _keep_run(self, name: str) -> None:
-        """Write down the run of a combination that was trained without a store, or finished as the stage was killed."""
-        metrics = read_json(METRICS / f"{name}.json")
-        if metrics["run_id"] is None:
-            self._keep_origin(name, self._tracker.run_of(metrics, parent=self._parent))
+@contextmanager
+def recorded(
+    tracker: Tracker, parent: str | None, settings: Settings, combination: Combination
+) -> Iterator[str | None]:
+    """Train one combination in the block: its run begins with it, and holds in the end what came out, or the error.
 
-    def _summarise(self, name: str) -> dict[str, float]:
-        summary = summarise(read_json(METRICS / f"{name}.json"))
-        write_json(SUMMARIES / f"{name}.json", summary)
-        return summary
+    Args:
+        tracker: of the store of runs.
+        parent: the run of the ablation, None for a combination that is trained alone.
+        settings: all settings, logged as parameters.
+        combination: which modalities.
+
+    Yields:
+        The run that the epochs are logged to; its id, data and code are also written down beside the metrics.
+    """
+    run_id = tracker.start_combination(parent, settings, combination)
+    try:
+        yield run_id
+    except BaseException as error:
+        tracker.fail(run_id, str(error) or type(error).__name__)
+        raise
+    model_dir = MODELS / combination.name
+    metrics = _keep_origin(tracker, combination.name, run_id)
+    beside = (model_dir / name for name in (CURVES, SETTINGS, PROVENANCE))
+    tracker.complete_curves(run_id, read_json(model_dir / HISTORY))
+    files = [METRICS / f"{combination.name}.json", *(path for path in beside if path.exists())]
+    tracker.finish_combination(run_id, metrics, files)
+
+
+def _keep_origin(tracker: Tracker, name: str, run_id: str | None = None) -> dict[str, Any]:
+    """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
+    origin, path = tracker.origin, METRICS / f"{name}.json"
+    metrics = read_json(path)
+    complete = {"data_md5": origin.data_md5, "git_commit": origin.code, **metrics}
+    complete["run_id"] = run_id or metrics["run_id"]
+    if complete != metrics:
+        write_json(path, complete)
+    return complete
+
+
+def _summarise(name: str) -> dict[str, float]:
+    summary = summarise(read_json(METRICS / f"{name}.json"))
+    write_json(SUMMARIES / f"{name}.json", summary)
+    return summary
 
 
 def longest_first(settings: Settings) -> list[Combination]:

@@ -26,7 +26,7 @@ from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
 from matbind.modalities.batch import Batch
-from matbind.modalities.combinations import Combination
+from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.strain import Strain, draw_strain
 from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings, TrainingSettings
@@ -35,6 +35,7 @@ from matbind.training.loss import info_nce
 from matbind.training.model import Model, open_stores, transforms_of
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 EVALUATION_BATCH = 128
 FEWEST_PAIRS = 2
 VIEW_SEED = 9_000_000  # of the two views that score a single modality: the same ones every time
@@ -54,18 +55,15 @@ class Progress:
 class Trainer:
     """Trains one combination from a features directory."""
 
-    def __init__(
-        self, settings: Settings, combination: Combination, *, features: Path, device: str | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, combination: Combination, *, features: Path) -> None:
         self.settings = settings
         self.combination = combination
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.stores = open_stores(features)
         self.transforms = transforms_of(settings, self.stores, combination.modalities)
         torch.manual_seed(settings.seed)
-        self.model = Model(settings, combination, {name: store.meta for name, store in self.stores.items()}).to(
-            self.device
-        )
+        metas = {name: store.meta for name, store in self.stores.items()}
+        self.model = Model(settings, combination, metas).to(self.device)
         distributed.broadcast_parameters(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.best = copy.deepcopy(self.average.state_dict())
@@ -102,7 +100,7 @@ class Trainer:
         self,
         directory: Path,
         *,
-        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
         log: Callable[[str], None] = lambda _: None,
     ) -> Model:
         """Train to the end, from the last checkpoint of ``directory`` if there is one.
@@ -131,16 +129,13 @@ class Trainer:
             if distributed.rank() == 0:
                 self.save_checkpoint(directory / CHECKPOINT)
                 log(self._sentence(figures))
-                if on_epoch is not None:
-                    on_epoch(figures)
+                on_epoch(figures)
         self.average.load_state_dict(self.best)
         return self.average
 
     def _stalled(self) -> bool:
-        return (
-            self.progress.epoch - self.progress.best_epoch > self.settings.training.patience
-            and self.progress.best_epoch > 0
-        )
+        progress = self.progress
+        return 0 < progress.best_epoch < progress.epoch - self.settings.training.patience
 
     def _sentence(self, figures: Mapping[str, float]) -> str:
         epochs = self.settings.training.epochs
@@ -286,20 +281,40 @@ class Trainer:
 
 def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[str, float]:
     """Compute recall@1 of every aligned pair in both directions, or of the two views of a single modality."""
-    combination, stores = trainer.combination, trainer.stores
-    if combination.is_single:
-        views = [trainer.embed_split(model, combination.hub, index, view_seed=i) for i in range(2)]
-        return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(*views)[0], k=1)}
-    rows = {name: index[stores[name].present[index]] for name in combination.modalities}
-    z = {name: trainer.embed_split(model, name, rows[name]) for name in combination.modalities}
-    hub = combination.hub
-    recalls: dict[str, float] = {}
+    hub = trainer.combination.hub
+    if trainer.combination.is_single:
+        views = [trainer.embed_split(model, hub, index, view_seed=i) for i in range(2)]
+        return {pair_name(hub, hub): recall_at_k(ranks_both(*views)[0], k=1)}
+    return recalls_of(hits_of(trainer, model, index))
+
+
+def hits_of(trainer: Trainer, model: Model, index: IntArray) -> dict[str, FloatArray]:
+    """Return which materials each aligned pair finds at rank 1.
+
+    Args:
+        trainer: of the combination.
+        model: whose embeddings are asked.
+        index: rows of the feature stores; the gallery of a pair is those that hold both.
+
+    Returns:
+        By pair, shape (len(index),): 1 for a hit, 0 for a miss, NaN where the material has no such pair.
+    """
+    combination, hub = trainer.combination, trainer.combination.hub
+    present = {name: trainer.stores[name].present[index] for name in combination.modalities}
+    z = {name: trainer.embed_split(model, name, index[present[name]]) for name in combination.modalities}
+    hits = {}
     for spoke in combination.spokes:
-        both = np.intersect1d(rows[hub], rows[spoke])
-        pair = [z[name][np.searchsorted(rows[name], both)] for name in (hub, spoke)]
-        forward, backward = ranks_both(pair[0], pair[1])
-        recalls |= {f"{hub}->{spoke}": recall_at_k(forward, k=1), f"{spoke}->{hub}": recall_at_k(backward, k=1)}
-    return recalls
+        both = present[hub] & present[spoke]
+        ranks = ranks_both(*(z[name][both[present[name]]] for name in (hub, spoke)))
+        for pair, of_pair in zip((pair_name(hub, spoke), pair_name(spoke, hub)), ranks, strict=True):
+            hits[pair] = np.full(len(index), np.nan)
+            hits[pair][both] = of_pair == 1
+    return hits
+
+
+def recalls_of(hits: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Compute recall@1 by pair."""
+    return {pair: float(np.nanmean(hit)) for pair, hit in hits.items()}
 
 
 def make_optimizer(model: Model, settings: TrainingSettings) -> torch.optim.AdamW:

@@ -12,15 +12,13 @@ from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
 from matbind.training.combination import fingerprint
-from matbind.training.trainer import validation_recalls
+from matbind.training.trainer import hits_of, recalls_of, validation_recalls
 from matbind.training.tuning.space import apply_values
 from matbind.training.tuning.trial import (
     evaluate_trial,
-    hits_of,
     prepare_directory,
     read_hits,
     read_if_of,
-    recalls_of,
     train_trial,
 )
 from tests.factories import make_trainer, needs_sample, real_features, silent, small_run
@@ -82,15 +80,13 @@ def test_hits_are_those_of_the_materials_that_hold_both():
 
 
 def test_training_does_not_look_at_test(trained, tmp_path, monkeypatch):
-    from matbind.data import featurize
-
     seen = []
 
     def watched(features, split):
         seen.append(split)
         return read_split(features, split)
 
-    monkeypatch.setattr(featurize, "read_split", watched)
+    monkeypatch.setattr("matbind.training.tuning.trial.read_split", watched)
     monkeypatch.setattr("matbind.training.trainer.read_split", watched)
     _train(tmp_path)
 
