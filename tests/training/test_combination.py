@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from matbind.base.errors import UserError
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
+from matbind.modalities.table import part
 from matbind.training.combination import is_done, train_and_evaluate
-from matbind.training.model import Model, open_stores, transforms_of
+from matbind.training.model import Model, open_stores
 from tests.factories import needs_sample, real_features, small_run
 
 pytestmark = needs_sample
@@ -100,12 +101,15 @@ def test_only_test_materials_are_embedded(finished):
 
 def test_the_kept_weights_give_the_kept_embeddings(finished):
     home, _ = finished
-    own, stores = small_run(), open_stores(real_features())
-    model = Model(own, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}).eval()
+    settings, stores = small_run(), open_stores(real_features())
+    model = Model(
+        settings, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}
+    ).eval()
     model.load_state_dict(load_file(home / "models" / "crystal+text" / "model.safetensors"))
     index = read_split(real_features(), "test")
+    transform = part("text", "transform").Transform(stores["text"], settings.modalities["text"].transform)
     with torch.no_grad():
-        found = model.embed("text", transforms_of(own, stores, ("text",))["text"](index)).numpy()
+        found = model.embed("text", transform(index)).numpy()
     kept = np.load(home / "models" / "crystal+text" / "test_embeddings.npz")["text"]
     np.testing.assert_allclose(found, kept, atol=1e-5)
 

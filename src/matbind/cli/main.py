@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from matbind.base.errors import USER_ERROR, UserError
+from matbind.base.errors import UserError, shown
 from matbind.base.files import FEATURES, METRICS, MODELS, read_json
 from matbind.cli.data import PARAMS, Params, data
-from matbind.cli.models import add_to
+from matbind.cli.models import models, promote, provenance, search
 from matbind.cli.output import print_table, say
 
 app = typer.Typer(
@@ -25,18 +25,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data, name="data")
-add_to(app)
+for command in (models, promote, provenance, search):
+    app.command()(command)
 
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
-    try:
+    with shown():
         app()
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
 
 
 @app.command()
@@ -48,8 +46,7 @@ def settings(params: Params = PARAMS, preset: Preset = None) -> None:
     from matbind.settings.load import load
     from matbind.training.tuning.space import apply_tuned
 
-    flat = apply_tuned(load(params, preset=preset)).flat()
-    print_table([], [[key, value] for key, value in flat.items()])
+    print_table([], list(apply_tuned(load(params, preset=preset)).flat().items()))
 
 
 @app.command()
@@ -173,14 +170,12 @@ def ui(
     from matbind.tracking.tracker import Tracker
 
     tracker = Tracker(warn=say)
-    added = tracker.backfill(MODELS, METRICS)
-    if added:
+    if added := tracker.backfill(MODELS, METRICS):
         say(f"{added} runs added from files")
     uri = tracking_uri()
     page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
     say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
-    beside = tracker.comparison_path()
-    if beside:
+    if beside := tracker.comparison_path():
         say(f"the combinations beside each other: {page}{beside}")
     if uri.startswith("http"):
         return

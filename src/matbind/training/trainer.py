@@ -28,11 +28,11 @@ from matbind.evaluation.retrieval import ranks_both, recall_at_k
 from matbind.modalities.batch import Batch
 from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.strain import Strain, draw_strain
-from matbind.modalities.table import structure_name
+from matbind.modalities.table import part, structure_name
 from matbind.settings.params import Settings, TrainingSettings
 from matbind.training import distributed
 from matbind.training.loss import info_nce
-from matbind.training.model import Model, open_stores, transforms_of
+from matbind.training.model import Model, open_stores
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -60,7 +60,10 @@ class Trainer:
         self.combination = combination
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.stores = open_stores(features)
-        self.transforms = transforms_of(settings, self.stores, combination.modalities)
+        self.transforms = {
+            name: part(name, "transform").Transform(self.stores[name], settings.modalities[name].transform)
+            for name in combination.modalities
+        }
         torch.manual_seed(settings.seed)
         metas = {name: store.meta for name, store in self.stores.items()}
         self.model = Model(settings, combination, metas).to(self.device)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.torch import load_file, save_file
 
-from matbind.base.errors import USER_ERROR, UserError
+from matbind.base.errors import UserError, shown
 from matbind.base.files import FEATURES, read_json, write_json, written_whole
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.base.processes import end_with_parent
@@ -137,11 +137,8 @@ def main(arguments: list[str]) -> None:
     end_with_parent()
     directory, task, name = arguments[:3]
     on_epoch, log = partial(_event, "epoch"), partial(_event, "log")
-    try:
+    with shown():
         run_trial(Path(directory), task, name, on_epoch=on_epoch, log=log)
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
 
 
 def run_trial(
