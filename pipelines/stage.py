@@ -25,12 +25,9 @@ from pipelines.server import api_server
 def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
     """Make a flow of a function of the settings; the flow takes the path of the params file."""
 
-    def run_name() -> str:
-        return f"{function.__name__} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
-
     @flow(
         name=function.__name__,
-        flow_run_name=run_name,
+        flow_run_name=lambda: f"{function.__name__} {datetime.now():%Y-%m-%d %H:%M}",  # noqa: DTZ005  # the user's clock
         description=function.__doc__,
         persist_result=False,
         validate_parameters=False,

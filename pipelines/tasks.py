@@ -22,12 +22,7 @@ def cores_or(workers: int) -> int:
 
 
 def training_task(*, name: str, retries: int) -> Callable[[Callable[..., None]], Task[..., None]]:
-    """Make tasks that train: tried again after a failure, and never answered from a cache.
-
-    Args:
-        name: of a task's run, with its parameters in braces.
-        retries: how often.
-    """
+    """Make tasks that train: tried again after a failure, never answered from a cache, named with their parameters."""
     return task(
         task_run_name=name,
         cache_policy=NO_CACHE,

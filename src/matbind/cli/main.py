@@ -102,12 +102,12 @@ def train(
 
         end_with_parent()
     from matbind.modalities.combinations import parse_combination
-    from matbind.modalities.store import Store
     from matbind.settings.load import load
     from matbind.tracking.tracker import Tracker
     from matbind.training.ablation import recorded
     from matbind.training.combination import is_done, train_and_evaluate
     from matbind.training.distributed import process_group, rank
+    from matbind.training.model import open_stores
     from matbind.training.tuning.space import apply_tuned
 
     tuned = apply_tuned(load(params, preset=preset))
@@ -120,8 +120,7 @@ def train(
         if events:
             train_and_evaluate(tuned, parsed, on_epoch=on_epoch, log=lambda line: say(json.dumps({"log": line})))
             return
-        for name in tuned.modalities:
-            Store(FEATURES / name)  # says what is missing before anything starts
+        open_stores(FEATURES)  # says what is missing before anything starts
         if is_done(tuned, parsed):
             if rank() == 0:
                 say(f"{parsed.name}: already trained")

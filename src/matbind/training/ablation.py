@@ -14,11 +14,11 @@ from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_
 from matbind.base.model_files import CURVES, HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
-from matbind.modalities.store import Store
 from matbind.settings.params import Settings
 from matbind.tracking.record import summarise
 from matbind.tracking.tracker import Tracker
 from matbind.training.combination import fingerprint, is_done
+from matbind.training.model import open_stores
 from matbind.training.progress_log import ProgressLog, cost
 from matbind.training.trainer_process import TrainingError, train_in_process
 
@@ -48,18 +48,28 @@ class Ablation:
         Raises:
             UserError: if the features are missing or cut short.
         """
-        for name in settings.modalities:
-            Store(FEATURES / name)
+        open_stores(FEATURES)  # says what is missing before anything starts
         self.combinations = {combination.name: combination for combination in longest_first(settings)}
         self._settings, self._train, self._draw_curves = settings, train, draw_curves
         self._drawing = threading.Lock()  # Matplotlib's style is one for all threads
         self._tracker = Tracker(warn=log)
-        self._done = {name for name, combination in self.combinations.items() if self._is_done(combination)}
-        all_done = len(self._done) == len(self.combinations)
-        self._parent = self._tracker.start_ablation(settings, fingerprint=self._fingerprint(), is_done=all_done)
+        self._done = {
+            name
+            for name, combination in self.combinations.items()
+            if is_done(settings, combination) and "error" not in read_json(METRICS / f"{name}.json")
+        }
+        models = sorted(fingerprint(settings, combination, FEATURES) for combination in self.combinations.values())
+        all_of_it = "".join([*models, repr(settings.evaluation)])
+        self._parent = self._tracker.start_ablation(
+            settings,
+            fingerprint=hashlib.sha256(all_of_it.encode()).hexdigest()[:DIGEST_CHARACTERS],
+            is_done=len(self._done) == len(self.combinations),
+        )
         self._stop_watching = self._tracker.watch(self._parent)
         self._progress = ProgressLog(list(self.combinations), epochs=settings.training.epochs, log=log)
-        self._remove_others()
+        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
+            if path.stem not in self.combinations:  # not asked for any more, it would be compared with the rest
+                path.unlink()
 
     def train(self, name: str) -> None:
         """Train one combination in a process of its own, or see that this was done before.
@@ -120,23 +130,6 @@ class Ablation:
                 "the same command tries only these again, and ablate.combinations in params.yaml can leave them out"
             )
 
-    def _is_done(self, combination: Combination) -> bool:
-        return is_done(self._settings, combination) and "error" not in read_json(METRICS / f"{combination.name}.json")
-
-    def _fingerprint(self) -> str:
-        """Return a digest of all that the results depend on."""
-        models = sorted(
-            fingerprint(self._settings, combination, FEATURES) for combination in self.combinations.values()
-        )
-        content = "".join([*models, repr(self._settings.evaluation)])
-        return hashlib.sha256(content.encode()).hexdigest()[:DIGEST_CHARACTERS]
-
-    def _remove_others(self) -> None:
-        """Remove metrics of combinations that are not asked for any more: they would be compared with the rest."""
-        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
-            if path.stem not in self.combinations:
-                path.unlink()
-
 
 @contextmanager
 def recorded(
@@ -187,11 +180,8 @@ def _summarise(name: str) -> dict[str, float]:
 def longest_first(settings: Settings) -> list[Combination]:
     """Return the combinations to train; those that take longest begin, so that the workers end at about one time."""
     names, hub_order = settings.ablate.combinations, settings.hub_order
-    if names is None:
-        combinations = list(all_combinations(hub_order))
-    else:
-        combinations = [parse_combination(name, hub_order) for name in dict.fromkeys(names)]
-    return sorted(combinations, key=lambda combination: -cost(combination.name))
+    asked = all_combinations(hub_order) if names is None else [parse_combination(name, hub_order) for name in names]
+    return sorted(dict.fromkeys(asked), key=lambda combination: -cost(combination.name))
 
 
 def _in_words(summary: dict[str, float]) -> str:

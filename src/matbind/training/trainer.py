@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -141,12 +142,12 @@ class Trainer:
         return 0 < progress.best_epoch < progress.epoch - self.settings.training.patience
 
     def _sentence(self, figures: Mapping[str, float]) -> str:
-        epochs = self.settings.training.epochs
-        left = self.progress.seconds / self.progress.epoch * (epochs - self.progress.epoch)
+        epoch, epochs = self.progress.epoch, self.settings.training.epochs
+        left = self.progress.seconds / epoch * (epochs - epoch)
         recall = figures.get("validation_recall_at_1")
         scored = f", validation recall@1 {recall:.3f}" if recall is not None else ""
-        stands = f"epoch {self.progress.epoch} of {epochs}, loss {figures['loss']:.3f}{scored}"
-        return f"{self.combination.name}: {stands}, {left:.0f} s left"
+        loss = f"loss {figures['loss']:.3f}"
+        return f"{self.combination.name}: epoch {epoch} of {epochs}, {loss}{scored}, {left:.0f} s left"
 
     def _train_epoch(self) -> dict[str, float]:
         epoch, settings = self.progress.epoch, self.settings.training
@@ -154,7 +155,7 @@ class Trainer:
         rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
         self.model.train()
-        sums: dict[str, float] = {}
+        sums: defaultdict[str, float] = defaultdict(float)
         for i, index in enumerate(self._batches(order)):
             step = epoch * self.batches_per_epoch + i
             rate = learning_rate_at(step, settings.epochs * self.batches_per_epoch, settings)
@@ -174,9 +175,8 @@ class Trainer:
                     "a lower training.learning_rate or a higher model.temperature may help"
                 )
             for name, value in {"loss": loss, **{f"loss.{k}": v for k, v in losses.items()}}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-        means = {name: value / self.batches_per_epoch for name, value in sums.items()}
-        return {**means, "learning_rate": rate}
+                sums[name] += float(value.detach())
+        return {**{name: value / self.batches_per_epoch for name, value in sums.items()}, "learning_rate": rate}
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield this rank's part of every batch; all ranks draw the same order."""

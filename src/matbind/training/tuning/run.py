@@ -20,10 +20,10 @@ import numpy as np
 from matbind.base.errors import StageError, UserError
 from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
-from matbind.modalities.store import Store
 from matbind.settings.params import Settings
 from matbind.tracking.tuning import TuningTracker
 from matbind.training.combination import fingerprint
+from matbind.training.model import open_stores
 from matbind.training.progress_log import ProgressLog
 from matbind.training.trainer import recalls_of
 from matbind.training.trainer_process import TrainingError, train_in_process
@@ -80,8 +80,7 @@ class Tuning:
         Raises:
             UserError: if the features are missing or cut short, or the space is not one of the settings.
         """
-        for name in settings.modalities:
-            Store(FEATURES / name)
+        open_stores(FEATURES)  # says what is missing before anything starts
         tune = settings.tune
         self.combination = combination_of(settings, tune)
         self._defaults = defaults_of(settings, tune)
@@ -259,8 +258,7 @@ class Tuning:
 
     def _start(self, number: int, what: str, *, on_epoch: OnEpoch = lambda _: None) -> None:
         command = (sys.executable, "-m", "matbind.training.tuning.trial", str(self._directories[number]), what)
-        log = LOGS / "tune" / f"{number}.log"
-        self._train(self.combination.name, log=log, on_epoch=on_epoch, command=command)
+        self._train(self.combination.name, log=LOGS / "tune" / f"{number}.log", on_epoch=on_epoch, command=command)
 
     def _side(self, number: int, hits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
         """Return values and recall on both splits of one of the two trials that are compared."""
@@ -300,8 +298,8 @@ def switch_off(settings: Settings, *, log: Callable[[str], None]) -> dict[str, A
     Returns:
         The content of metrics/tuning.json.
     """
-    result = {"enabled": False}
     TUNING.mkdir(parents=True, exist_ok=True)
+    result = {"enabled": False}
     _write(result, {}, preset=settings.preset)
     log(verdict(result))
     return result

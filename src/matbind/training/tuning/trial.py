@@ -37,13 +37,7 @@ Figures = dict[str, float]
 
 
 def prepare_directory(directory: Path, digest: str, values: Mapping[str, Any]) -> None:
-    """Make a directory that of a trial; what another one left there is removed.
-
-    Args:
-        directory: of the trial.
-        digest: its fingerprint.
-        values: its settings by dotted name, as far as they differ from params.yaml.
-    """
+    """Make a directory that of a trial with this fingerprint; what another one left there is removed."""
     given = directory / GIVEN
     if given.exists() and read_json(given)["fingerprint"] != digest:
         shutil.rmtree(directory)
@@ -129,11 +123,7 @@ def read_if_of(path: Path, digest: str) -> dict[str, Any] | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run a trial for the stage that started this process and ends it by closing its standard input.
-
-    Args:
-        arguments: directory of the trial, `train` or `test`, the combination.
-    """
+    """Run a trial for the stage that started this process and ends it by closing its standard input."""
     end_with_parent()
     directory, task, name = arguments[:3]
     on_epoch, log = partial(_event, "epoch"), partial(_event, "log")
@@ -144,14 +134,7 @@ def main(arguments: list[str]) -> None:
 def run_trial(
     directory: Path, task: str, name: str, *, on_epoch: Callable[[Figures], None], log: Callable[[str], None]
 ) -> None:
-    """Train a trial, or evaluate it on test, in the project directory this is called in.
-
-    Args:
-        directory: directory of the trial, with what it was given.
-        task: `train` or `test`.
-        name: of the combination.
-        on_epoch: is given the figures of every epoch.
-        log: is told the progress in sentences.
+    """Train a trial of a named combination, or evaluate it if the task is `test`, in the directory of the project.
 
     Raises:
         UserError: if settings or features are others than those the trial was given for.
