@@ -105,7 +105,7 @@ def experiment(
     reproduce(changes or [], name)
     if push_to:
         push(push_to)
-    task(summary.publish, name="summarise", cache_policy=NO_CACHE)()
+    task(name="summarise", cache_policy=NO_CACHE)(summary.publish)()
     for path in sorted(SUMMARIES.glob("*.json")):
         means = ", ".join(f"{key} {value:.3f}" for key, value in read_json(path).items() if "_at_1." in key)
         log(f"{path.stem}: {means}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
@@ -24,7 +24,7 @@ from matbind.settings.params import Settings
 from matbind.settings.prepare import PrepareSettings
 
 PARAMS_FILE = Path("params.yaml")
-_PARTS = ("features", "transform", "encoder")
+_PARTS: tuple[Literal["features", "transform", "encoder"], ...] = ("features", "transform", "encoder")
 RETIRED = {
     "views": "what was called views is called transform now",
     "optimizer": "AdamW is the only optimizer now, remove the key",

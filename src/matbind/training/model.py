@@ -55,7 +55,8 @@ class Model(nn.Module):
 
     def logit_scale(self, spoke: str) -> Tensor:
         """Return the inverse temperature of the pair of the hub and a spoke."""
-        return self.log_scale[spoke].exp().clamp(max=MAX_LOGIT_SCALE)
+        log_scale: Tensor = self.log_scale[spoke]
+        return log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 
 def n_parameters(module: nn.Module) -> int:

@@ -297,6 +297,6 @@ def _at(distribution: Any, share: float) -> Scalar:
     low, high = (distribution.low - 0.5, distribution.high + 0.5) if whole else (distribution.low, distribution.high)
     if distribution.log:
         low, high = math.log(low), math.log(high)
-    value = low + share * (high - low)
-    value = min(max(math.exp(value) if distribution.log else value, distribution.low), distribution.high)
+    value: float = low + share * (high - low)
+    value = min(max(math.exp(value) if distribution.log else value, float(distribution.low)), float(distribution.high))
     return round(value) if whole else value
