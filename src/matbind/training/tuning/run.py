@@ -165,7 +165,7 @@ class Tuning:
             "n_resamples": n_resamples,
             "best": best,
             "chosen": best if gain is None or gain.confidence >= tune.confidence else DEFAULTS,
-            "gain": None if gain is None else asdict(gain),
+            "gain": None if gain is None else {**asdict(gain), "interval95": list(gain.interval95)},
             "confidence_required": tune.confidence,
             "defaults": self._side(DEFAULTS, hits),
             "best_trial": self._side(best, hits),
