@@ -68,7 +68,8 @@ def test_a_training_that_ends_leaves_its_run_and_origin_beside_the_metrics(
 
     with recorded(tracker, None, settings, parse_combination("dos")) as run_id:
         write_json(MODELS / "dos" / HISTORY, [])
-        write_json(METRICS / "dos.json", {"combination": "dos", "pairs": {}, "run_id": None})
+        empty: dict[str, object] = {kind: {} for kind in ("pairs", "fused", "control", "unmeasured")}
+        write_json(METRICS / "dos.json", {"combination": "dos", "hub": "dos", "run_id": None, **empty})
 
     metrics = read_json(METRICS / "dos.json")
     assert (metrics["run_id"], metrics["data_md5"]) == (run_id, tracker.origin.data_md5)
