@@ -7,7 +7,7 @@ evaluation; all materials in half precision, for galleries, probes and maps.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,10 @@ from matbind.base.errors import UserError
 from matbind.base.files import written_whole
 from matbind.base.model_files import ALL_EMBEDDINGS, TEST_EMBEDDINGS
 from matbind.data.featurize import INDEX, read_split
-from matbind.training.model import Model
-from matbind.training.trainer import Trainer
+
+if TYPE_CHECKING:  # register, which reads embeddings, does not depend on how they came about
+    from matbind.training.model import Model
+    from matbind.training.trainer import Trainer
 
 VIEWS = 2
 _ID = "material_id"
