@@ -1,14 +1,12 @@
 """The ablate stage: every combination trained and evaluated, some at a time, and taken up again after a stop."""
 
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from matbind.base.files import LOGS, locked
 from matbind.report.style import learning_curves
 from matbind.settings.params import Settings
 from matbind.training.ablation import Ablation
 from matbind.training.tuning.space import apply_tuned
 from pipelines.stage import reporter, run, stage
-from pipelines.tasks import cores_or, training_task
+from pipelines.tasks import cores_or, outcomes_of, training_task
 
 LOCK = LOGS / "ablate.lock"
 
@@ -24,10 +22,7 @@ def ablate(settings: Settings) -> None:
             ablation.train(combination)
 
         names = list(ablation.combinations)
-        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=cores_or(settings.ablate.workers))
-        with runner:
-            futures = runner.map(train, {"combination": names})
-            outcomes = [future.result(raise_on_failure=False) for future in futures]
+        outcomes = outcomes_of(train, "combination", names, at_a_time=cores_or(settings.ablate.workers))
         ablation.finish({n: o for n, o in zip(names, outcomes, strict=True) if isinstance(o, BaseException)})
 
 

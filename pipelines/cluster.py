@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from matbind.base.dask import dask_workers
 from matbind.base.parallel import Workers, processes
-from matbind.settings.parallel import ParallelSettings
+from matbind.settings.params import ParallelSettings
 
 
 def workers(settings: ParallelSettings, *, log: Callable[[str], None]) -> AbstractContextManager[Workers]:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from matbind.base.errors import USER_ERROR
-
 LAST_LINES = 8
 _RUNNING = re.compile(r"^Running stage '([^']+)'")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
@@ -35,11 +33,6 @@ class Outcome:
     stage_code: int | None
     lines: tuple[str, ...]
 
-    @property
-    def is_users_mistake(self) -> bool:
-        """Return whether the stage failed of something that only the user can mend."""
-        return self.stage_code == USER_ERROR
-
     def last_words(self, *, of_stage: bool = False) -> str:
         """Join the last lines: DVC's errors, or with ``of_stage`` those that the stage itself ended with."""
         errors = [line.removeprefix("ERROR: ") for line in self.lines if line.startswith("ERROR: ")]
@@ -47,20 +40,18 @@ class Outcome:
         return " | ".join((rest if of_stage else errors) or self.lines)
 
 
-def run_dvc(*arguments: str, log: Callable[[str], None], root: Path = Path()) -> Outcome:
+def run_dvc(*arguments: str, log: Callable[[str], None]) -> Outcome:
     """Run a DVC command, which ends with this process however that ends.
 
     Args:
         arguments: such as "pull" and "data.dvc".
         log: is given each line as it comes.
-        root: the project directory.
     """
     from prefect.settings import PREFECT_API_URL
 
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT__")}
-    search = [str(Path(__file__).parents[1]), *filter(None, [inherited.get("PYTHONPATH")])]
+    search = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
-        **inherited,
+        **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT__")},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": os.pathsep.join(search),
         "PYTHONUNBUFFERED": "1",
@@ -71,7 +62,6 @@ def run_dvc(*arguments: str, log: Callable[[str], None], root: Path = Path()) ->
     stage, code = None, None
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "pipelines.dvc", *arguments],
-        cwd=root,
         env=environment,
         stdin=subprocess.PIPE,  # held open while this process lives; DVC ends when it closes
         stdout=subprocess.PIPE,

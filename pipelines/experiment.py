@@ -19,14 +19,15 @@ from typing import Annotated, Any
 import typer
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.schedules import Cron, Schedule
 
-from matbind.base.errors import StageError, UserError
+from matbind.base.errors import USER_ERROR, StageError, UserError, shown
 from matbind.base.files import SUMMARIES, read_json
 from pipelines import summary
-from pipelines.dvc import run_dvc
+from pipelines.dvc import Outcome, run_dvc
 from pipelines.server import api_server
-from pipelines.stage import main, reporter, run
+from pipelines.stage import reporter, run
 from pipelines.tasks import is_worth_another_try
 
 POINTER = "data.dvc"
@@ -38,16 +39,10 @@ _CHANGE = re.compile(r"[\w.]+=.*")
 
 @task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def pull() -> None:
-    """Fetch the data that data.dvc names.
-
-    Raises:
-        UserError: if no remote is configured.
-        StageError: if the remote does not deliver.
-    """
+    """Fetch the data that data.dvc names; a remote that is not configured is a mistake of the user's."""
     done = run_dvc("pull", POINTER, log=_listener("pull"))
     if not done.succeeded:
-        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
-        raise kind(f"{POINTER}: the data cannot be pulled: {done.last_words()}")
+        raise _refusal(f"{POINTER}: the data cannot be pulled", done)
 
 
 @task(retries=1, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
@@ -58,39 +53,24 @@ def reproduce(changes: list[str], name: str | None) -> None:
         UserError: if a stage found a mistake of the user's.
         StageError: if a stage failed otherwise.
     """
-    as_experiment = [
-        *(["--name", name] if name else []),
-        *(part for change in changes for part in ("--set-param", change)),
-    ]
+    named = ["--name", name] if name else []
+    as_experiment = [*named, *(part for change in changes for part in ("--set-param", change))]
     command = ["exp", "run", *as_experiment] if as_experiment else ["repro"]
     done = run_dvc(*command, log=_listener("dvc"))
     if done.succeeded:
         return
     if done.stage is None or done.stage_code is None:
-        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
-        raise kind(f"dvc {command[0]} failed: {done.last_words()}")
-    kind = UserError if done.is_users_mistake else StageError
+        raise _refusal(f"dvc {command[0]} failed", done)
+    kind = UserError if done.stage_code == USER_ERROR else StageError
     raise kind(f"stage {done.stage} failed with exit code {done.stage_code}: {done.last_words(of_stage=True)}")
 
 
 @task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def push(remote: str) -> None:
-    """Share the results by a remote.
-
-    Raises:
-        UserError: if there is no such remote.
-        StageError: if it does not take them.
-    """
+    """Share the results by a remote; one that does not exist is a mistake of the user's."""
     done = run_dvc("push", "--remote", remote, log=_listener("push"))
     if not done.succeeded:
-        kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
-        raise kind(f"the results cannot be pushed to {remote}: {done.last_words()}")
-
-
-@task(cache_policy=NO_CACHE)
-def summarise() -> None:
-    """Show recall, runs and report among the artifacts of this flow."""
-    summary.publish()
+        raise _refusal(f"the results cannot be pushed to {remote}", done)
 
 
 @flow(name="experiment", persist_result=False)
@@ -118,25 +98,24 @@ def experiment(
             raise UserError(f"--set {change}: found no key and value, expected such as training.epochs=20")
     if pull_data:
         outcome = pull(return_state=True).result(raise_on_failure=False)
-        if isinstance(outcome, (UserError, StageError)):
-            if not _data_are_here():
-                raise outcome
+        if isinstance(outcome, (UserError, StageError)) and any(Path("data").glob("*.parquet")):
             log(f"{outcome}; going on with the data that are here")
         elif isinstance(outcome, BaseException):
             raise outcome
     reproduce(changes or [], name)
     if push_to:
         push(push_to)
-    summarise()
+    task(name="summarise", cache_policy=NO_CACHE)(summary.publish)()
     for path in sorted(SUMMARIES.glob("*.json")):
         means = ", ".join(f"{key} {value:.3f}" for key, value in read_json(path).items() if "_at_1." in key)
         log(f"{path.stem}: {means}")
     log(f"runs: {summary.mlflow_link()}; report: {summary.report_file() or 'none'}")
 
 
-def _data_are_here() -> bool:
-    data = Path("data")
-    return data.is_dir() and any(data.glob("*.parquet"))
+def _refusal(what: str, done: Outcome) -> UserError | StageError:
+    """Return the error of a DVC command that failed: of the user's, if it is the remote that is not configured."""
+    kind = UserError if _NO_REMOTE.search(done.last_words()) else StageError
+    return kind(f"{what}: {done.last_words()}")
 
 
 def _listener(name: str) -> Callable[[str], None]:
@@ -183,7 +162,7 @@ def serve(
     """Stay and run the experiment by a schedule, one run at a time; Ctrl-C ends it."""
     try:
         schedule = Cron(cron, timezone=timezone)
-        _check(cron, timezone)
+        CronSchedule(cron=cron, timezone=timezone)  # which has the rules of Prefect's server
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise UserError(
@@ -216,12 +195,6 @@ def _serve(schedule: Schedule, parameters: dict[str, Any]) -> None:
         asyncio.run(runner.start())
 
 
-def _check(cron: str, timezone: str) -> None:
-    """Let Prefect's server-side rules see the schedule before a server is asked."""
-    from prefect.client.schemas.schedules import CronSchedule
-
-    CronSchedule(cron=cron, timezone=timezone)
-
-
 if __name__ == "__main__":
-    main(app, "pipelines.experiment")
+    with shown():
+        app(prog_name="python -m pipelines.experiment")

@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 from prefect import flow
 
+from matbind.base.errors import shown
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.promotion.promote import Decision, Refused
 from matbind.tracking.record import KINDS, markdown_table
-from pipelines.stage import main, reporter, run
+from pipelines.stage import reporter, run
 
 
 @flow(name="promote", persist_result=False)
@@ -91,4 +92,5 @@ def once(
 
 
 if __name__ == "__main__":
-    main(app, "pipelines.promote")
+    with shown():
+        app(prog_name="python -m pipelines.promote")

@@ -15,7 +15,7 @@ from typing import Any
 
 from prefect import Flow, flow
 
-from matbind.base.errors import USER_ERROR, StageError, UserError
+from matbind.base.errors import shown
 from matbind.base.processes import end_with_caller
 from matbind.settings.load import PARAMS_FILE, load
 from matbind.settings.params import Settings
@@ -25,12 +25,9 @@ from pipelines.server import api_server
 def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
     """Make a flow of a function of the settings; the flow takes the path of the params file."""
 
-    def run_name() -> str:
-        return f"{function.__name__} {datetime.now():%Y-%m-%d %H:%M}"  # noqa: DTZ005  # the user's own clock
-
     @flow(
         name=function.__name__,
-        flow_run_name=run_name,
+        flow_run_name=lambda: f"{function.__name__} {datetime.now():%Y-%m-%d %H:%M}",  # noqa: DTZ005  # the user's clock
         description=function.__doc__,
         persist_result=False,
         validate_parameters=False,
@@ -62,28 +59,11 @@ def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
         signal.signal(number, _stop)
     if "DVC_STAGE" in os.environ:  # a killed `dvc repro` would otherwise leave its stage behind, training unseen
         end_with_caller()
-    try:
+    with shown():
         load(params)
         # In the main thread Prefect would take over the signals, and then wait for its tasks however long they take.
         with api_server(), ThreadPoolExecutor(1) as main_flow:
             main_flow.submit(copy_context().run, stage_flow, params).result()
-    except (UserError, StageError) as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR if isinstance(error, UserError) else 1)
-
-
-def main(app: Callable[..., Any], module: str) -> None:
-    """Run the command line of a flow that is no stage; a user's mistake ends it with one sentence and exit code 2.
-
-    Args:
-        app: the commands.
-        module: which they are called by, as in ``python -m pipelines.experiment``.
-    """
-    try:
-        app(prog_name=f"python -m {module}")
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
 
 
 def _stop(number: int, _frame: Any) -> None:

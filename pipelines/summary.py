@@ -14,11 +14,11 @@ LOCAL_PAGE = "http://127.0.0.1:5000"  # where `matbind ui` serves the runs of a 
 REPORT_FILES = ("index.html", "comparison.md")
 
 
-def recall_rows(summaries: Path = SUMMARIES) -> list[dict[str, Any]]:
+def recall_rows() -> list[dict[str, Any]]:
     """Return means of recall by combination, in the order of the comparison; empty where there is no such pair."""
     rows = []
     for combination in all_combinations():
-        path = summaries / f"{combination.name}.json"
+        path = SUMMARIES / f"{combination.name}.json"
         if path.exists():
             means = {key: round(value, 4) for key, value in read_json(path).items()}
             rows.append({"combination": combination.name, **means})
@@ -26,11 +26,11 @@ def recall_rows(summaries: Path = SUMMARIES) -> list[dict[str, Any]]:
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
-def mlflow_link(metrics: Path = METRICS) -> str:
+def mlflow_link() -> str:
     """Return the page of the ablation these metrics belong to, or of all runs if the store does not tell it."""
     uri = tracking_uri()
     base = uri.rstrip("/") if uri.startswith("http") else LOCAL_PAGE
-    ids = [run_id for path in sorted(metrics.glob("*.json")) if (run_id := read_json(path).get("run_id"))]
+    ids = [run_id for path in sorted(METRICS.glob("*.json")) if (run_id := read_json(path).get("run_id"))]
     try:
         client, experiment = connect()
         parents = [client.get_run(run_id).data.tags.get(PARENT) for run_id in ids[:1]]
@@ -40,9 +40,9 @@ def mlflow_link(metrics: Path = METRICS) -> str:
     return f"{page}/runs/{parents[0]}" if parents and parents[0] else page
 
 
-def report_file(reports: Path = REPORTS) -> Path | None:
+def report_file() -> Path | None:
     """Return the page a reader begins with, None if there is no report."""
-    return next((path for name in REPORT_FILES if (path := reports / name).exists()), None)
+    return next((path for name in REPORT_FILES if (path := REPORTS / name).exists()), None)
 
 
 def publish() -> None:

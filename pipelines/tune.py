@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefect import runtime
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from matbind.base.errors import StageError, UserError
 from matbind.base.files import LOGS, locked
@@ -12,7 +11,7 @@ from matbind.report.tuning import write_tuning
 from matbind.settings.params import Settings
 from matbind.training.tuning.run import REPORTS, Tuning, switch_off
 from pipelines.stage import reporter, run, stage
-from pipelines.tasks import cores_or, training_task
+from pipelines.tasks import cores_or, outcomes_of, training_task
 
 LOCK = LOGS / "tune.lock"
 
@@ -36,17 +35,14 @@ def tune(settings: Settings) -> None:
             tuning.evaluate(number)
 
         at_a_time = min(cores_or(tune_settings.workers), tune_settings.ahead)
-        runner: ThreadPoolTaskRunner[None] = ThreadPoolTaskRunner(max_workers=at_a_time)
-        with runner:
-            _wait_for_all(runner.map(trial, {"number": list(range(tune_settings.trials))}))
-            _wait_for_all(runner.map(evaluate, {"number": tuning.to_evaluate()}))
+        _raise_first(outcomes_of(trial, "number", range(tune_settings.trials), at_a_time=at_a_time))
+        _raise_first(outcomes_of(evaluate, "number", tuning.to_evaluate(), at_a_time=at_a_time))
         result = tuning.result()
         tuning.finish(result, write_tuning(result, tuning.study.finished(), REPORTS))
 
 
-def _wait_for_all(futures: Iterable[Any]) -> None:
-    """Wait for tasks and raise the first error, those of the user's first."""
-    outcomes = [future.result(raise_on_failure=False) for future in futures]
+def _raise_first(outcomes: Iterable[Any]) -> None:
+    """Raise the first error among what tasks came to, the user's before others."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for error in sorted(errors, key=lambda error: not isinstance(error, UserError)):
         raise error if isinstance(error, UserError) else StageError(str(error)) from error

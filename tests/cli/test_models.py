@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from matbind.base.errors import UserError
-from matbind.cli.models import add_to
+from matbind.cli.main import app
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.registry import CHAMPION, Registry
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
@@ -45,8 +44,6 @@ def _there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str) -> str:
     """What a command prints; what it raises is raised."""
-    app = typer.Typer()
-    add_to(app)
     done = CliRunner().invoke(app, arguments)
     if isinstance(done.exception, UserError):
         raise done.exception

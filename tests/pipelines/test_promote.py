@@ -53,7 +53,7 @@ def test_a_registered_model_is_promoted_and_the_decision_is_shown(
     monkeypatch.setattr(sys, "argv", ["promote", "text", "--to", "production", "--reason", "the first"])
 
     with pytest.raises(SystemExit) as ended:
-        module.main(module.app, "pipelines.promote")
+        module.app()
 
     printed = capsys.readouterr()
     assert not ended.value.code, printed.err

@@ -260,8 +260,15 @@ def test_what_a_model_keeps_of_its_settings_holds_the_sections_that_modalities_a
     assert kept["prepare"]["pxrd"] == raw_settings()["prepare"]["pxrd"]
 
 
-def test_a_file_of_an_earlier_version_is_told_the_new_name() -> None:
+def test_a_block_that_was_renamed_is_told_its_new_name() -> None:
     raw = raw_settings()
     raw["modalities"]["dos"]["views"] = raw["modalities"]["dos"].pop("transform")
 
     assert "what was called views is called transform now" in refusal(raw)
+
+
+def test_a_setting_that_went_is_told_what_stands_in_its_place() -> None:
+    message = refusal(with_key("training.optimizer", "adamw", preset=True))
+
+    assert "unknown key training.optimizer, expected one of " in message
+    assert message.endswith("; AdamW is the only optimizer now, remove the key")

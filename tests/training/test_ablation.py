@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from matbind.base.errors import UserError
+from matbind.base.files import METRICS, MODELS, read_json, write_json
+from matbind.base.model_files import HISTORY
+from matbind.modalities.combinations import parse_combination
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
-from matbind.training.ablation import Ablation, longest_first
+from matbind.tracking.store import connect
+from matbind.tracking.tracker import Tracker
+from matbind.training.ablation import Ablation, longest_first, recorded
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +43,34 @@ def test_missing_features_are_named(settings: Settings, tmp_path: Path, monkeypa
 
     with pytest.raises(UserError, match="no finished feature store is here, run the featurize stage first"):
         Ablation(settings, draw_curves=pytest.fail, log=pytest.fail)
+
+
+def test_a_training_that_fails_ends_its_run_with_the_reason(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker(warn=pytest.fail)
+
+    with pytest.raises(RuntimeError), recorded(tracker, None, settings, parse_combination("dos")) as run_id:
+        raise RuntimeError("out of memory")
+
+    run = connect()[0].get_run(str(run_id))
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "out of memory")
+
+
+def test_a_training_that_ends_leaves_its_run_and_origin_beside_the_metrics(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker(warn=pytest.fail)
+
+    with recorded(tracker, None, settings, parse_combination("dos")) as run_id:
+        write_json(MODELS / "dos" / HISTORY, [])
+        empty: dict[str, object] = {kind: {} for kind in ("pairs", "fused", "control", "unmeasured")}
+        write_json(METRICS / "dos.json", {"combination": "dos", "hub": "dos", "run_id": None, **empty})
+
+    metrics = read_json(METRICS / "dos.json")
+    assert (metrics["run_id"], metrics["data_md5"]) == (run_id, tracker.origin.data_md5)
+    assert connect()[0].get_run(str(run_id)).info.status == "FINISHED"

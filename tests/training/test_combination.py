@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from matbind.base.errors import UserError
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
+from matbind.modalities.table import part
 from matbind.training.combination import is_done, train_and_evaluate
-from matbind.training.model import Model, open_stores, transforms_of
+from matbind.training.model import Model, open_stores
 from tests.factories import needs_sample, real_features, small_run
 
 pytestmark = needs_sample
@@ -23,28 +24,28 @@ RESULT_KEYS = {
 }
 
 
-def run(home, combination="crystal+text", overrides=None, **options):
-    own = small_run(overrides)
+def run(root, combination="crystal+text", overrides=None, **options):
+    settings = small_run(overrides)
     return train_and_evaluate(
-        own,
-        parse_combination(combination, own.hub_order),
+        settings,
+        parse_combination(combination, settings.hub_order),
         features=options.pop("features", real_features()),
-        models=home / "models",
-        metrics=home / "metrics",
+        models=root / "models",
+        metrics=root / "metrics",
         **options,
     )
 
 
-def done(home, combination="crystal+text", overrides=None) -> bool:
-    own = small_run(overrides)
-    parsed = parse_combination(combination, own.hub_order)
-    return is_done(own, parsed, features=real_features(), models=home / "models", metrics=home / "metrics")
+def done(root, combination="crystal+text", overrides=None) -> bool:
+    settings = small_run(overrides)
+    parsed = parse_combination(combination, settings.hub_order)
+    return is_done(settings, parsed, features=real_features(), models=root / "models", metrics=root / "metrics")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    home = tmp_path_factory.mktemp("ablation")
-    return home, run(home)
+    root = tmp_path_factory.mktemp("ablation")
+    return root, run(root)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,13 @@ def three(tmp_path_factory):
 
 
 def test_the_metrics_are_what_the_file_holds(finished):
-    home, found = finished
-    assert json.loads((home / "metrics" / "crystal+text.json").read_text()) == found
+    root, evaluation = finished
+    assert json.loads((root / "metrics" / "crystal+text.json").read_text()) == evaluation
     assert {
         *("combination", "hub", "run_id", "pairs", "fused", "control", "unmeasured"),
         *("best_epoch", "epochs", "validation_recall_at_1", "seconds", "n_parameters"),
-    } <= set(found)
-    assert (found["combination"], found["hub"], found["epochs"]) == ("crystal+text", "crystal", 2)
+    } <= set(evaluation)
+    assert (evaluation["combination"], evaluation["hub"], evaluation["epochs"]) == ("crystal+text", "crystal", 2)
 
 
 def test_every_ordered_pair_is_measured_in_full(three):
@@ -92,46 +93,49 @@ def test_galleries_are_the_test_materials_that_hold_both(three):
 
 
 def test_only_test_materials_are_embedded(finished):
-    home, _ = finished
+    root, _ = finished
     index = pl.read_parquet(real_features() / "index.parquet")
-    kept = np.load(home / "models" / "crystal+text" / "test_embeddings.npz")
+    kept = np.load(root / "models" / "crystal+text" / "test_embeddings.npz")
     assert kept["material_id"].tolist() == index.filter(pl.col("split") == "test")["material_id"].to_list()
 
 
 def test_the_kept_weights_give_the_kept_embeddings(finished):
-    home, _ = finished
-    own, stores = small_run(), open_stores(real_features())
-    model = Model(own, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}).eval()
-    model.load_state_dict(load_file(home / "models" / "crystal+text" / "model.safetensors"))
+    root, _ = finished
+    settings, stores = small_run(), open_stores(real_features())
+    model = Model(
+        settings, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}
+    ).eval()
+    model.load_state_dict(load_file(root / "models" / "crystal+text" / "model.safetensors"))
     index = read_split(real_features(), "test")
+    transform = part("text", "transform").Transform(stores["text"], settings.modalities["text"].transform)
     with torch.no_grad():
-        found = model.embed("text", transforms_of(own, stores, ("text",))["text"](index)).numpy()
-    kept = np.load(home / "models" / "crystal+text" / "test_embeddings.npz")["text"]
-    np.testing.assert_allclose(found, kept, atol=1e-5)
+        embedded = model.embed("text", transform(index)).numpy()
+    kept = np.load(root / "models" / "crystal+text" / "test_embeddings.npz")["text"]
+    np.testing.assert_allclose(embedded, kept, atol=1e-5)
 
 
 def test_what_is_kept_beside_the_weights(finished):
-    home, _ = finished
-    names = {path.name for path in (home / "models" / "crystal+text").iterdir()}
+    root, _ = finished
+    names = {path.name for path in (root / "models" / "crystal+text").iterdir()}
     assert {"model.safetensors", "settings.json", "history.json", "test_embeddings.npz", "done.json"} <= names
     assert "checkpoint.pt" not in names
     assert not [name for name in names if name.endswith(".partial")]
-    assert len(json.loads((home / "models" / "crystal+text" / "history.json").read_text())) == 2
+    assert len(json.loads((root / "models" / "crystal+text" / "history.json").read_text())) == 2
 
 
 def test_the_parameters_of_every_part_are_counted(finished):
-    _, found = finished
-    assert set(found["n_parameters"]) == {"crystal", "text", "crystal.projection", "text.projection"}
-    assert all(count > 0 for count in found["n_parameters"].values())
+    _, evaluation = finished
+    assert set(evaluation["n_parameters"]) == {"crystal", "text", "crystal.projection", "text.projection"}
+    assert all(count > 0 for count in evaluation["n_parameters"].values())
 
 
 def test_a_finished_combination_is_not_trained_again(finished):
-    home, found = finished
-    told = []
-    before = (home / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns
-    assert run(home, log=told.append) == found
-    assert told == ["crystal+text: already trained"]
-    assert (home / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns == before
+    root, evaluation = finished
+    lines = []
+    before = (root / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns
+    assert run(root, log=lines.append) == evaluation
+    assert lines == ["crystal+text: already trained"]
+    assert (root / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -179,31 +183,31 @@ def test_a_combination_that_was_killed_ends_with_the_same_metrics(tmp_path, fini
     with pytest.raises(KilledError):
         run(tmp_path, on_epoch=kill_after_one)
     assert not done(tmp_path)
-    told: list[str] = []
-    found = run(tmp_path, log=told.append)
-    assert told[0] == "crystal+text: resumed after epoch 1"
-    assert found | {"seconds": None} == finished[1] | {"seconds": None}
+    lines: list[str] = []
+    evaluation = run(tmp_path, log=lines.append)
+    assert lines[0] == "crystal+text: resumed after epoch 1"
+    assert evaluation | {"seconds": None} == finished[1] | {"seconds": None}
 
 
 def test_a_checkpoint_of_other_settings_is_not_taken_up(tmp_path):
     with pytest.raises(KilledError):
         run(tmp_path, "text", on_epoch=kill_after_one)
-    told: list[str] = []
-    run(tmp_path, "text", {"model.temperature": 0.1, "training.epochs": 1}, log=told.append)
-    assert not [sentence for sentence in told if "resumed" in sentence]
+    lines: list[str] = []
+    run(tmp_path, "text", {"model.temperature": 0.1, "training.epochs": 1}, log=lines.append)
+    assert not [sentence for sentence in lines if "resumed" in sentence]
 
 
 def test_a_single_is_asked_one_view_by_another(tmp_path):
-    found = run(tmp_path, "dos", {"training.epochs": 1})
-    assert list(found["pairs"]) == list(found["control"]) == ["dos->dos"]
-    assert found["pairs"]["dos->dos"]["kind"] == "view"
-    assert found["fused"] == {}
+    evaluation = run(tmp_path, "dos", {"training.epochs": 1})
+    assert list(evaluation["pairs"]) == list(evaluation["control"]) == ["dos->dos"]
+    assert evaluation["pairs"]["dos->dos"]["kind"] == "view"
+    assert evaluation["fused"] == {}
 
 
 def test_a_combination_without_crystals_has_the_hub_of_the_settings(tmp_path):
-    found = run(tmp_path, "dos+text", {"training.epochs": 1, "hub_order": ["crystal", "dos", "pxrd", "text"]})
-    assert found["hub"] == "dos"
-    assert {result["kind"] for result in found["pairs"].values()} == {"aligned"}
+    evaluation = run(tmp_path, "dos+text", {"training.epochs": 1, "hub_order": ["crystal", "dos", "pxrd", "text"]})
+    assert evaluation["hub"] == "dos"
+    assert {result["kind"] for result in evaluation["pairs"].values()} == {"aligned"}
 
 
 def test_features_that_are_not_there_are_named(tmp_path):
@@ -218,5 +222,5 @@ def test_a_batch_in_which_nobody_has_a_text_is_trained_on(tmp_path):
     present[order[3:]] = False  # of 60 materials: most batches of two hold none of these
     present[read_split(features, "train")[:2]] = present[read_split(features, "validation")[:2]] = True
     present.tofile(features / "text" / "present.bin")
-    found = run(tmp_path, "crystal+dos+text", {"training.batch_size": 2, "training.epochs": 1}, features=features)
-    assert found["combination"] == "crystal+dos+text"
+    evaluation = run(tmp_path, "crystal+dos+text", {"training.batch_size": 2, "training.epochs": 1}, features=features)
+    assert evaluation["combination"] == "crystal+dos+text"

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from matbind.modalities.combinations import parse_combination
-from matbind.training.model import Model, n_parameters, open_stores, parameter_counts, transforms_of
-from tests.factories import make_settings, make_trainer, needs_sample, real_features, small_run
+from matbind.training.model import Model, n_parameters, parameter_counts
+from tests.factories import make_settings, make_trainer, needs_sample
 
 
 def test_parameters_of_the_paper():
@@ -28,13 +28,13 @@ class TestOnRealMaterials:
         return make_trainer(combination, overrides).model
 
     def test_every_modality_is_embedded_as_unit_vectors_of_one_width(self):
-        own, stores = small_run(), open_stores(real_features())
-        model = self.model("crystal+dos+pxrd+text").eval()
-        for name, transform in transforms_of(own, stores, model.combination.modalities).items():
-            index = stores[name].present.nonzero()[0][:5]
-            found = model.embed(name, transform(index))
-            assert found.shape == (5, own.model.projection_dim)
-            torch.testing.assert_close(found.norm(dim=1), torch.ones(5))
+        trainer = make_trainer("crystal+dos+pxrd+text")
+        model = trainer.model.eval()
+        for name, transform in trainer.transforms.items():
+            index = trainer.stores[name].present.nonzero()[0][:5]
+            embedded = model.embed(name, transform(index))
+            assert embedded.shape == (5, trainer.settings.model.projection_dim)
+            torch.testing.assert_close(embedded.norm(dim=1), torch.ones(5))
 
     def test_only_the_modalities_of_the_combination_have_an_encoder(self):
         model = self.model("dos+text")

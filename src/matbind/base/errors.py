@@ -1,5 +1,9 @@
 """The exceptions whose message is all that a user is shown."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 USER_ERROR = 2
 """Exit code of a command that a :class:`UserError` ended."""
 
@@ -14,3 +18,13 @@ class UserError(Exception):
 
 class StageError(Exception):
     """Something went wrong that is no mistake of the user's; one sentence, shown without a traceback, exit code 1."""
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Run the block; these errors end the process by their sentence, with exit code 2 for a user's mistake, else 1."""
+    try:
+        yield
+    except (UserError, StageError) as error:
+        sys.stderr.write(f"matbind: {error}\n")
+        sys.exit(USER_ERROR if isinstance(error, UserError) else 1)

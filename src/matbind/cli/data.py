@@ -20,6 +20,7 @@ data = typer.Typer(
     rich_markup_mode=None,
 )
 
+Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
 Out = Annotated[Path, typer.Argument(help="Directory of tables to write.")]
 Directory = Annotated[Path, typer.Argument(help="Directory of tables to complete.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before, and nothing else.")]
@@ -87,7 +88,7 @@ def folder(
     ] = None,
     workers: Processes = 0,
     retry_failed: Retry = False,
-    params: Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")] = PARAMS,
+    params: Params = PARAMS,
 ) -> None:
     """Read structure files, and patterns, DOS and texts of the same name beside them.
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from matbind.base.errors import UserError
+from matbind.base.errors import UserError, shown
 from matbind.base.files import FEATURES, METRICS, MODELS, read_json
-from matbind.cli.data import data
-from matbind.cli.models import add_to
+from matbind.cli.data import PARAMS, Params, data
+from matbind.cli.models import models, promote, provenance, search
 from matbind.cli.output import print_table, say
-
-if TYPE_CHECKING:
-    from matbind.modalities.combinations import Combination
-    from matbind.settings.params import Settings
-
-USER_ERROR = 2
 
 app = typer.Typer(
     name="matbind",
@@ -31,20 +25,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data, name="data")
-add_to(app)
+for command in (models, promote, provenance, search):
+    app.command()(command)
 
-Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]
-PARAMS = Path("params.yaml")
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
-    try:
+    with shown():
         app()
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
 
 
 @app.command()
@@ -56,8 +46,7 @@ def settings(params: Params = PARAMS, preset: Preset = None) -> None:
     from matbind.settings.load import load
     from matbind.training.tuning.space import apply_tuned
 
-    flat = apply_tuned(load(params, preset=preset)).flat()
-    print_table([], [[key, value] for key, value in flat.items()])
+    print_table([], list(apply_tuned(load(params, preset=preset)).flat().items()))
 
 
 @app.command()
@@ -114,6 +103,11 @@ def train(
         end_with_parent()
     from matbind.modalities.combinations import parse_combination
     from matbind.settings.load import load
+    from matbind.tracking.tracker import Tracker
+    from matbind.training.ablation import recorded
+    from matbind.training.combination import is_done, train_and_evaluate
+    from matbind.training.distributed import process_group, rank
+    from matbind.training.model import open_stores
     from matbind.training.tuning.space import apply_tuned
 
     tuned = apply_tuned(load(params, preset=preset))
@@ -121,67 +115,21 @@ def train(
         parsed = parse_combination(combination, tuned.hub_order)
     except ValueError as error:
         raise UserError(f"combination {combination!r}: {error}") from error
-    from matbind.training.distributed import process_group, rank
-
+    on_epoch: Callable[[dict[str, float]], None] = lambda figures: say(json.dumps({"epoch": figures}))  # noqa: E731
     with process_group():
-        if rank():
-            _train_beside(tuned, parsed)
-        elif events:
-            _train_for_parent(tuned, parsed)
+        if events:
+            train_and_evaluate(tuned, parsed, on_epoch=on_epoch, log=lambda line: say(json.dumps({"log": line})))
+            return
+        open_stores(FEATURES)  # says what is missing before anything starts
+        if is_done(tuned, parsed):
+            if rank() == 0:
+                say(f"{parsed.name}: already trained")
+        elif rank():
+            train_and_evaluate(tuned, parsed)  # writes nothing
         else:
-            _train_tracked(tuned, parsed)
-
-
-def _train_for_parent(settings: Settings, combination: Combination) -> None:
-    from matbind.training.combination import train_and_evaluate
-
-    train_and_evaluate(
-        settings,
-        combination,
-        features=FEATURES,
-        models=MODELS,
-        metrics=METRICS,
-        on_epoch=lambda figures: say(json.dumps({"epoch": figures})),
-        log=lambda sentence: say(json.dumps({"log": sentence})),
-    )
-
-
-def _train_beside(settings: Settings, combination: Combination) -> None:
-    """Train in a rank that writes nothing."""
-    from matbind.training.combination import is_done, train_and_evaluate
-
-    if not is_done(settings, combination, features=FEATURES, models=MODELS, metrics=METRICS):
-        train_and_evaluate(settings, combination, features=FEATURES, models=MODELS, metrics=METRICS)
-
-
-def _train_tracked(settings: Settings, combination: Combination) -> None:
-    from matbind.base.files import write_json
-    from matbind.base.model_files import HISTORY, SETTINGS
-    from matbind.base.provenance import PROVENANCE
-    from matbind.modalities.store import Store
-    from matbind.tracking.tracker import Tracker
-    from matbind.training.combination import is_done, train_and_evaluate
-
-    for name in settings.modalities:
-        Store(FEATURES / name)  # says what is missing before anything starts
-    where: dict[str, Path] = {"features": FEATURES, "models": MODELS, "metrics": METRICS}
-    if is_done(settings, combination, **where):
-        say(f"{combination.name}: already trained")
-        return
-    tracker = Tracker(warn=say)
-    run_id = tracker.start_combination(None, settings, combination)
-    on_epoch: Callable[[dict[str, float]], None] = lambda figures: tracker.log_epoch(run_id, figures)  # noqa: E731
-    try:
-        evaluation = train_and_evaluate(settings, combination, **where, on_epoch=on_epoch, log=say)
-    except BaseException as error:
-        tracker.fail(run_id, str(error) or type(error).__name__)
-        raise
-    evaluation |= {"run_id": run_id, "data_md5": tracker.origin.data_md5, "git_commit": tracker.origin.code}
-    path = METRICS / f"{combination.name}.json"
-    write_json(path, evaluation)
-    tracker.complete_curves(run_id, read_json(MODELS / combination.name / HISTORY))
-    files = [path, *(MODELS / combination.name / name for name in (SETTINGS, PROVENANCE))]
-    tracker.finish_combination(run_id, evaluation, files)
+            tracker = Tracker(warn=say)
+            with recorded(tracker, None, tuned, parsed) as run_id:
+                train_and_evaluate(tuned, parsed, on_epoch=partial(tracker.log_epoch, run_id), log=say)
 
 
 @app.command()
@@ -221,14 +169,12 @@ def ui(
     from matbind.tracking.tracker import Tracker
 
     tracker = Tracker(warn=say)
-    added = tracker.backfill(MODELS, METRICS)
-    if added:
+    if added := tracker.backfill(MODELS, METRICS):
         say(f"{added} runs added from files")
     uri = tracking_uri()
     page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
     say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
-    beside = tracker.comparison_path()
-    if beside:
+    if beside := tracker.comparison_path():
         say(f"the combinations beside each other: {page}{beside}")
     if uri.startswith("http"):
         return

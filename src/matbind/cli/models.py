@@ -10,10 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from matbind.base.errors import UserError
+from matbind.base.errors import USER_ERROR, UserError
 from matbind.cli.output import print_table, say
-
-USER_ERROR = 2
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -31,11 +29,10 @@ def models(
     from matbind.registry import listing as registry_list
     from matbind.registry.registry import Registry
 
-    registry = Registry()
-    states = registry_list.read_states(registry, name)
+    states = registry_list.read_states(Registry(), name)
     if history and as_json:
-        told = [{"name": state.name, "promotions": [each.as_dict() for each in state.entries]} for state in states]
-        say(json.dumps({"models": told}, indent=1))
+        promotions = [{"name": s.name, "promotions": [entry.as_dict() for entry in s.entries]} for s in states]
+        say(json.dumps({"models": promotions}, indent=1))
     elif as_json:
         say(json.dumps({"models": [registry_list.describe(state) for state in states]}, indent=1))
     elif not states:
@@ -45,8 +42,8 @@ def models(
         if history:
             print_table([], registry_list.history(state) or [["  no promotions"]], right={0})
         else:
-            lines = registry_list.rows(registry_list.describe(state))
-            print_table(registry_list.HEADER, lines, right=registry_list.TO_THE_RIGHT)
+            rows = registry_list.rows(registry_list.describe(state))
+            print_table(registry_list.HEADER, rows, right=registry_list.TO_THE_RIGHT)
         if state.unread:
             say(state.unread)
 
@@ -92,13 +89,13 @@ def provenance(
     """Print what a model was made from: data, code, settings, stages, environment."""
     from matbind.tracking import lineage
 
-    found = lineage.lineage_of(model)
+    origin = lineage.lineage_of(model)
     if checkout:
-        sys.stdout.write(lineage.rebuild_script(found, interpreter=sys.executable))
+        sys.stdout.write(lineage.rebuild_script(origin, interpreter=sys.executable))
     elif as_json:
-        say(json.dumps(asdict(found), indent=1))
+        say(json.dumps(asdict(origin), indent=1))
     else:
-        print_table([], lineage.rows(found))
+        print_table([], lineage.rows(origin))
 
 
 def search(
@@ -133,13 +130,8 @@ def search(
     from matbind.serving.searcher import Options
 
     options = Options(k=k, key=key, contains=_listed(contains), only=_listed(only), without=_listed(without))
-    answers = search(
-        files,
-        model=model,
-        options=options,
-        reading=Reading(modality=modality, wavelength=wavelength, n_atoms=atoms),
-        together=together,
-    )
+    reading = Reading(modality=modality, wavelength=wavelength, n_atoms=atoms)
+    answers = search(files, model=model, options=options, reading=reading, together=together)
     if as_json:
         say(json.dumps(answers, indent=1))
     else:
@@ -147,12 +139,6 @@ def search(
             _print_answer(answer)
     if any(answer["error"] for answer in answers):
         sys.exit(USER_ERROR)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Give a command line these commands."""
-    for command in (models, promote, provenance, search):
-        app.command()(command)
 
 
 def _listed(elements: str) -> tuple[str, ...]:

@@ -23,8 +23,7 @@ from matbind.modalities.table import modality_names, part
 from matbind.serving.confidence import evidence_of, read_confidence
 from matbind.serving.gallery import Gallery
 from matbind.serving.packaged_code import packaged_digest
-from matbind.settings.modality import ModalitySettings
-from matbind.settings.model import ModelSettings
+from matbind.settings.model import ModalitySettings, ModelSettings
 from matbind.settings.params import Settings
 from matbind.training.embedder import Embedder
 

@@ -1,10 +1,23 @@
-"""Settings of the shared space."""
+"""Settings that a trained model is made by: those of a modality, and the shared space."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from pydantic import Field
 
 from matbind.base.config import StrictModel
+
+
+class ModalitySettings(StrictModel):
+    """How one modality is featurized, augmented and encoded.
+
+    Each part is an instance of the `Settings` class of features.py, transform.py and encoder.py in its folder.
+    """
+
+    features: Any
+    transform: Any
+    encoder: Any
 
 
 class ModelSettings(StrictModel):

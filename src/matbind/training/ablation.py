@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_
 from matbind.base.model_files import CURVES, HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
-from matbind.modalities.store import Store
 from matbind.settings.params import Settings
 from matbind.tracking.record import summarise
 from matbind.tracking.tracker import Tracker
 from matbind.training.combination import fingerprint, is_done
+from matbind.training.model import open_stores
 from matbind.training.progress_log import ProgressLog, cost
 from matbind.training.trainer_process import TrainingError, train_in_process
 
@@ -47,18 +48,28 @@ class Ablation:
         Raises:
             UserError: if the features are missing or cut short.
         """
-        for name in settings.modalities:
-            Store(FEATURES / name)
+        open_stores(FEATURES)  # says what is missing before anything starts
         self.combinations = {combination.name: combination for combination in longest_first(settings)}
         self._settings, self._train, self._draw_curves = settings, train, draw_curves
         self._drawing = threading.Lock()  # Matplotlib's style is one for all threads
         self._tracker = Tracker(warn=log)
-        self._done = {name for name, combination in self.combinations.items() if self._is_done(combination)}
-        all_done = len(self._done) == len(self.combinations)
-        self._parent = self._tracker.start_ablation(settings, fingerprint=self._fingerprint(), is_done=all_done)
+        self._done = {
+            name
+            for name, combination in self.combinations.items()
+            if is_done(settings, combination) and "error" not in read_json(METRICS / f"{name}.json")
+        }
+        models = sorted(fingerprint(settings, combination, FEATURES) for combination in self.combinations.values())
+        all_of_it = "".join([*models, repr(settings.evaluation)])
+        self._parent = self._tracker.start_ablation(
+            settings,
+            fingerprint=hashlib.sha256(all_of_it.encode()).hexdigest()[:DIGEST_CHARACTERS],
+            is_done=len(self._done) == len(self.combinations),
+        )
         self._stop_watching = self._tracker.watch(self._parent)
         self._progress = ProgressLog(list(self.combinations), epochs=settings.training.epochs, log=log)
-        self._remove_others()
+        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
+            if path.stem not in self.combinations:  # not asked for any more, it would be compared with the rest
+                path.unlink()
 
     def train(self, name: str) -> None:
         """Train one combination in a process of its own, or see that this was done before.
@@ -68,38 +79,28 @@ class Ablation:
             TrainingError: if its process failed.
         """
         if name in self._done:
-            self._keep_origin(name)
-            self._summarise(name)
+            _keep_origin(self._tracker, name)
+            _summarise(name)
             self._progress.finish(name, "done before, kept")
             return
-        run_id = self._tracker.start_combination(self._parent, self._settings, self.combinations[name])
-        stops: list[Callable[[], None]] = []
+        run = recorded(self._tracker, self._parent, self._settings, self.combinations[name])
+        with run as run_id, ExitStack() as end:
 
-        def on_start(pid: int) -> None:
-            stops.append(self._tracker.watch(run_id, pid))
+            def on_start(pid: int) -> None:
+                end.callback(self._tracker.watch(run_id, pid))
 
-        def on_epoch(figures: dict[str, float]) -> None:
-            self._tracker.log_epoch(run_id, figures)
-            self._progress.epoch(name, figures)
+            def on_epoch(figures: dict[str, float]) -> None:
+                self._tracker.log_epoch(run_id, figures)
+                self._progress.epoch(name, figures)
 
-        try:
-            self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
-        except (UserError, TrainingError) as error:
-            self._tracker.fail(run_id, str(error))
-            self._progress.say(f"{name} failed: {error}")
-            raise
-        finally:
-            for stop in stops:
-                stop()
-        metrics = self._keep_origin(name, run_id)
-        model_dir = MODELS / name
-        history = read_json(model_dir / HISTORY)
-        with self._drawing:
-            self._draw_curves(history, model_dir / CURVES)
-        files = [METRICS / f"{name}.json", *(model_dir / file for file in (CURVES, SETTINGS, PROVENANCE))]
-        self._tracker.complete_curves(run_id, history)
-        self._tracker.finish_combination(run_id, metrics, files)
-        self._progress.finish(name, _in_words(self._summarise(name)))
+            try:
+                self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
+            except (UserError, TrainingError) as error:
+                self._progress.say(f"{name} failed: {error}")
+                raise
+            with self._drawing:
+                self._draw_curves(read_json(MODELS / name / HISTORY), MODELS / name / CURVES)
+        self._progress.finish(name, _in_words(_summarise(name)))
 
     def finish(self, failures: dict[str, BaseException]) -> None:
         """End the parent run, with an error if a combination failed.
@@ -116,7 +117,9 @@ class Ablation:
         # Combinations done before, by another ablation or without a store, belong to this one too.
         self._tracker.backfill(MODELS, METRICS, parent=self._parent)
         for name in self._done:
-            self._keep_run(name)
+            metrics = read_json(METRICS / f"{name}.json")
+            if metrics["run_id"] is None:  # trained without a store, or finished as the stage was killed
+                _keep_origin(self._tracker, name, self._tracker.run_of(metrics, parent=self._parent))
         self._stop_watching()
         self._tracker.finish_ablation(self._parent, failed=bool(failures))
         if failures:
@@ -127,52 +130,58 @@ class Ablation:
                 "the same command tries only these again, and ablate.combinations in params.yaml can leave them out"
             )
 
-    def _is_done(self, combination: Combination) -> bool:
-        done = is_done(self._settings, combination, features=FEATURES, models=MODELS, metrics=METRICS)
-        return done and "error" not in read_json(METRICS / f"{combination.name}.json")
 
-    def _fingerprint(self) -> str:
-        """Return a digest of all that the results depend on."""
-        every = sorted(fingerprint(self._settings, one, FEATURES) for one in self.combinations.values())
-        content = "".join([*every, repr(self._settings.evaluation)])
-        return hashlib.sha256(content.encode()).hexdigest()[:DIGEST_CHARACTERS]
+@contextmanager
+def recorded(
+    tracker: Tracker, parent: str | None, settings: Settings, combination: Combination
+) -> Iterator[str | None]:
+    """Train one combination in the block: its run begins with it, and holds in the end what came out, or the error.
 
-    def _remove_others(self) -> None:
-        """Remove metrics of combinations that are not asked for any more: they would be compared with the rest."""
-        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
-            if path.stem not in self.combinations:
-                path.unlink()
+    Args:
+        tracker: of the store of runs.
+        parent: the run of the ablation, None for a combination that is trained alone.
+        settings: all settings, logged as parameters.
+        combination: which modalities.
 
-    def _keep_origin(self, name: str, run_id: str | None = None) -> dict[str, Any]:
-        """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
-        origin, path = self._tracker.origin, METRICS / f"{name}.json"
-        metrics = read_json(path)
-        run_id = run_id or metrics["run_id"]
-        complete = {"data_md5": origin.data_md5, "git_commit": origin.code, **metrics, "run_id": run_id}
-        if complete != metrics:
-            write_json(path, complete)
-        return complete
+    Yields:
+        The run that the epochs are logged to; its id, data and code are also written down beside the metrics.
+    """
+    run_id = tracker.start_combination(parent, settings, combination)
+    try:
+        yield run_id
+    except BaseException as error:
+        tracker.fail(run_id, str(error) or type(error).__name__)
+        raise
+    model_dir = MODELS / combination.name
+    metrics = _keep_origin(tracker, combination.name, run_id)
+    beside = (model_dir / name for name in (CURVES, SETTINGS, PROVENANCE))
+    tracker.complete_curves(run_id, read_json(model_dir / HISTORY))
+    files = [METRICS / f"{combination.name}.json", *(path for path in beside if path.exists())]
+    tracker.finish_combination(run_id, metrics, files)
 
-    def _keep_run(self, name: str) -> None:
-        """Write down the run of a combination that was trained without a store, or finished as the stage was killed."""
-        metrics = read_json(METRICS / f"{name}.json")
-        if metrics["run_id"] is None:
-            self._keep_origin(name, self._tracker.run_of(metrics, parent=self._parent))
 
-    def _summarise(self, name: str) -> dict[str, float]:
-        summary = summarise(read_json(METRICS / f"{name}.json"))
-        write_json(SUMMARIES / f"{name}.json", summary)
-        return summary
+def _keep_origin(tracker: Tracker, name: str, run_id: str | None = None) -> dict[str, Any]:
+    """Write down data, code and run beside the metrics; what is there from before is right, and stays."""
+    origin, path = tracker.origin, METRICS / f"{name}.json"
+    metrics = read_json(path)
+    complete = {"data_md5": origin.data_md5, "git_commit": origin.code, **metrics}
+    complete["run_id"] = run_id or metrics["run_id"]
+    if complete != metrics:
+        write_json(path, complete)
+    return complete
+
+
+def _summarise(name: str) -> dict[str, float]:
+    summary = summarise(read_json(METRICS / f"{name}.json"))
+    write_json(SUMMARIES / f"{name}.json", summary)
+    return summary
 
 
 def longest_first(settings: Settings) -> list[Combination]:
     """Return the combinations to train; those that take longest begin, so that the workers end at about one time."""
     names, hub_order = settings.ablate.combinations, settings.hub_order
-    if names is None:
-        combinations = list(all_combinations(hub_order))
-    else:
-        combinations = [parse_combination(name, hub_order) for name in dict.fromkeys(names)]
-    return sorted(combinations, key=lambda combination: -cost(combination.name))
+    asked = all_combinations(hub_order) if names is None else [parse_combination(name, hub_order) for name in names]
+    return sorted(dict.fromkeys(asked), key=lambda combination: -cost(combination.name))
 
 
 def _in_words(summary: dict[str, float]) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import save_file
 
-from matbind.base.files import read_json, write_json, written_whole
+from matbind.base.files import FEATURES, METRICS, MODELS, read_json, write_json, written_whole
 from matbind.base.model_files import (
     ALL_EMBEDDINGS,
     CHECKPOINT,
@@ -39,7 +40,8 @@ from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings
 from matbind.training import distributed
 from matbind.training.embeddings import VIEWS, Embeddings, read_test_embeddings, write_embeddings
-from matbind.training.model import counts_of
+from matbind.training.model import Model, counts_of
+from matbind.training.trainer import Trainer
 
 _TRAINER = "training.combination"
 _NOT_TRAINED_ON = {"analysis", "tune", "ablate", "complete", "prepare", "evaluation", "parallel", "validation"}
@@ -49,10 +51,10 @@ def train_and_evaluate(
     settings: Settings,
     combination: Combination,
     *,
-    features: Path,
-    models: Path,
-    metrics: Path,
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    features: Path = FEATURES,
+    models: Path = MODELS,
+    metrics: Path = METRICS,
+    on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
     log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train one combination and evaluate it on the test split, or return what is there if it is still valid.
@@ -88,7 +90,10 @@ def train_and_evaluate(
         if distributed.rank() == 0:
             _start_over_unless_of(wanted, model_dir)
         distributed.wait_for_all()
-        _train(settings, combination, features, model_dir, on_epoch, log)
+        trainer = Trainer(settings, combination, features=features)
+        model = trainer.fit(model_dir, on_epoch=on_epoch, log=log)
+        if distributed.rank() == 0:
+            _keep(trainer, model, model_dir, features)
     if distributed.rank():
         return {}
     content = {
@@ -103,7 +108,14 @@ def train_and_evaluate(
     return content
 
 
-def is_done(settings: Settings, combination: Combination, *, features: Path, models: Path, metrics: Path) -> bool:
+def is_done(
+    settings: Settings,
+    combination: Combination,
+    *,
+    features: Path = FEATURES,
+    models: Path = MODELS,
+    metrics: Path = METRICS,
+) -> bool:
     """Return whether a combination's model and metrics are there and belong to these settings, features and code."""
     model_dir = models / combination.name
     if not (model_dir / DONE).exists() or not (metrics / f"{combination.name}.json").exists():
@@ -148,27 +160,13 @@ def _start_over_unless_of(wanted: str, model_dir: Path) -> None:
         write_json(started, {"fingerprint": wanted})
 
 
-def _train(  # noqa: PLR0917
-    settings: Settings,
-    combination: Combination,
-    features: Path,
-    model_dir: Path,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-    log: Callable[[str], None],
-) -> None:
-    from safetensors.torch import save_file
-
-    from matbind.training.trainer import Trainer
-
-    trainer = Trainer(settings, combination, features=features)
-    model = trainer.fit(model_dir, on_epoch=on_epoch, log=log)
-    if distributed.rank():
-        return
+def _keep(trainer: Trainer, model: Model, model_dir: Path, features: Path) -> None:
+    """Write down a trained model and what evaluation, search and analysis start from."""
     progress = trainer.progress
     with written_whole(model_dir / WEIGHTS) as path:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
-    write_embeddings(model_dir, combination, trainer=trainer, model=model, features=features)
-    write_json(model_dir / SETTINGS, settings.model_dump(mode="json", by_alias=True))
+    write_embeddings(model_dir, trainer=trainer, model=model, features=features)
+    write_json(model_dir / SETTINGS, trainer.settings.model_dump(mode="json", by_alias=True))
     write_json(model_dir / HISTORY, progress.history)
     write_json(model_dir / PROVENANCE, training_record())
     trained = {

@@ -17,9 +17,8 @@ from matbind.base.errors import UserError
 from matbind.base.files import written_whole
 from matbind.base.model_files import ALL_EMBEDDINGS, TEST_EMBEDDINGS
 from matbind.data.featurize import INDEX, read_split
-from matbind.modalities.combinations import Combination
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # register, which reads embeddings, does not depend on how they came about
     from matbind.training.model import Model
     from matbind.training.trainer import Trainer
 
@@ -29,20 +28,16 @@ _ID = "material_id"
 Embeddings = dict[str, npt.NDArray[np.float32]]
 
 
-def write_embeddings(
-    model_dir: Path, combination: Combination, *, trainer: Trainer, model: Model, features: Path
-) -> None:
+def write_embeddings(model_dir: Path, *, trainer: Trainer, model: Model, features: Path) -> None:
     """Embed every material that holds a modality of the combination, and the views by which a single is evaluated.
 
     Args:
         model_dir: `models/<combination>/`.
-        combination: its modalities.
-        trainer: holds stores and transforms.
+        trainer: of the combination; holds stores and transforms.
         model: the trained one.
         features: the feature stores.
     """
-    ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
-    test = read_split(features, "test")
+    ids, test, combination = _ids(features), read_split(features, "test"), trainer.combination
     whole, arrays = {}, {}
     for name in combination.modalities:
         present = trainer.stores[name].present
@@ -83,7 +78,7 @@ def require_same_materials(model_dir: Path, features: Path) -> None:
     Raises:
         UserError: if the features were made anew since, of other materials or with another split.
     """
-    ids = pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
+    ids = _ids(features)
     for name, expected in ((ALL_EMBEDDINGS, ids), (TEST_EMBEDDINGS, ids[read_split(features, "test")])):
         with np.load(model_dir / name, allow_pickle=False) as arrays:
             if not np.array_equal(arrays[_ID], expected):
@@ -91,6 +86,10 @@ def require_same_materials(model_dir: Path, features: Path) -> None:
                     f"{model_dir / name}: found {len(arrays[_ID])} materials that are not the {len(expected)} of "
                     f"{features}, expected a model that was trained on them; run the ablate stage again"
                 )
+
+
+def _ids(features: Path) -> npt.NDArray[np.str_]:
+    return pl.read_parquet(features / INDEX, columns=[_ID])[_ID].to_numpy().astype(str)
 
 
 def _write(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:

@@ -43,8 +43,7 @@ class Model(nn.Module):
 
     def embed(self, name: str, batch: Batch) -> Tensor:
         """Embed a batch of one modality as unit vectors of the shared space, (n_materials, projection_dim), float32."""
-        embedded: Tensor = self.heads[name](self.encoders[name](batch))
-        return embedded
+        return self.heads[name](self.encoders[name](batch))  # type: ignore[no-any-return]
 
     def embed_batches(self, name: str, batches: Iterable[Batch]) -> npt.NDArray[np.float32]:
         """Embed one batch after another for evaluation, shape (n_materials of all, projection_dim)."""
@@ -56,8 +55,8 @@ class Model(nn.Module):
 
     def logit_scale(self, spoke: str) -> Tensor:
         """Return the inverse temperature of the pair of the hub and a spoke."""
-        logit_scale: Tensor = self.log_scale[spoke].exp().clamp(max=MAX_LOGIT_SCALE)
-        return logit_scale
+        log_scale: Tensor = self.log_scale[spoke]
+        return log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -93,10 +92,3 @@ def counts_of(model: Model) -> dict[str, int]:
 def open_stores(features: Path) -> dict[str, Store]:
     """Open the feature stores of all modalities."""
     return {name: Store(features / name) for name in modality_names()}
-
-
-def transforms_of(settings: Settings, stores: Mapping[str, Store], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the transforms of some modalities."""
-    return {
-        name: part(name, "transform").Transform(stores[name], settings.modalities[name].transform) for name in names
-    }

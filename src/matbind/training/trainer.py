@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -26,16 +27,16 @@ from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.evaluation.retrieval import ranks_both, recall_at_k
 from matbind.modalities.batch import Batch
-from matbind.modalities.combinations import Combination
+from matbind.modalities.combinations import Combination, pair_name
 from matbind.modalities.strain import Strain, draw_strain
-from matbind.modalities.table import structure_name
-from matbind.settings.params import Settings
-from matbind.settings.training import TrainingSettings
+from matbind.modalities.table import part, structure_name
+from matbind.settings.params import Settings, TrainingSettings
 from matbind.training import distributed
 from matbind.training.loss import info_nce
-from matbind.training.model import Model, open_stores, transforms_of
+from matbind.training.model import Model, open_stores
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 EVALUATION_BATCH = 128
 FEWEST_PAIRS = 2
 VIEW_SEED = 9_000_000  # of the two views that score a single modality: the same ones every time
@@ -55,18 +56,18 @@ class Progress:
 class Trainer:
     """Trains one combination from a features directory."""
 
-    def __init__(
-        self, settings: Settings, combination: Combination, *, features: Path, device: str | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, combination: Combination, *, features: Path) -> None:
         self.settings = settings
         self.combination = combination
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.stores = open_stores(features)
-        self.transforms = transforms_of(settings, self.stores, combination.modalities)
+        self.transforms = {
+            name: part(name, "transform").Transform(self.stores[name], settings.modalities[name].transform)
+            for name in combination.modalities
+        }
         torch.manual_seed(settings.seed)
-        self.model = Model(settings, combination, {name: store.meta for name, store in self.stores.items()}).to(
-            self.device
-        )
+        metas = {name: store.meta for name, store in self.stores.items()}
+        self.model = Model(settings, combination, metas).to(self.device)
         distributed.broadcast_parameters(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.best = copy.deepcopy(self.average.state_dict())
@@ -103,7 +104,7 @@ class Trainer:
         self,
         directory: Path,
         *,
-        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
         log: Callable[[str], None] = lambda _: None,
     ) -> Model:
         """Train to the end, from the last checkpoint of ``directory`` if there is one.
@@ -132,24 +133,21 @@ class Trainer:
             if distributed.rank() == 0:
                 self.save_checkpoint(directory / CHECKPOINT)
                 log(self._sentence(figures))
-                if on_epoch is not None:
-                    on_epoch(figures)
+                on_epoch(figures)
         self.average.load_state_dict(self.best)
         return self.average
 
     def _stalled(self) -> bool:
-        return (
-            self.progress.epoch - self.progress.best_epoch > self.settings.training.patience
-            and self.progress.best_epoch > 0
-        )
+        progress = self.progress
+        return 0 < progress.best_epoch < progress.epoch - self.settings.training.patience
 
     def _sentence(self, figures: Mapping[str, float]) -> str:
-        epochs = self.settings.training.epochs
-        left = self.progress.seconds / self.progress.epoch * (epochs - self.progress.epoch)
+        epoch, epochs = self.progress.epoch, self.settings.training.epochs
+        left = self.progress.seconds / epoch * (epochs - epoch)
         recall = figures.get("validation_recall_at_1")
         scored = f", validation recall@1 {recall:.3f}" if recall is not None else ""
-        stands = f"epoch {self.progress.epoch} of {epochs}, loss {figures['loss']:.3f}{scored}"
-        return f"{self.combination.name}: {stands}, {left:.0f} s left"
+        loss = f"loss {figures['loss']:.3f}"
+        return f"{self.combination.name}: epoch {epoch} of {epochs}, {loss}{scored}, {left:.0f} s left"
 
     def _train_epoch(self) -> dict[str, float]:
         epoch, settings = self.progress.epoch, self.settings.training
@@ -157,7 +155,7 @@ class Trainer:
         rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
         self.model.train()
-        sums: dict[str, float] = {}
+        sums: defaultdict[str, float] = defaultdict(float)
         for i, index in enumerate(self._batches(order)):
             step = epoch * self.batches_per_epoch + i
             rate = learning_rate_at(step, settings.epochs * self.batches_per_epoch, settings)
@@ -177,9 +175,8 @@ class Trainer:
                     "a lower training.learning_rate or a higher model.temperature may help"
                 )
             for name, value in {"loss": loss, **{f"loss.{k}": v for k, v in losses.items()}}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
-        means = {name: value / self.batches_per_epoch for name, value in sums.items()}
-        return {**means, "learning_rate": rate}
+                sums[name] += float(value.detach())
+        return {**{name: value / self.batches_per_epoch for name, value in sums.items()}, "learning_rate": rate}
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield this rank's part of every batch; all ranks draw the same order."""
@@ -287,20 +284,40 @@ class Trainer:
 
 def validation_recalls(trainer: Trainer, model: Model, index: IntArray) -> dict[str, float]:
     """Compute recall@1 of every aligned pair in both directions, or of the two views of a single modality."""
-    combination, stores = trainer.combination, trainer.stores
-    if combination.is_single:
-        views = [trainer.embed_split(model, combination.hub, index, view_seed=i) for i in range(2)]
-        return {f"{combination.hub}->{combination.hub}": recall_at_k(ranks_both(*views)[0], k=1)}
-    rows = {name: index[stores[name].present[index]] for name in combination.modalities}
-    z = {name: trainer.embed_split(model, name, rows[name]) for name in combination.modalities}
-    hub = combination.hub
-    recalls: dict[str, float] = {}
+    hub = trainer.combination.hub
+    if trainer.combination.is_single:
+        views = [trainer.embed_split(model, hub, index, view_seed=i) for i in range(2)]
+        return {pair_name(hub, hub): recall_at_k(ranks_both(*views)[0], k=1)}
+    return recalls_of(hits_of(trainer, model, index))
+
+
+def hits_of(trainer: Trainer, model: Model, index: IntArray) -> dict[str, FloatArray]:
+    """Return which materials each aligned pair finds at rank 1.
+
+    Args:
+        trainer: of the combination.
+        model: whose embeddings are asked.
+        index: rows of the feature stores; the gallery of a pair is those that hold both.
+
+    Returns:
+        By pair, shape (len(index),): 1 for a hit, 0 for a miss, NaN where the material has no such pair.
+    """
+    combination, hub = trainer.combination, trainer.combination.hub
+    present = {name: trainer.stores[name].present[index] for name in combination.modalities}
+    z = {name: trainer.embed_split(model, name, index[present[name]]) for name in combination.modalities}
+    hits = {}
     for spoke in combination.spokes:
-        both = np.intersect1d(rows[hub], rows[spoke])
-        pair = [z[name][np.searchsorted(rows[name], both)] for name in (hub, spoke)]
-        forward, backward = ranks_both(pair[0], pair[1])
-        recalls |= {f"{hub}->{spoke}": recall_at_k(forward, k=1), f"{spoke}->{hub}": recall_at_k(backward, k=1)}
-    return recalls
+        both = present[hub] & present[spoke]
+        ranks = ranks_both(*(z[name][both[present[name]]] for name in (hub, spoke)))
+        for pair, of_pair in zip((pair_name(hub, spoke), pair_name(spoke, hub)), ranks, strict=True):
+            hits[pair] = np.full(len(index), np.nan)
+            hits[pair][both] = of_pair == 1
+    return hits
+
+
+def recalls_of(hits: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Compute recall@1 by pair."""
+    return {pair: float(np.nanmean(hit)) for pair, hit in hits.items()}
 
 
 def make_optimizer(model: Model, settings: TrainingSettings) -> torch.optim.AdamW:

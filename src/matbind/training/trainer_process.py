@@ -60,11 +60,9 @@ def train_in_process(
             for line in process.stdout or ():
                 file.write(_readable(line, on_epoch))
                 file.flush()
-    if process.returncode != 0:
+    if process.returncode:
         reason = _reason(log, start, process.returncode)
-        if process.returncode == USER_ERROR:
-            raise UserError(reason)
-        raise TrainingError(f"{reason}; see {log}")
+        raise UserError(reason) if process.returncode == USER_ERROR else TrainingError(f"{reason}; see {log}")
 
 
 def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:

@@ -250,7 +250,7 @@ def test_in_a_database_other_studies_stay(tmp_path):
         last = _run(storage=f"sqlite:///{tmp_path}/optuna.db", name=name, trials=3)
 
     summaries = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/optuna.db")
-    assert {each.study_name: each.n_trials for each in summaries} == {"a": 3, "b": 3}
+    assert {summary.study_name: summary.n_trials for summary in summaries} == {"a": 3, "b": 3}
     assert _all(last) == _all(_run(trials=3))
 
 

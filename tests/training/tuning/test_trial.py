@@ -12,15 +12,13 @@ from matbind.base.model_files import CHECKPOINT
 from matbind.data.featurize import read_split
 from matbind.modalities.combinations import parse_combination
 from matbind.training.combination import fingerprint
-from matbind.training.trainer import validation_recalls
+from matbind.training.trainer import hits_of, recalls_of, validation_recalls
 from matbind.training.tuning.space import apply_values
 from matbind.training.tuning.trial import (
     evaluate_trial,
-    hits_of,
     prepare_directory,
     read_hits,
     read_if_of,
-    recalls_of,
     train_trial,
 )
 from tests.factories import make_trainer, needs_sample, real_features, silent, small_run
@@ -38,13 +36,13 @@ def _one_thread():
 
 
 def _train(directory, values=None, *, on_epoch=None):
-    own = apply_values(small_run(), values or {}, source="here")
-    digest = fingerprint(own, COMBINATION, real_features())
+    settings = apply_values(small_run(), values or {}, source="here")
+    digest = fingerprint(settings, COMBINATION, real_features())
     prepare_directory(directory, digest, values or {})
-    told = []
+    epochs = []
     options = {"features": real_features(), "directory": directory, "log": silent}
-    train_trial(own, COMBINATION, on_epoch=on_epoch or told.append, **options)
-    return own, digest, told
+    train_trial(settings, COMBINATION, on_epoch=on_epoch or epochs.append, **options)
+    return settings, digest, epochs
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +52,18 @@ def trained(tmp_path_factory):
 
 
 def test_what_a_trial_leaves_behind(trained):
-    directory, _, digest, told = trained
-    found = json.loads((directory / "trained.json").read_text())
+    directory, _, digest, epochs = trained
+    content = json.loads((directory / "trained.json").read_text())
 
     names = {path.name for path in directory.iterdir()}
     assert names == {"trial.json", "trained.json", "hits.npz", "model.safetensors"}
-    assert (found["fingerprint"], found["diverged"], found["history"]) == (digest, None, told)
-    assert [figures["epoch"] for figures in told] == [1.0, 2.0]
+    assert (content["fingerprint"], content["diverged"], content["history"]) == (digest, None, epochs)
+    assert [figures["epoch"] for figures in epochs] == [1.0, 2.0]
 
 
 def test_hits_give_the_recall_the_epoch_was_chosen_by(trained):
-    directory, _, _, told = trained
-    best = max(told, key=lambda figures: figures["validation_recall_at_1"])
+    directory, _, _, epochs = trained
+    best = max(epochs, key=lambda figures: figures["validation_recall_at_1"])
     recalls = recalls_of(read_hits(directory))
 
     assert recalls == {pair: best[f"validation_recall_at_1.{pair}"] for pair in recalls}
@@ -82,15 +80,13 @@ def test_hits_are_those_of_the_materials_that_hold_both():
 
 
 def test_training_does_not_look_at_test(trained, tmp_path, monkeypatch):
-    from matbind.data import featurize
-
     seen = []
 
     def watched(features, split):
         seen.append(split)
         return read_split(features, split)
 
-    monkeypatch.setattr(featurize, "read_split", watched)
+    monkeypatch.setattr("matbind.training.tuning.trial.read_split", watched)
     monkeypatch.setattr("matbind.training.trainer.read_split", watched)
     _train(tmp_path)
 
@@ -98,14 +94,14 @@ def test_training_does_not_look_at_test(trained, tmp_path, monkeypatch):
 
 
 def test_the_weights_are_evaluated_on_test(trained, tmp_path):
-    directory, own, digest, _ = trained
+    directory, settings, digest, _ = trained
     copy = shutil.copytree(directory, tmp_path / "trial")
-    evaluate_trial(own, COMBINATION, features=real_features(), directory=copy)
-    found = read_if_of(copy / "test.json", digest)
+    evaluate_trial(settings, COMBINATION, features=real_features(), directory=copy)
+    content = read_if_of(copy / "test.json", digest)
 
-    assert found is not None
-    assert set(found["pairs"]) == set(recalls_of(read_hits(directory)))
-    assert all(0 <= recall <= 1 for recall in found["pairs"].values())
+    assert content is not None
+    assert set(content["pairs"]) == set(recalls_of(read_hits(directory)))
+    assert all(0 <= recall <= 1 for recall in content["pairs"].values())
 
 
 def test_an_interrupted_trial_goes_on_and_tells_all_its_epochs(trained, tmp_path):
@@ -118,20 +114,20 @@ def test_an_interrupted_trial_goes_on_and_tells_all_its_epochs(trained, tmp_path
     with pytest.raises(KilledError):
         _train(tmp_path, on_epoch=die)
     assert (tmp_path / CHECKPOINT).exists()
-    *_, told = _train(tmp_path)
+    *_, epochs = _train(tmp_path)
 
-    without_time = [{key: value for key, value in figures.items() if key != "seconds"} for figures in told]
+    without_time = [{key: value for key, value in figures.items() if key != "seconds"} for figures in epochs]
     assert without_time == [{k: v for k, v in figures.items() if k != "seconds"} for figures in trained[3]]
     for pair, hits in read_hits(tmp_path).items():
         np.testing.assert_array_equal(hits, read_hits(trained[0])[pair])
 
 
 def test_a_training_that_diverges_is_told_apart(tmp_path):
-    *_, told = _train(tmp_path, {"training.learning_rate": 1e30})
-    found = json.loads((tmp_path / "trained.json").read_text())
+    *_, epochs = _train(tmp_path, {"training.learning_rate": 1e30})
+    content = json.loads((tmp_path / "trained.json").read_text())
 
-    assert "the training diverged" in found["diverged"]
-    assert found["history"] == told == []
+    assert "the training diverged" in content["diverged"]
+    assert content["history"] == epochs == []
     assert not (tmp_path / "model.safetensors").exists()
 
 

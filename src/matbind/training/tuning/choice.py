@@ -9,8 +9,7 @@ Source: Tsamardinos, Greasidou and Borboudakis 2018 (bootstrap bias corrected se
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +33,6 @@ class Gain:
     expected: float
     interval95: tuple[float, float]
     confidence: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain JSON types."""
-        return {**asdict(self), "interval95": list(self.interval95)}
 
 
 def best_of(recalls: Mapping[int, float]) -> int:
@@ -64,8 +59,8 @@ def gain_over_defaults(hits: Mapping[int, FloatArray], *, n_resamples: int, seed
     if DEFAULTS not in hits:
         raise ValueError("the defaults, trial 0, are not among the trials")
     numbers = sorted(hits)
-    if len({hits[number].shape for number in numbers}) > 1:
-        raise ValueError(f"shapes of hits differ: {sorted({hits[number].shape for number in numbers})}")
+    if len(shapes := {of_trial.shape for of_trial in hits.values()}) > 1:
+        raise ValueError(f"shapes of hits differ: {sorted(shapes)}")
     cube = np.stack([hits[number] for number in numbers])
     present = np.isfinite(cube[0]).astype(np.float64)
     at_rank_1 = np.nan_to_num(cube)

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import numpy as np
 from matbind.base.errors import StageError, UserError
 from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
-from matbind.modalities.store import Store
 from matbind.settings.params import Settings
 from matbind.tracking.tuning import TuningTracker
 from matbind.training.combination import fingerprint
+from matbind.training.model import open_stores
 from matbind.training.progress_log import ProgressLog
+from matbind.training.trainer import recalls_of
 from matbind.training.trainer_process import TrainingError, train_in_process
 from matbind.training.tuning.choice import DEFAULTS, best_of, gain_over_defaults
 from matbind.training.tuning.result import comments, figures, short, verdict
@@ -46,7 +48,6 @@ from matbind.training.tuning.trial import (
     prepare_directory,
     read_hits,
     read_if_of,
-    recalls_of,
 )
 
 TUNING = Path("artifacts/tuning")
@@ -54,6 +55,9 @@ JOURNAL, TRIALS = "journal.log", "trials"
 REPORTS = Path("reports/tuning")
 DIGEST_CHARACTERS = 32
 _FREE = {"enabled", "trials", "workers", "retries", "resume", "storage", "confidence"}  # change nothing of a trial
+
+
+OnEpoch = Callable[[dict[str, float]], None]
 
 
 class Tuning:
@@ -76,8 +80,7 @@ class Tuning:
         Raises:
             UserError: if the features are missing or cut short, or the space is not one of the settings.
         """
-        for name in settings.modalities:
-            Store(FEATURES / name)
+        open_stores(FEATURES)  # says what is missing before anything starts
         tune = settings.tune
         self.combination = combination_of(settings, tune)
         self._defaults = defaults_of(settings, tune)
@@ -88,8 +91,7 @@ class Tuning:
         # In a team's database two members may search the same, and each begins anew.
         stored_as = self._name if tune.storage is None else f"{self._name} {getpass.getuser()}@{socket.gethostname()}"
         self.study = Study(tune, self._defaults, seed=settings.seed, journal=TUNING / JOURNAL, name=stored_as)
-        names = [_in_words(number) for number in range(tune.trials)]
-        self._progress = ProgressLog(names, epochs=tune.epochs, log=log)
+        self._progress = ProgressLog([_in_words(n) for n in range(tune.trials)], epochs=tune.epochs, log=log)
         self._directories: dict[int, Path] = {}
         self._crashed: set[int] = set()
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
@@ -124,26 +126,25 @@ class Tuning:
         """
         complete = self._complete()
         if not complete or DEFAULTS in self._crashed:
-            outcome = self.study.outcomes[DEFAULTS]
             which = "no trial finished" if not complete else "the trial of the defaults failed"
-            raise StageError(f"{which}: {outcome.reason}; the same command tries it again")
-        best = best_of({number: outcome.value for number, outcome in complete.items()})
-        return sorted({number for number in (DEFAULTS, best) if number in complete})
+            reason = self.study.outcomes[DEFAULTS].reason
+            raise StageError(f"{which}: {reason}; the same command tries it again")
+        return sorted({DEFAULTS, best_of(complete)} & complete.keys())
 
     def evaluate(self, number: int) -> None:
         """Evaluate the weights a trial ended with on the test split, once."""
         directory = self._directories[number]
         if read_if_of(directory / TEST, read_json(directory / GIVEN)["fingerprint"]) is None:
             if not (directory / WEIGHTS).exists():  # removed after an earlier pass over fewer or more trials
-                self._start(number, "train", on_epoch=lambda _: None)
-            self._start(number, "test", on_epoch=lambda _: None)
+                self._start(number, "train")
+            self._start(number, "test")
 
     def result(self) -> dict[str, Any]:
         """Choose, and return the content of metrics/tuning.json; nothing in it depends on when it was made."""
         settings, tune, complete = self._settings, self._tune, self._complete()
         n_resamples, origin = settings.evaluation.bootstrap_resamples, self._tracker.origin
         hits = {number: read_hits(self._directories[number]) for number in complete}
-        best = best_of({number: outcome.value for number, outcome in complete.items()})
+        best = best_of(complete)
         gain = None
         if DEFAULTS in complete and len(complete) > 1:
             by_trial = {number: np.stack(list(pairs.values())) for number, pairs in hits.items()}
@@ -164,7 +165,7 @@ class Tuning:
             "n_resamples": n_resamples,
             "best": best,
             "chosen": best if gain is None or gain.confidence >= tune.confidence else DEFAULTS,
-            "gain": None if gain is None else gain.as_dict(),
+            "gain": None if gain is None else {**asdict(gain), "interval95": list(gain.interval95)},
             "confidence_required": tune.confidence,
             "defaults": self._side(DEFAULTS, hits),
             "best_trial": self._side(best, hits),
@@ -255,25 +256,27 @@ class Tuning:
             return Outcome("failed", _recalls(history), trained["diverged"])
         return Outcome("complete", _recalls(history))
 
-    def _start(self, number: int, what: str, *, on_epoch: Callable[[dict[str, float]], None]) -> None:
+    def _start(self, number: int, what: str, *, on_epoch: OnEpoch = lambda _: None) -> None:
         command = (sys.executable, "-m", "matbind.training.tuning.trial", str(self._directories[number]), what)
-        log = LOGS / "tune" / f"{number}.log"
-        self._train(self.combination.name, log=log, on_epoch=on_epoch, command=command)
+        self._train(self.combination.name, log=LOGS / "tune" / f"{number}.log", on_epoch=on_epoch, command=command)
 
     def _side(self, number: int, hits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
         """Return values and recall on both splits of one of the two trials that are compared."""
-        side: dict[str, Any] = {"number": number, "values": self.study.proposal(number)}
-        side |= dict.fromkeys(("validation_recall_at_1", "test_recall_at_1"))
-        if number in hits:
-            test = read_json(self._directories[number] / TEST)["pairs"]
-            pairs = recalls_of(hits[number])
-            side["validation_recall_at_1"] = float(np.mean(list(pairs.values())))
-            side["test_recall_at_1"] = float(np.mean(list(test.values())))
-            side |= {"validation_pairs": pairs, "test_pairs": test}
-        return side
+        side = {"number": number, "values": self.study.proposal(number)}
+        if number not in hits:
+            return {**side, "validation_recall_at_1": None, "test_recall_at_1": None}
+        pairs, test = recalls_of(hits[number]), read_json(self._directories[number] / TEST)["pairs"]
+        return {
+            **side,
+            "validation_recall_at_1": float(np.mean(list(pairs.values()))),
+            "test_recall_at_1": float(np.mean(list(test.values()))),
+            "validation_pairs": pairs,
+            "test_pairs": test,
+        }
 
-    def _complete(self) -> dict[int, Outcome]:
-        return {number: outcome for number, outcome in self.study.outcomes.items() if outcome.state == "complete"}
+    def _complete(self) -> dict[int, float]:
+        """Return the recall of every trial that finished, by its number."""
+        return {number: outcome.value for number, outcome in self.study.outcomes.items() if outcome.state == "complete"}
 
     def _fingerprint(self) -> str:
         """Return a digest of all that the result depends on but the number of trials: more are the same study."""
@@ -295,8 +298,8 @@ def switch_off(settings: Settings, *, log: Callable[[str], None]) -> dict[str, A
     Returns:
         The content of metrics/tuning.json.
     """
-    result = {"enabled": False}
     TUNING.mkdir(parents=True, exist_ok=True)
+    result = {"enabled": False}
     _write(result, {}, preset=settings.preset)
     log(verdict(result))
     return result

@@ -69,10 +69,9 @@ def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
 
 def write_tuned(path: Path, values: Mapping[str, Scalar], *, preset: str, comments: Sequence[str]) -> None:
     """Write what :func:`apply_tuned` reads, whole or not at all."""
-    lines = [*(f"# {comment}" for comment in comments), f"preset: {preset}"]
-    body = yaml.safe_dump(dict(values), sort_keys=False) if values else ""
+    lines = "".join(f"# {comment}\n" for comment in comments)
     with written_whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n" + body, encoding="utf-8")
+        partial.write_text(lines + yaml.safe_dump({"preset": preset, **values}, sort_keys=False), encoding="utf-8")
 
 
 def value_of(settings: Settings, name: str) -> Any:
@@ -92,15 +91,14 @@ def trial_values(tune: TuneSettings, values: Mapping[str, Any]) -> dict[str, Any
     return {**values, **dict(zip(LENGTH, (tune.epochs, 1, tune.epochs), strict=True))}
 
 
-def defaults_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Values:
+def defaults_of(settings: Settings, tune: TuneSettings) -> Values:
     """Check the whole space, and return the values that params.yaml gives what is to be tuned.
 
     Raises:
         UserError: if a name is no setting, its range or choices are refused or leave out the default.
     """
-    defaults: Values = {}
+    defaults, where = {}, "params.yaml: tune.space"
     for name, parameter in tune.space.items():
-        where = f"{source}: tune.space"
         if name in LENGTH:
             raise UserError(f"{where}: {name} cannot be tuned, the length of a trial is tune.epochs")
         for value in parameter.ends():
@@ -115,7 +113,7 @@ def defaults_of(settings: Settings, tune: TuneSettings, *, source: str = "params
     return defaults
 
 
-def combination_of(settings: Settings, tune: TuneSettings, *, source: str = "params.yaml") -> Combination:
+def combination_of(settings: Settings, tune: TuneSettings) -> Combination:
     """Return the combination that is tuned on.
 
     Raises:
@@ -124,10 +122,10 @@ def combination_of(settings: Settings, tune: TuneSettings, *, source: str = "par
     try:
         combination = parse_combination(tune.combination, settings.hub_order)
     except ValueError as error:
-        raise UserError(f"{source}: tune.combination: {error}") from error
+        raise UserError(f"params.yaml: tune.combination: {error}") from error
     if combination.is_single:
         raise UserError(
-            f"{source}: tune.combination is {combination.name}, expected two modalities or more: aligned pairs"
+            f"params.yaml: tune.combination is {combination.name}, expected two modalities or more: aligned pairs"
         )
     return combination
 
@@ -160,10 +158,9 @@ def _replaced(section: Section, keys: list[str], value: Any, *, name: str, sourc
     if key not in children:
         known = f", expected one of {', '.join(children)}" if children else ""
         raise UserError(f"{source}: {name} is no setting: {key!r} is unknown{known}")
-    if not rest and _children(children[key]):
-        raise UserError(
-            f"{source}: {name} is a section of settings, expected one of {', '.join(_children(children[key]))}"
-        )
+    below = _children(children[key])
+    if below and not rest:
+        raise UserError(f"{source}: {name} is a section of settings, expected one of {', '.join(below)}")
     children[key] = _replaced(children[key], rest, value, name=name, source=source) if rest else value
     if not isinstance(section, BaseModel):
         return children  # type: ignore[return-value]  # a mapping of a section

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from matbind.settings.tune import Parameter, Scalar, TuneSettings
 from matbind.training.tuning.space import Values
 
 State = Literal["complete", "pruned", "failed"]
+_OPTUNAS = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 FEWEST_FOR_IMPORTANCE = 5  # finished trials
 
 
@@ -57,13 +58,7 @@ class Study:
     """Proposes trials in the order of their numbers and takes their outcomes, by any thread."""
 
     def __init__(
-        self,
-        tune: TuneSettings,
-        defaults: Values,
-        *,
-        seed: int,
-        journal: Path | None = None,
-        name: str = "tuning",
+        self, tune: TuneSettings, defaults: Values, *, seed: int, journal: Path | None = None, name: str = "tuning"
     ) -> None:
         """Begin a study.
 
@@ -82,9 +77,7 @@ class Study:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.distributions = {
-            name: distribution_of(parameter, defaults[name]) for name, parameter in tune.space.items()
-        }
+        self.distributions = {key: distribution_of(parameter, defaults[key]) for key, parameter in tune.space.items()}
         self.n_earlier = 0
         self._optuna, self._tune, self._seed, self._name = optuna, tune, seed, name
         self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
@@ -114,13 +107,8 @@ class Study:
         start, warmup = self._tune.pruner.startup_trials, self._tune.pruner.warmup_epochs
         pruner = self._optuna.pruners.MedianPruner(start, warmup, n_min_trials=1)
         with self._turn:
-            seen = [self._frozen(n) for n in range(number - self._tune.ahead + 1)]
-            trial = self._optuna.trial.create_trial(
-                state=self._optuna.trial.TrialState.RUNNING,
-                params=self._asked[number].params,
-                distributions=self.distributions,
-                intermediate_values=dict(recalls),
-            )
+            seen = [self._ended(n) for n in range(number - self._tune.ahead + 1)]
+            trial = self._trial("RUNNING", self._asked[number].params, recalls)
         return bool(pruner.prune(self._in_memory(seen), trial))
 
     def settle(self, number: int, outcome: Outcome) -> None:
@@ -160,7 +148,7 @@ class Study:
 
     def finished(self) -> Any:
         """Return an Optuna study, in memory, of the trials of this study alone that have ended."""
-        return self._in_memory([self._frozen(number) for number in range(self._n_told)])
+        return self._in_memory([self._ended(number) for number in range(self._n_told)])
 
     def _begin(self, journal: Path | None) -> Any:
         optuna = self._optuna
@@ -180,28 +168,33 @@ class Study:
         study = optuna.create_study(direction="maximize", study_name=self._name, storage=storage)
         for trial in earlier:
             if self._fits(trial):
-                study.add_trial(self._copy(trial))
+                copy = self._trial(trial.state.name, trial.params, trial.intermediate_values, trial.value, copied=True)
+                study.add_trial(copy)
                 self.n_earlier += 1
         return study
 
     def _fits(self, trial: Any) -> bool:
-        fits = {
-            name: self._tune.space[name].holds(value)
-            for name, value in trial.params.items()
-            if name in self._tune.space
-        }
+        space, params = self._tune.space, trial.params
         ended = trial.state.name in {"COMPLETE", "PRUNED"} and not trial.user_attrs.get("copied")
-        return ended and fits.keys() == self.distributions.keys() == trial.params.keys() and all(fits.values())
+        return ended and params.keys() == space.keys() and all(space[name].holds(params[name]) for name in params)
 
-    def _copy(self, trial: Any) -> Any:
+    def _trial(
+        self, state: str, params: Values, recalls: Mapping[int, float], value: float | None = None, **attributes: Any
+    ) -> Any:
+        """Make an Optuna trial of its state, values, recalls by epoch, and recall of the best one."""
         return self._optuna.trial.create_trial(
-            state=trial.state,
-            value=trial.value,
-            params=trial.params,
+            state=self._optuna.trial.TrialState[state],
+            value=value,
+            params=params,
             distributions=self.distributions,
-            intermediate_values=trial.intermediate_values,
-            user_attrs={"copied": True},
+            intermediate_values={epoch: recall for epoch, recall in recalls.items() if math.isfinite(recall)},
+            user_attrs=attributes,
         )
+
+    def _ended(self, number: int) -> Any:
+        outcome = self._outcomes[number]
+        value = outcome.value if outcome.state == "complete" else None
+        return self._trial(_OPTUNAS[outcome.state], self._asked[number].params, outcome.recalls, value)
 
     def _advance(self) -> None:
         """Ask and tell in one order, whatever the order in which trials end."""
@@ -230,24 +223,10 @@ class Study:
         for epoch, recall in outcome.recalls.items():
             if math.isfinite(recall):
                 trial.report(recall, epoch)
-        states = self._optuna.trial.TrialState
         if outcome.reason:
             trial.set_user_attr("reason", outcome.reason)
-        if outcome.state == "complete":
-            self._study.tell(trial, outcome.value)
-        else:
-            self._study.tell(trial, state=states.PRUNED if outcome.state == "pruned" else states.FAIL)
-
-    def _frozen(self, number: int) -> Any:
-        outcome, state = self._outcomes[number], self._optuna.trial.TrialState
-        states = {"complete": state.COMPLETE, "pruned": state.PRUNED, "failed": state.FAIL}
-        return self._optuna.trial.create_trial(
-            state=states[outcome.state],
-            value=outcome.value if outcome.state == "complete" else None,
-            params=self._asked[number].params,
-            distributions=self.distributions,
-            intermediate_values={epoch: r for epoch, r in outcome.recalls.items() if math.isfinite(r)},
-        )
+        value = outcome.value if outcome.state == "complete" else None
+        self._study.tell(trial, value, state=self._optuna.trial.TrialState[_OPTUNAS[outcome.state]])
 
     def _in_memory(self, trials: list[Any]) -> Any:
         study = self._optuna.create_study(direction="maximize")
@@ -294,11 +273,8 @@ def mend_journal(path: Path, *, keep: bool) -> None:
         lock.unlink()
     if not keep:
         path.unlink(missing_ok=True)
-    elif path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            path.write_bytes(content[:whole])
+    elif path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+        path.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
 def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict[int, Values]:
@@ -307,10 +283,7 @@ def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict
 
     points = qmc.Halton(len(distributions), scramble=True, rng=seed).random(n)
     return {
-        number: {
-            name: _at(distribution, share)
-            for (name, distribution), share in zip(distributions.items(), point, strict=True)
-        }
+        number: dict(zip(distributions, map(_at, distributions.values(), point), strict=True))
         for number, point in enumerate(points.tolist(), start=1)
     }
 
@@ -318,13 +291,12 @@ def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict
 def _at(distribution: Any, share: float) -> Scalar:
     """Return the value at a share, in [0, 1), of a distribution."""
     if hasattr(distribution, "choices"):
-        chosen: Scalar = distribution.choices[int(share * len(distribution.choices))]
-        return chosen
+        return distribution.choices[int(share * len(distribution.choices))]  # type: ignore[no-any-return]
     whole = isinstance(distribution.low, int)
     # Every whole number has the width of one, so that the first and the last are as likely as the others.
     low, high = (distribution.low - 0.5, distribution.high + 0.5) if whole else (distribution.low, distribution.high)
-    forward: Callable[[float], float] = math.log if distribution.log else float
-    back: Callable[[float], float] = math.exp if distribution.log else float
-    value: float = back(forward(low) + share * (forward(high) - forward(low)))
-    value = min(max(value, float(distribution.low)), float(distribution.high))
+    if distribution.log:
+        low, high = math.log(low), math.log(high)
+    value: float = low + share * (high - low)
+    value = min(max(math.exp(value) if distribution.log else value, float(distribution.low)), float(distribution.high))
     return round(value) if whole else value

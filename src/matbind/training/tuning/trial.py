@@ -11,19 +11,24 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.torch import load_file, save_file
 
-from matbind.base.errors import USER_ERROR, UserError
+from matbind.base.errors import UserError, shown
 from matbind.base.files import FEATURES, read_json, write_json, written_whole
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
-from matbind.modalities.combinations import Combination, pair_name, parse_combination
+from matbind.base.processes import end_with_parent
+from matbind.data.featurize import read_split
+from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.load import load
 from matbind.settings.params import Settings
 from matbind.training.combination import fingerprint
+from matbind.training.trainer import Trainer, hits_of, recalls_of
 from matbind.training.tuning.space import apply_values
 
 GIVEN, PRUNED, TEST, HITS = "trial.json", "pruned.json", "test.json", "hits.npz"
@@ -32,13 +37,7 @@ Figures = dict[str, float]
 
 
 def prepare_directory(directory: Path, digest: str, values: Mapping[str, Any]) -> None:
-    """Make a directory that of a trial; what another one left there is removed.
-
-    Args:
-        directory: of the trial.
-        digest: its fingerprint.
-        values: its settings by dotted name, as far as they differ from params.yaml.
-    """
+    """Make a directory that of a trial with this fingerprint; what another one left there is removed."""
     given = directory / GIVEN
     if given.exists() and read_json(given)["fingerprint"] != digest:
         shutil.rmtree(directory)
@@ -67,11 +66,6 @@ def train_trial(
     Raises:
         UserError: if too few materials hold the combination.
     """
-    from safetensors.torch import save_file
-
-    from matbind.data.featurize import read_split
-    from matbind.training.trainer import Trainer
-
     trainer = Trainer(settings, combination, features=features)
     n_told = 0
 
@@ -92,7 +86,7 @@ def train_trial(
     progress = trainer.progress
     if diverged is None:
         hits = hits_of(trainer, model, read_split(features, "validation"))
-        with written_whole(directory / HITS) as partial, partial.open("wb") as file:
+        with written_whole(directory / HITS) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, **hits)
         with written_whole(directory / WEIGHTS) as path:
             save_file({key: value.contiguous() for key, value in model.state_dict().items()}, path)
@@ -109,47 +103,11 @@ def train_trial(
 
 def evaluate_trial(settings: Settings, combination: Combination, *, features: Path, directory: Path) -> None:
     """Write down recall@1 of the aligned pairs on the test split, with the weights a trial ended with."""
-    from safetensors.torch import load_file
-
-    from matbind.data.featurize import read_split
-    from matbind.training.trainer import Trainer
-
     trainer = Trainer(settings, combination, features=features)
     trainer.average.load_state_dict(load_file(directory / WEIGHTS))
     hits = hits_of(trainer, trainer.average, read_split(features, "test"))
     digest = read_json(directory / GIVEN)["fingerprint"]
     write_json(directory / TEST, {"fingerprint": digest, "pairs": recalls_of(hits)})
-
-
-def hits_of(trainer: Any, model: Any, index: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-    """Return which materials each aligned pair finds at rank 1.
-
-    Args:
-        trainer: of the combination.
-        model: whose embeddings are asked.
-        index: rows of the feature stores; the gallery of a pair is those that hold both.
-
-    Returns:
-        By pair, shape (len(index),): 1 found, 0 not, NaN where the material has no such pair.
-    """
-    from matbind.evaluation.retrieval import ranks_both
-
-    combination, hub = trainer.combination, trainer.combination.hub
-    present = {name: trainer.stores[name].present[index] for name in combination.modalities}
-    z = {name: trainer.embed_split(model, name, index[present[name]]) for name in combination.modalities}
-    hits = {}
-    for spoke in combination.spokes:
-        both = present[hub] & present[spoke]
-        sides = [z[name][both[present[name]]] for name in (hub, spoke)]
-        for pair, ranks in zip(((hub, spoke), (spoke, hub)), ranks_both(sides[0], sides[1]), strict=True):
-            hits[pair_name(*pair)] = np.full(len(index), np.nan)
-            hits[pair_name(*pair)][both] = ranks == 1
-    return hits
-
-
-def recalls_of(hits: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """Compute recall@1 by pair."""
-    return {pair: float(np.nanmean(hit)) for pair, hit in hits.items()}
 
 
 def read_hits(directory: Path) -> dict[str, npt.NDArray[np.float64]]:
@@ -165,39 +123,18 @@ def read_if_of(path: Path, digest: str) -> dict[str, Any] | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run a trial for the stage that started this process and ends it by closing its standard input.
-
-    Args:
-        arguments: directory of the trial, `train` or `test`, the combination.
-    """
-    from matbind.base.processes import end_with_parent
-
+    """Run a trial for the stage that started this process and ends it by closing its standard input."""
     end_with_parent()
-    directory, task, name = Path(arguments[0]), arguments[1], arguments[2]
-    try:
-        run_trial(
-            directory,
-            task,
-            name,
-            on_epoch=lambda figures: _event("epoch", figures),
-            log=lambda sentence: _event("log", sentence),
-        )
-    except UserError as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR)
+    directory, task, name = arguments[:3]
+    on_epoch, log = partial(_event, "epoch"), partial(_event, "log")
+    with shown():
+        run_trial(Path(directory), task, name, on_epoch=on_epoch, log=log)
 
 
 def run_trial(
     directory: Path, task: str, name: str, *, on_epoch: Callable[[Figures], None], log: Callable[[str], None]
 ) -> None:
-    """Train a trial, or evaluate it on test, in the project directory this is called in.
-
-    Args:
-        directory: directory of the trial, with what it was given.
-        task: `train` or `test`.
-        name: of the combination.
-        on_epoch: is given the figures of every epoch.
-        log: is told the progress in sentences.
+    """Train a trial of a named combination, or evaluate it if the task is `test`, in the directory of the project.
 
     Raises:
         UserError: if settings or features are others than those the trial was given for.
