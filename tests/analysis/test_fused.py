@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matbind.analysis import fused
-from tests.analysis.world import inputs, write_models
+from tests.analysis.world import inputs_of, write_models
 from tests.factories import needs_sample
 
 pytestmark = needs_sample
@@ -13,7 +13,7 @@ pytestmark = needs_sample
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory):
     """DOS and pXRD each tell another half of the crystal: together they tell all."""
-    home = tmp_path_factory.mktemp("fused")
+    results_dir = tmp_path_factory.mktemp("fused")
 
     def make(combination, split):
         number = np.zeros(len(split), dtype=int)
@@ -26,21 +26,21 @@ def halves(tmp_path_factory):
             "pxrd": np.hstack([0 * left, right]),
         }
 
-    write_models(home, make=make, only=["crystal+dos+pxrd"])
-    return inputs(home)
+    write_models(results_dir, make=make, only=["crystal+dos+pxrd"])
+    return inputs_of(results_dir)
 
 
 def test_two_halves_make_a_whole(halves):
-    told = fused.fused_and_parts(halves.request, "crystal+dos+pxrd")["dos+pxrd->crystal"]
-    assert told["queries"] == ["dos", "pxrd"]
-    assert told["key"] == "crystal"
-    assert told["parts"] == {"dos": 0.0, "pxrd": 0.0}
-    assert (told["recall_at_1"], told["gain"], told["gain_ci95"]) == (1.0, 1.0, (1.0, 1.0))
+    result = fused.fused_and_parts(halves.request, "crystal+dos+pxrd")["dos+pxrd->crystal"]
+    assert result["queries"] == ["dos", "pxrd"]
+    assert result["key"] == "crystal"
+    assert result["parts"] == {"dos": 0.0, "pxrd": 0.0}
+    assert (result["recall_at_1"], result["gain"], result["gain_ci95"]) == (1.0, 1.0, (1.0, 1.0))
 
 
-def test_only_combinations_of_three_or_more_are_asked(found):
-    asked = {task.key for task in fused.tasks(found)}
-    assert asked == {name for name in found.combinations if name.count("+") >= 2}
+def test_only_combinations_of_three_or_more_are_asked(inputs):
+    asked = {task.key for task in fused.tasks(inputs)}
+    assert asked == {name for name in inputs.combinations if name.count("+") >= 2}
 
 
 def test_missing_ones_say_so(halves):

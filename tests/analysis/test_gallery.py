@@ -8,7 +8,7 @@ import pytest
 from matbind.analysis import gallery
 from matbind.analysis.gallery import distractors_ahead, expected_recall
 from matbind.evaluation.retrieval import ranks, recall_at_k
-from tests.analysis.world import inputs, noisy, write_models
+from tests.analysis.world import inputs_of, noisy, write_models
 from tests.factories import needs_sample
 
 
@@ -78,33 +78,33 @@ def test_ranks_with_other_keys_are_those_of_one_large_gallery():
 
 
 @needs_sample
-def test_the_curve_ends_at_the_recall_that_was_evaluated(found):
-    told = gallery.by_size(found.request, "crystal+text")["crystal->text"]
-    evaluated = found.runs["crystal+text"]["pairs"]["crystal->text"]
-    assert told["size"][-1] == told["n"] == evaluated["n"]
-    assert told["recall_at_1"][-1] == pytest.approx(evaluated["recall_at_1"])
-    assert told["recall_at_1"] == sorted(told["recall_at_1"], reverse=True)
-    assert told["chance_at_1"][-1] == pytest.approx(evaluated["chance_at_1"])
+def test_the_curve_ends_at_the_recall_that_was_evaluated(inputs):
+    result = gallery.by_size(inputs.request, "crystal+text")["crystal->text"]
+    evaluated = inputs.runs["crystal+text"]["pairs"]["crystal->text"]
+    assert result["size"][-1] == result["n"] == evaluated["n"]
+    assert result["recall_at_1"][-1] == pytest.approx(evaluated["recall_at_1"])
+    assert result["recall_at_1"] == sorted(result["recall_at_1"], reverse=True)
+    assert result["chance_at_1"][-1] == pytest.approx(evaluated["chance_at_1"])
 
 
 @needs_sample
-def test_all_materials_make_a_larger_gallery(found):
-    told = gallery.by_size(found.request, "crystal+text")["text->crystal"]
-    assert told["with_other_splits"]["size"] == len(found.index)
-    assert told["with_other_splits"]["recall_at_1"] <= told["recall_at_1"][-1]
+def test_all_materials_make_a_larger_gallery(inputs):
+    result = gallery.by_size(inputs.request, "crystal+text")["text->crystal"]
+    assert result["with_other_splits"]["size"] == len(inputs.index)
+    assert result["with_other_splits"]["recall_at_1"] <= result["recall_at_1"][-1]
 
 
 @needs_sample
 def test_a_perfect_model_finds_its_key_in_any_gallery(tmp_path):
     write_models(tmp_path, make=noisy(0.0), only=["crystal+dos"])
-    told = gallery.by_size(inputs(tmp_path).request, "crystal+dos")["dos->crystal"]
-    assert set(told["recall_at_1"]) == {1.0}
-    assert told["with_other_splits"]["recall_at_1"] == 1.0
+    result = gallery.by_size(inputs_of(tmp_path).request, "crystal+dos")["dos->crystal"]
+    assert set(result["recall_at_1"]) == {1.0}
+    assert result["with_other_splits"]["recall_at_1"] == 1.0
 
 
 @needs_sample
-def test_a_single_is_asked_by_its_views(found):
-    told = gallery.by_size(found.request, "pxrd")
-    assert list(told) == ["pxrd->pxrd"]
-    assert told["pxrd->pxrd"]["kind"] == "view"
-    assert "with_other_splits" not in told["pxrd->pxrd"]
+def test_a_single_is_asked_by_its_views(inputs):
+    results = gallery.by_size(inputs.request, "pxrd")
+    assert list(results) == ["pxrd->pxrd"]
+    assert results["pxrd->pxrd"]["kind"] == "view"
+    assert "with_other_splits" not in results["pxrd->pxrd"]

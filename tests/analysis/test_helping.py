@@ -5,7 +5,7 @@ import pytest
 
 from matbind.analysis import helping, probes
 from matbind.analysis.measures.probe import ProbeResult
-from tests.analysis.world import inputs, write_models
+from tests.analysis.world import inputs_of, write_models
 from tests.factories import needs_sample
 
 pytestmark = needs_sample
@@ -15,43 +15,43 @@ def result(scores: np.ndarray, reason: str | None = None) -> ProbeResult:
     return ProbeResult("accuracy", 0, 0, 0, scores, reason)
 
 
-def planted(own) -> dict:
+def planted(inputs) -> dict:
     """The crystal system is read off every combination with crystal, and off no other."""
-    n = len(own.test)
+    n = len(inputs.test)
     nothing = {
-        each.name: result(np.full(n, np.nan), "no values")
-        for each in probes.targets(own)
-        if each.name != "crystal_system"
+        target.name: result(np.full(n, np.nan), "no values")
+        for target in probes.targets(inputs)
+        if target.name != "crystal_system"
     }
     return {
         name: {
             "fused": {
-                "crystal_system": result(np.full(n, float("crystal" in each.modalities))),
+                "crystal_system": result(np.full(n, float("crystal" in combination.modalities))),
                 **nothing,
             }
         }
-        for name, each in own.combinations.items()
+        for name, combination in inputs.combinations.items()
     }
 
 
-def told_of(own) -> dict:
-    retrieval = {name: helping.hits(own.request, name) for name in own.combinations}
-    return helping.assemble(own, retrieval, planted(own))
+def content_of(inputs) -> dict:
+    retrieval = {name: helping.hits(inputs.request, name) for name in inputs.combinations}
+    return helping.assemble(inputs, retrieval, planted(inputs))
 
 
 @pytest.fixture(scope="module")
-def told(found):
-    return told_of(found)
+def content(inputs):
+    return content_of(inputs)
 
 
-def test_shapley_values_of_retrieval_add_up(told):
-    shares = told["shapley"]["retrieval"]
+def test_shapley_values_of_retrieval_add_up(content):
+    shares = content["shapley"]["retrieval"]
     total = sum(share["value"] for share in shares["values"].values())
     assert total == pytest.approx(shares["everything"] - shares["none"])
 
 
-def test_a_modality_that_alone_tells_has_all_of_the_probes_worth(told):
-    shares = told["shapley"]["probes"]["crystal_system"]
+def test_a_modality_that_alone_tells_has_all_of_the_probes_worth(content):
+    shares = content["shapley"]["probes"]["crystal_system"]
     values = {name: share["value"] for name, share in shares["values"].items()}
     # Any combination with crystal is right always, any without never; with no modality the majority is right at times.
     assert values["dos"] == pytest.approx(values["text"])
@@ -59,30 +59,30 @@ def test_a_modality_that_alone_tells_has_all_of_the_probes_worth(told):
     assert values["crystal"] == pytest.approx(1 - shares["none"] / 4)
 
 
-def test_what_a_probe_lacks_is_said_in_its_place(told):
-    assert told["shapley"]["probes"]["metal"] == {"unavailable": "no values"}
+def test_what_a_probe_lacks_is_said_in_its_place(content):
+    assert content["shapley"]["probes"]["metal"] == {"unavailable": "no values"}
 
 
-def test_the_hub_against_the_four_combinations_without_it(told):
-    before = {row["before"] for row in told["worth_of_hub"]}
+def test_the_hub_against_the_four_combinations_without_it(content):
+    before = {row["before"] for row in content["worth_of_hub"]}
     assert before == {"dos+pxrd", "dos+text", "pxrd+text", "dos+pxrd+text"}
-    row = next(r for r in told["worth_of_hub"] if r["before"] == "dos+text" and r["question"] == "dos->text")
+    row = next(r for r in content["worth_of_hub"] if r["before"] == "dos+text" and r["question"] == "dos->text")
     assert (row["after"], row["kind_before"], row["kind_after"]) == ("crystal+dos+text", "aligned", "emergent")
 
 
-def test_adding_crystal_answers_the_probe(told):
-    assert told["summary"]["crystal"]["probes"] == {
+def test_adding_crystal_answers_the_probe(content):
+    assert content["summary"]["crystal"]["probes"] == {
         "n": 7,
         "mean_change": 1.0,
         "better": 7,
         "worse": 0,
         "unclear": 0,
     }
-    assert told["summary"]["text"]["probes"]["mean_change"] == 0.0
+    assert content["summary"]["text"]["probes"]["mean_change"] == 0.0
 
 
-def test_the_excerpt_holds_numbers_only(told):
-    numbers = helping.excerpt(told)
+def test_the_excerpt_holds_numbers_only(content):
+    numbers = helping.excerpt(content)
     assert set(numbers) == {"retrieval", "probe crystal_system"}
     share = numbers["retrieval"]["text"]
     assert share["low"] <= share["value"] <= share["high"]
@@ -90,11 +90,11 @@ def test_the_excerpt_holds_numbers_only(told):
 
 def test_bounds_where_combinations_are_missing(tmp_path):
     write_models(tmp_path, only=["crystal", "dos", "pxrd", "text", "crystal+dos", "crystal+text"])
-    told = told_of(inputs(tmp_path))
-    assert "crystal+pxrd" in told["missing"]
-    bounds = told["shapley"]["retrieval"]["bounds"]
+    content = content_of(inputs_of(tmp_path))
+    assert "crystal+pxrd" in content["missing"]
+    bounds = content["shapley"]["retrieval"]["bounds"]
     assert all(low < high for low, high in bounds.values())
-    assert "values" not in told["shapley"]["retrieval"]
+    assert "values" not in content["shapley"]["retrieval"]
 
 
 def test_without_any_modality_the_majority_is_guessed():

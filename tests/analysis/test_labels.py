@@ -17,8 +17,8 @@ from matbind.analysis.labels import describe_set, labels
 )
 def test_perovskites_by_family(name, expected):
     # CaTiO3 is the mineral perovskite itself; the ions of barium carbonate fit no octahedra; salt is no ABX3.
-    found = labels(name, ["SrZrS3", "BaTiS3", "CaTiO3", "BaCO3", "NaCl"])
-    np.testing.assert_array_equal(found, expected)
+    judged = labels(name, ["SrZrS3", "BaTiS3", "CaTiO3", "BaCO3", "NaCl"])
+    np.testing.assert_array_equal(judged, expected)
 
 
 def test_the_two_criteria_for_oxides_differ():
@@ -28,19 +28,19 @@ def test_the_two_criteria_for_oxides_differ():
 
 
 def test_a_set_tells_counts_members_and_reasons():
-    told = describe_set(
+    described = describe_set(
         "chalcogenides",
         material_ids=["m-1", "m-2", "m-3"],
         formulas=["SrZrS3", "SnPS3", "CaTiO3"],
         split=np.array(["train", "test", "test"]),
     )
-    assert told["materials"]["all"]["perovskite"] == 1
-    assert told["materials"]["test"] == {
+    assert described["materials"]["all"]["perovskite"] == 1
+    assert described["materials"]["test"] == {
         "perovskite": 0,
         "other": 0,
         "not_judged": 1,
         "reasons": {"no Shannon radius of Sn+2 in coordination VI": 1},
     }
-    [member] = told["members"]
+    [member] = described["members"]
     assert (member["material_id"], member["split"], member["perovskite"]) == ("m-1", "train", True)
     assert member["t_star"] == pytest.approx(1.00110, abs=1e-5)

@@ -6,7 +6,7 @@ import pytest
 from matbind.analysis import maps
 from matbind.analysis.task import perform
 from matbind.materials.symmetry import Symmetry
-from tests.analysis.world import inputs, noisy, write_models
+from tests.analysis.world import inputs_of, noisy, write_models
 from tests.factories import needs_sample
 
 pytestmark = needs_sample
@@ -15,15 +15,15 @@ pytestmark = needs_sample
 @pytest.fixture(scope="module")
 def mapped(tmp_path_factory):
     """One combination with crystal and one without; its crystal embedding varies in one direction only."""
-    home = tmp_path_factory.mktemp("maps")
+    results_dir = tmp_path_factory.mktemp("maps")
 
     def make(combination, split):
         vectors = noisy(0.0)(combination, split)
         return {name: values * np.array([100.0, 1.0] + [0.0] * 14) for name, values in vectors.items()}
 
-    write_models(home, make=make, only=["crystal", "dos"])
-    inputs_of_maps = inputs(home)
-    return inputs_of_maps, {task.key: perform(task.call).result for task in maps.tasks(inputs_of_maps)}
+    write_models(results_dir, make=make, only=["crystal", "dos"])
+    inputs = inputs_of(results_dir)
+    return inputs, {task.key: perform(task.call).result for task in maps.tasks(inputs)}
 
 
 def test_the_share_of_variance(mapped):

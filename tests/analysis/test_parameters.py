@@ -6,14 +6,14 @@ from tests.factories import needs_sample
 pytestmark = needs_sample
 
 
-def test_every_preset_and_every_model_is_counted(found, project_root):
-    told = parameters.count(found, project_root / "params.yaml")
+def test_every_preset_and_every_model_is_counted(inputs, project_root):
+    counts = parameters.count(inputs, project_root / "params.yaml")
     # Table 1 of the paper: crystal 1 M, DOS 6.4 M, pXRD 5 M, text 110 M.
-    paper = told["presets"]["paper"]
+    paper = counts["presets"]["paper"]
     assert {name: round(paper[name] / 1e6, 1) for name in ("crystal", "dos", "pxrd")} == {
         "crystal": 1.0,
         "dos": 6.3,
         "pxrd": 4.9,
     }
-    assert set(told["presets"]) >= {"small", "paper"}
-    assert told["trained"]["crystal+dos"] == {"crystal": 7}
+    assert set(counts["presets"]) >= {"small", "paper"}
+    assert counts["trained"]["crystal+dos"] == {"crystal": 7}

@@ -7,67 +7,67 @@ from matbind.analysis import perovskites
 from matbind.analysis.labels import LABEL_SETS
 from matbind.analysis.perovskites import assemble, excerpt, separation, separations
 from matbind.analysis.task import UnavailableError
-from tests.analysis.world import inputs, write_models
+from tests.analysis.world import inputs_of, write_models
 from tests.factories import needs_sample
 
 pytestmark = needs_sample
 
 
-def separated(found, label, *, apart, jackknife=False):
+def separated(inputs, label, *, apart, jackknife=False):
     vectors = np.random.default_rng(0).normal(size=(len(label), 8))
     vectors[label == 1, 0] += apart
-    return separation(found.request, vectors, label, jackknife=jackknife)
+    return separation(inputs.request, vectors, label, jackknife=jackknife)
 
 
-def test_a_planted_cluster_is_found(found):
+def test_a_planted_cluster_is_found(inputs):
     label = np.repeat([1.0, 0.0, np.nan], [15, 15, 10])
-    told = separated(found, label, apart=10.0)
-    assert (told["n_perovskite"], told["n_other"]) == (15, 15)
-    assert told["overlap_area"] < 0.2
-    assert told["p_permutation"] == 0.01  # of 99 relabellings none is as far apart
-    assert told["mean_cosine_perovskite"] > 0.8
-    curve = told["curve"]
+    result = separated(inputs, label, apart=10.0)
+    assert (result["n_perovskite"], result["n_other"]) == (15, 15)
+    assert result["overlap_area"] < 0.2
+    assert result["p_permutation"] == 0.01  # of 99 relabellings none is as far apart
+    assert result["mean_cosine_perovskite"] > 0.8
+    curve = result["curve"]
     assert [len(values) for values in curve.values()] == [50, 50, 50]
     assert np.trapezoid(curve["other"], curve["cosine"]) == pytest.approx(1, abs=0.02)
 
 
-def test_labels_that_mean_nothing_overlap(found):
+def test_labels_that_mean_nothing_overlap(inputs):
     label = np.repeat([1.0, 0.0], 15)
-    told = separated(found, np.random.default_rng(3).permutation(label), apart=0.0)
-    assert told["overlap_area"] > 0.8
-    assert told["p_permutation"] > 0.05
+    result = separated(inputs, np.random.default_rng(3).permutation(label), apart=0.0)
+    assert result["overlap_area"] > 0.8
+    assert result["p_permutation"] > 0.05
 
 
-def test_two_perovskites_are_too_few(found):
+def test_two_perovskites_are_too_few(inputs):
     with pytest.raises(UnavailableError, match="2 perovskites and 9 others are judged, expected at least 3 of each"):
-        separated(found, np.repeat([1.0, 0.0], [2, 9]), apart=0.0)
+        separated(inputs, np.repeat([1.0, 0.0], [2, 9]), apart=0.0)
 
 
-def test_every_group_is_left_out_once(found):
-    told = separated(found, np.repeat([1.0, 0.0], 12), apart=1.0, jackknife=True)
-    assert len(told["left_out"]) == 5
-    assert len(set(told["left_out"])) == 5
+def test_every_group_is_left_out_once(inputs):
+    result = separated(inputs, np.repeat([1.0, 0.0], 12), apart=1.0, jackknife=True)
+    assert len(result["left_out"]) == 5
+    assert len(set(result["left_out"])) == 5
 
 
-def test_no_standard_error_from_few(found):
-    assert separated(found, np.repeat([1.0, 0.0], [9, 30]), apart=1.0, jackknife=True)["left_out"] is None
+def test_no_standard_error_from_few(inputs):
+    assert separated(inputs, np.repeat([1.0, 0.0], [9, 30]), apart=1.0, jackknife=True)["left_out"] is None
 
 
 def answers(names, overlaps):
     """What the tasks would find: every set and sample the same."""
 
-    def told(area):
+    def by_set(area):
         result = {"overlap_area": area, "ks_statistic": 0.1, "p_permutation": 0.5, "left_out": [area, area + 0.2]}
-        return {each: {sample: dict(result) for sample in ("all", "test")} for each in LABEL_SETS}
+        return {label_set: {sample: dict(result) for sample in ("all", "test")} for label_set in LABEL_SETS}
 
-    return {name: told(area) for name, area in zip(names, overlaps, strict=True)}
+    return {name: by_set(area) for name, area in zip(names, overlaps, strict=True)}
 
 
 def test_every_combination_beside_itself_with_pxrd(tmp_path):
     write_models(tmp_path, only=["crystal", "crystal+pxrd", "crystal+dos"])
-    own = inputs(tmp_path)
+    inputs = inputs_of(tmp_path)
 
-    content = assemble(own, answers(["crystal", "crystal+pxrd", "crystal+dos"], [0.6, 0.5, 0.4]))
+    content = assemble(inputs, answers(["crystal", "crystal+pxrd", "crystal+dos"], [0.6, 0.5, 0.4]))
 
     first, second, *_ = content["with_and_without_pxrd"]["abx3"]["all"]
     assert (first["without"], first["with"]) == ("crystal", "crystal+pxrd")
@@ -83,11 +83,11 @@ def test_every_combination_beside_itself_with_pxrd(tmp_path):
     assert excerpt(content)["abx3"]["test"]["crystal+dos"] == numbers
 
 
-def test_a_set_without_enough_materials_says_so_and_leaves_the_others(found):
-    told = separations(found.request, "crystal")
-    assert set(told) == set(LABEL_SETS)
-    assert "expected at least 3 of each" in told["chalcogenides"]["all"]["unavailable"]
+def test_a_set_without_enough_materials_says_so_and_leaves_the_others(inputs):
+    by_set = separations(inputs.request, "crystal")
+    assert set(by_set) == set(LABEL_SETS)
+    assert "expected at least 3 of each" in by_set["chalcogenides"]["all"]["unavailable"]
 
 
-def test_one_task_for_each_combination_with_crystal(found):
-    assert [task.key for task in perovskites.tasks(found)] == found.all_with("crystal")
+def test_one_task_for_each_combination_with_crystal(inputs):
+    assert [task.key for task in perovskites.tasks(inputs)] == inputs.all_with("crystal")

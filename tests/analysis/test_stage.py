@@ -23,9 +23,9 @@ pytestmark = needs_sample
 QUESTIONS = ("failures", "fused", "gallery", "geometry", "helping", "maps", "perovskites", "probes", "robustness")
 
 
-def run(home: Path, out: Path, *, workers: Any = SerialPool(), **changes: Any) -> None:  # noqa: B008
+def run(results_dir: Path, out: Path, *, workers: Any = SerialPool(), **changes: Any) -> None:  # noqa: B008
     analyse(
-        replace(request(home), out=out / "analysis", **changes),
+        replace(request(results_dir), out=out / "analysis", **changes),
         latent=out / "latent.json",
         shapley=out / "shapley.json",
         scratch=real_features().parent / "symmetry",
@@ -36,7 +36,7 @@ def run(home: Path, out: Path, *, workers: Any = SerialPool(), **changes: Any) -
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two combinations really trained, most of the others made up, one that failed and one that is not there."""
     directory = tmp_path_factory.mktemp("stage")
     write_models(directory, only=["crystal", "dos", "text", "crystal+dos+pxrd", "crystal+dos+text", "dos+text"])
@@ -49,19 +49,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def out(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(results_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("out")
-    run(home, directory)
+    run(results_dir, directory)
     return directory
 
 
 def numbers(content: Any) -> Iterator[float]:
     if isinstance(content, dict):
-        for each in content.values():
-            yield from numbers(each)
+        for value in content.values():
+            yield from numbers(value)
     elif isinstance(content, list):
-        for each in content:
-            yield from numbers(each)
+        for item in content:
+            yield from numbers(item)
     elif isinstance(content, float):
         yield content
 
@@ -74,19 +74,19 @@ def test_every_question_is_answered_in_a_file_of_finite_numbers(out):
 
 
 def test_the_index_tells_what_was_analysed(out):
-    told = json.loads((out / "analysis" / "index.json").read_text())
-    assert len(told["combinations"]) == 15
-    assert told["combinations"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
-    assert told["combinations"]["pxrd"] == {"unavailable": "it was not trained"}
-    assert told["combinations"]["dos+text"]["hub"] == "text"
-    assert sum(told["materials"].values()) == 60
-    assert told["held"]["test"]["crystal"] == told["materials"]["test"]
+    index = json.loads((out / "analysis" / "index.json").read_text())
+    assert len(index["combinations"]) == 15
+    assert index["combinations"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
+    assert index["combinations"]["pxrd"] == {"unavailable": "it was not trained"}
+    assert index["combinations"]["dos+text"]["hub"] == "text"
+    assert sum(index["materials"].values()) == 60
+    assert index["held"]["test"]["crystal"] == index["materials"]["test"]
 
 
 def test_what_failed_says_so_where_its_result_would_be(out):
-    told = json.loads((out / "analysis" / "probes.json").read_text())
-    assert told["results"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
-    assert "value" in told["results"]["crystal"]["crystal"]["crystal_system"]
+    probes = json.loads((out / "analysis" / "probes.json").read_text())
+    assert probes["results"]["pxrd+text"] == {"unavailable": "its training failed: loss is NaN"}
+    assert "value" in probes["results"]["crystal"]["crystal"]["crystal_system"]
 
 
 def test_maps_hold_a_row_for_every_material_combination_and_sample(out):
@@ -95,7 +95,7 @@ def test_maps_hold_a_row_for_every_material_combination_and_sample(out):
     assert table.select("combination", "sample", "material_id").is_duplicated().sum() == 0
 
 
-def test_the_same_whoever_does_the_work(home, out, tmp_path):
+def test_the_same_whoever_does_the_work(results_dir, out, tmp_path):
     class Backwards:
         """Workers that end in another order than they began."""
 
@@ -104,20 +104,20 @@ def test_the_same_whoever_does_the_work(home, out, tmp_path):
             done = {place: function(tasks[place]) for place in reversed(range(len(tasks)))}
             return iter([done[place] for place in range(len(tasks))])
 
-    run(home, tmp_path, workers=Backwards())
+    run(results_dir, tmp_path, workers=Backwards())
 
     files = sorted(path.relative_to(out) for path in out.rglob("*.*"))
     assert files == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
     assert [name for name in files if (out / name).read_bytes() != (tmp_path / name).read_bytes()] == []
 
 
-def test_records_of_other_materials_are_refused(home, tmp_path):
+def test_records_of_other_materials_are_refused(results_dir, tmp_path):
     records = tmp_path / "records"
     records.mkdir()
     whole = pl.read_parquet(real_features().parent / "records" / "structures.parquet")
     whole.head(50).write_parquet(records / "structures.parquet")
     with pytest.raises(UserError, match="hold different materials; run the featurize stage"):
-        run(home, tmp_path, records=records)
+        run(results_dir, tmp_path, records=records)
 
 
 def test_embeddings_of_another_number_of_materials_are_refused(tmp_path):

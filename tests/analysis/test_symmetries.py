@@ -17,18 +17,18 @@ def test_symmetries_come_back_as_they_were_found(tmp_path):
     assert write_symmetries(records, out=tmp_path / "a.parquet", scratch=tmp_path / "kept", workers=SerialPool())
 
     rows = list(Records(records).structures.iter_rows(named=True))
-    found = read_symmetries(tmp_path / "a.parquet")
-    assert [found[row] for row in (0, 7, 59)] == [find_symmetry(structure_of(rows[row])) for row in (0, 7, 59)]
+    symmetries = read_symmetries(tmp_path / "a.parquet")
+    assert [symmetries[row] for row in (0, 7, 59)] == [find_symmetry(structure_of(rows[row])) for row in (0, 7, 59)]
 
 
 def test_they_are_found_again_only_for_other_structures(tmp_path):
     records = tmp_path / "records"
     records.mkdir()
     structures = pl.read_parquet(real_features().parent / "records" / "structures.parquet").head(3)
-    own = {"out": tmp_path / "a.parquet", "scratch": tmp_path / "kept", "workers": SerialPool()}
+    options = {"out": tmp_path / "a.parquet", "scratch": tmp_path / "kept", "workers": SerialPool()}
     computed = []
     for table in (structures, structures, structures.head(2)):
         table.write_parquet(records / "structures.parquet")
-        computed.append(write_symmetries(records, **own))
+        computed.append(write_symmetries(records, **options))
     assert computed == [True, False, True]
     assert len(read_symmetries(tmp_path / "a.parquet")) == 2

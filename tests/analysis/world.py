@@ -55,13 +55,13 @@ def noisy(noise: float) -> Make:
 
     def make(combination: Combination, split: np.ndarray) -> dict[str, np.ndarray]:
         same = np.random.default_rng(0).normal(size=(len(split), DIM))
-        own = np.random.default_rng([1, *map(len, combination.modalities)])
-        return {name: same + noise * own.normal(size=same.shape) for name in combination.modalities}
+        rng = np.random.default_rng([1, *map(len, combination.modalities)])
+        return {name: same + noise * rng.normal(size=same.shape) for name in combination.modalities}
 
     return make
 
 
-def write_models(home: Path, *, make: Make | None = None, only: Iterable[str] | None = None) -> None:
+def write_models(results_dir: Path, *, make: Make | None = None, only: Iterable[str] | None = None) -> None:
     """Write `models/` and `metrics/` of combinations as the ablation leaves them, but for the weights."""
     split = pl.read_parquet(real_features() / INDEX)["split"].to_numpy().astype(str)
     ids = pl.read_parquet(real_features() / INDEX)["material_id"].to_numpy().astype(str)
@@ -72,12 +72,12 @@ def write_models(home: Path, *, make: Make | None = None, only: Iterable[str] | 
         if combination.is_single:
             hub = combination.hub
             test |= {f"{hub}.view0": test[hub], f"{hub}.view1": test[hub] + np.float32(0.1)}
-        directory = home / "models" / combination.name
+        directory = results_dir / "models" / combination.name
         directory.mkdir(parents=True)
         np.savez(directory / "embeddings.npz", material_id=ids, **{k: v.astype(np.float16) for k, v in arrays.items()})
         np.savez(directory / "test_embeddings.npz", material_id=ids[split == "test"], **test)
         write_json(directory / "trained.json", {"fingerprint": combination.name})
-        told = {
+        metrics = {
             "combination": combination.name,
             "hub": combination.hub,
             "run_id": f"run of {combination.name}",
@@ -85,22 +85,25 @@ def write_models(home: Path, *, make: Make | None = None, only: Iterable[str] | 
             "fingerprint": combination.name,
             "n_parameters": {"crystal": 7},
         }
-        write_json(home / "metrics" / f"{combination.name}.json", told)
+        write_json(results_dir / "metrics" / f"{combination.name}.json", metrics)
 
 
-def add_trained(home: Path, name: str) -> None:
+def add_trained(results_dir: Path, name: str) -> None:
     """Put a combination beside them that was really trained, with its weights."""
-    shutil.rmtree(home / "models" / name, ignore_errors=True)
-    shutil.copytree(trained(name).directory, home / "models" / name)
-    shutil.copy(trained(name).metrics / f"{name}.json", home / "metrics" / f"{name}.json")
+    shutil.rmtree(results_dir / "models" / name, ignore_errors=True)
+    shutil.copytree(trained(name).directory, results_dir / "models" / name)
+    shutil.copy(trained(name).metrics / f"{name}.json", results_dir / "metrics" / f"{name}.json")
 
 
-def request(home: Path, **changes: Any) -> Request:
-    """The request of such a home; symmetries are found if there are none yet."""
+def request(results_dir: Path, **changes: Any) -> Request:
+    """The request for such results; symmetries are computed if there are none yet."""
     records = real_features().parent / "records"
-    if not (home / "symmetry.parquet").exists():
+    if not (results_dir / "symmetry.parquet").exists():
         write_symmetries(
-            records, out=home / "symmetry.parquet", scratch=real_features().parent / "symmetry", workers=SerialPool()
+            records,
+            out=results_dir / "symmetry.parquet",
+            scratch=real_features().parent / "symmetry",
+            workers=SerialPool(),
         )
     fields = {
         "settings": ANALYSIS,
@@ -108,13 +111,13 @@ def request(home: Path, **changes: Any) -> Request:
         "hub_order": HUB_ORDER,
         "records": records,
         "features": real_features(),
-        "models": home / "models",
-        "metrics": home / "metrics",
-        "out": home,
-        "state": str(home),
+        "models": results_dir / "models",
+        "metrics": results_dir / "metrics",
+        "out": results_dir,
+        "state": str(results_dir),
     }
     return Request(**fields | changes)
 
 
-def inputs(home: Path, **changes: Any) -> Inputs:
-    return Inputs(request(home, **changes))
+def inputs_of(results_dir: Path, **changes: Any) -> Inputs:
+    return Inputs(request(results_dir, **changes))

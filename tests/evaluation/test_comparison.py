@@ -14,15 +14,15 @@ from matbind.modalities.combinations import Combination, all_combinations, pair_
 N = 50
 
 
-def result(kind: str, n_found: int) -> dict[str, Any]:
+def result(kind: str, n_hits: int) -> dict[str, Any]:
     """Of 50 queries, so many find their key first and the rest find it sixth."""
-    return summarise(np.where(np.arange(N) < n_found, 1, 6), kind=kind).as_dict()
+    return summarise(np.where(np.arange(N) < n_hits, 1, 6), kind=kind).as_dict()
 
 
-def run_of(combination: Combination, n_found: int = 20) -> dict[str, Any]:
+def run_of(combination: Combination, n_hits: int = 20) -> dict[str, Any]:
     """Every pair a little better than the one before it."""
     pairs = {
-        pair_name(*pair): result(combination.kind(*pair), n_found + i) for i, pair in enumerate(combination.pairs())
+        pair_name(*pair): result(combination.kind(*pair), n_hits + i) for i, pair in enumerate(combination.pairs())
     }
     return {
         "combination": combination.name,
@@ -30,7 +30,7 @@ def run_of(combination: Combination, n_found: int = 20) -> dict[str, Any]:
         "run_id": f"run of {combination.name}",
         "pairs": pairs,
         "fused": {},
-        "control": {name: result(found["kind"], 1) for name, found in pairs.items()},
+        "control": {name: result(measured["kind"], 1) for name, measured in pairs.items()},
         "seconds": 12.0,
     }
 
@@ -46,13 +46,13 @@ def table_rows(document: str) -> list[list[str]]:
 def test_document_holds_what_each_run_brought():
     run = run_of(parse_combination("crystal+dos"))
     baseline = {"dos->crystal": result("aligned", 3)}
-    found = compare([run], baseline=baseline)
-    assert found["combinations"] == {
+    comparison = compare([run], baseline=baseline)
+    assert comparison["combinations"] == {
         "crystal+dos": {"hub": "crystal", "run_id": "run of crystal+dos", "pairs": run["pairs"]}
     }
-    assert found["baseline"] == baseline
-    assert found["control"] == {"crystal+dos": run["control"]}
-    assert (found["data_md5"], found["git_commit"]) == ("abc.dir", "f00d")
+    assert comparison["baseline"] == baseline
+    assert comparison["control"] == {"crystal+dos": run["control"]}
+    assert (comparison["data_md5"], comparison["git_commit"]) == ("abc.dir", "f00d")
 
 
 def test_document_says_which_pairs_have_no_baseline():
@@ -61,9 +61,9 @@ def test_document_says_which_pairs_have_no_baseline():
 
 
 def test_document_survives_json():
-    found = compare([run_of(combination) for combination in all_combinations()])
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert to_markdown(json.loads(json.dumps(found))) == to_markdown(found)
+    comparison = compare([run_of(combination) for combination in all_combinations()])
+    assert json.loads(json.dumps(comparison, allow_nan=False)) == comparison
+    assert to_markdown(json.loads(json.dumps(comparison))) == to_markdown(comparison)
 
 
 def test_combinations_come_in_their_order_whatever_the_order_of_runs():
@@ -111,18 +111,18 @@ def test_best_of_nothing_is_nothing():
 
 def test_failed_combination_appears_as_failed():
     error = "loss became NaN\nin epoch 3 | step 7"
-    found = compare([{"combination": "crystal+dos", "error": error}, run_of(parse_combination("crystal+text"))])
-    assert found["combinations"]["crystal+dos"] == {"error": error}
-    assert found["summary"]["failed"] == ["crystal+dos"]
-    assert "| crystal+dos | failed: loss became NaN in epoch 3 / step 7 |" in to_markdown(found)
+    comparison = compare([{"combination": "crystal+dos", "error": error}, run_of(parse_combination("crystal+text"))])
+    assert comparison["combinations"]["crystal+dos"] == {"error": error}
+    assert comparison["summary"]["failed"] == ["crystal+dos"]
+    assert "| crystal+dos | failed: loss became NaN in epoch 3 / step 7 |" in to_markdown(comparison)
 
 
 def test_table_has_a_row_for_each_combination_with_singles_apart():
     runs = [run_of(combination) for combination in all_combinations()]
     runs[0] = {"combination": "crystal", "error": "killed"}
     runs[5] = {"combination": "crystal+pxrd", "error": "killed"}
-    found = compare(runs, baseline={"dos->crystal": result("aligned", 3)})
-    rows = table_rows(to_markdown(found))
+    comparison = compare(runs, baseline={"dos->crystal": result("aligned", 3)})
+    rows = table_rows(to_markdown(comparison))
     several, singles = [row for row in rows if len(row) == 10], [row for row in rows if len(row) == 8]
     assert len(several) + len(singles) == len(rows)
     assert [row[0] for row in several[2:]] == [c.name for c in all_combinations()[4:]] + ["*linear baseline*"]
@@ -130,10 +130,10 @@ def test_table_has_a_row_for_each_combination_with_singles_apart():
 
 
 def test_rows_of_the_table_worked_by_hand():
-    found = compare([run_of(parse_combination("crystal+dos")), run_of(parse_combination("text"))])
-    rows = table_rows(to_markdown(found))
+    comparison = compare([run_of(parse_combination("crystal+dos")), run_of(parse_combination("text"))])
+    rows = table_rows(to_markdown(comparison))
     assert rows[2] == ["crystal+dos", "crystal", "50", "0.0200", "0.410", "0.410", "dos->crystal 0.420", "-", "-", "-"]
-    low, high = found["combinations"]["text"]["pairs"]["text->text"]["recall_at_1_ci95"]
+    low, high = comparison["combinations"]["text"]["pairs"]["text->text"]["recall_at_1_ci95"]
     assert rows[-1] == ["text", "50", "0.0200", "0.400", f"{low:.3f} to {high:.3f}", "0.400", "6", "0.500"]
 
 
@@ -152,9 +152,9 @@ def test_combination_without_a_measured_pair_has_an_empty_row():
 
 
 def test_table_states_the_control():
-    found = compare([run_of(parse_combination("crystal+dos"))])
+    comparison = compare([run_of(parse_combination("crystal+dos"))])
     assert "with the keys shuffled, recall@1 is 0.0200 on average over 2 pairs, where chance is 0.0200." in to_markdown(
-        found
+        comparison
     )
 
 

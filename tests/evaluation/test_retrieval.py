@@ -65,10 +65,10 @@ def test_ranks_of_three_directions_worked_by_hand():
 
 
 def test_metrics_of_four_ranks_worked_by_hand():
-    found = np.array([1, 2, 4, 8])
-    assert [recall_at_k(found, k=k) for k in (1, 2, 5, 10)] == [0.25, 0.5, 0.75, 1.0]
-    assert mean_reciprocal_rank(found) == (1 + 0.5 + 0.25 + 0.125) / 4
-    assert summarise(found, kind="view").median_rank == 3.0
+    key_ranks = np.array([1, 2, 4, 8])
+    assert [recall_at_k(key_ranks, k=k) for k in (1, 2, 5, 10)] == [0.25, 0.5, 0.75, 1.0]
+    assert mean_reciprocal_rank(key_ranks) == (1 + 0.5 + 0.25 + 0.125) / 4
+    assert summarise(key_ranks, kind="view").median_rank == 3.0
 
 
 def test_present_rows_are_the_finite_ones():
@@ -134,10 +134,10 @@ def test_recall_equals_scikit_learn_without_ties(k):
 def test_unrelated_sides_find_chance():
     rng = np.random.default_rng(3)
     n = 2000
-    found = ranks(rng.normal(size=(n, 16)), rng.normal(size=(n, 16)))
+    key_ranks = ranks(rng.normal(size=(n, 16)), rng.normal(size=(n, 16)))
     # Recall@10 counts about 10 hits, Poisson: beyond 25 happens once in 30,000.
-    assert 0 < recall_at_k(found, k=10) * n < 25
-    assert np.median(found) == pytest.approx(n / 2, rel=0.1)
+    assert 0 < recall_at_k(key_ranks, k=10) * n < 25
+    assert np.median(key_ranks) == pytest.approx(n / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_bootstrap_equals_resampling_the_queries():
     rng = np.random.default_rng(0)
     shares = rng.choice(hits, size=(20_000, len(hits))).mean(axis=1)
     expected = np.quantile(shares, [0.025, 0.975])
-    found = bootstrap_interval(hits, n_resamples=20_000, seed=1)
-    np.testing.assert_allclose(found, expected, atol=0.006)  # about one step of 1 / 200
+    interval = bootstrap_interval(hits, n_resamples=20_000, seed=1)
+    np.testing.assert_allclose(interval, expected, atol=0.006)  # about one step of 1 / 200
 
 
 def test_bootstrap_covers_the_true_share():
@@ -230,8 +230,8 @@ def test_gallery_is_the_materials_that_hold_both():
     present["dos"][:20] = False
     present["text"][15:30] = False
     embeddings["dos"][:20] = np.nan  # what an absent row holds is nobody's business
-    found = {name: result.n for name, result in evaluate_pairs(embeddings, present, THREE).items()}
-    assert (found["crystal->dos"], found["text->crystal"], found["dos->text"]) == (40, 45, 30)
+    sizes = {name: result.n for name, result in evaluate_pairs(embeddings, present, THREE).items()}
+    assert (sizes["crystal->dos"], sizes["text->crystal"], sizes["dos->text"]) == (40, 45, 30)
 
 
 def test_pair_with_one_material_is_left_out_with_a_reason():

@@ -82,9 +82,9 @@ def test_alarm_where_one_direction_is_used():
 def test_a_space_is_described_over_the_materials_that_hold_each_modality():
     a, b = cloud(20), cloud(20, seed=1)
     b[:5] = np.nan
-    found = describe_space({"crystal": a, "dos": b, "text": np.full((20, 8), np.nan)})
-    assert list(found["modalities"]) == ["crystal", "dos"]
-    assert found["modalities"]["dos"]["n"] == 15
-    assert list(found["pairs"]) == ["crystal->dos"]
-    assert found["pairs"]["crystal->dos"]["alignment"] == alignment(a[5:], b[5:])
-    assert found["pairs"]["crystal->dos"]["modality_gap"] == modality_gap(a[5:], b[5:])
+    space = describe_space({"crystal": a, "dos": b, "text": np.full((20, 8), np.nan)})
+    assert list(space["modalities"]) == ["crystal", "dos"]
+    assert space["modalities"]["dos"]["n"] == 15
+    assert list(space["pairs"]) == ["crystal->dos"]
+    assert space["pairs"]["crystal->dos"]["alignment"] == alignment(a[5:], b[5:])
+    assert space["pairs"]["crystal->dos"]["modality_gap"] == modality_gap(a[5:], b[5:])

@@ -37,10 +37,10 @@ def assert_equals_oracle(structure: Structure, **options) -> None:
     window = options.get("two_theta_deg", (5.0, 90.0))
     calculator = XRDCalculator(wavelength=options.get("wavelength_angstrom", "CuKa"), symprec=0)
     expected = calculator.get_pattern(structure.to_pymatgen(), two_theta_range=window)
-    found = reflections(structure, **options)
+    peaks = reflections(structure, **options)
     strong = expected.y > 0.01
-    np.testing.assert_allclose(found.two_theta_deg[found.intensity > 0.01], expected.x[strong], atol=1.1e-5)
-    np.testing.assert_allclose(found.intensity[found.intensity > 0.01], expected.y[strong], rtol=1e-9)
+    np.testing.assert_allclose(peaks.two_theta_deg[peaks.intensity > 0.01], expected.x[strong], atol=1.1e-5)
+    np.testing.assert_allclose(peaks.intensity[peaks.intensity > 0.01], expected.y[strong], rtol=1e-9)
 
 
 CRYSTALS = {

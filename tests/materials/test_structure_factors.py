@@ -18,8 +18,8 @@ def form_factor(number: int, g: np.ndarray) -> np.ndarray:
     return number - FORM_FACTOR_PREFACTOR * s2 * (a * np.exp(-np.outer(s2, b))).sum(axis=1)
 
 
-def lengths(found) -> np.ndarray:
-    return np.linalg.norm(found.g_vector.astype(float), axis=1)
+def lengths(peaks) -> np.ndarray:
+    return np.linalg.norm(peaks.g_vector.astype(float), axis=1)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def lengths(found) -> np.ndarray:
 )
 def test_form_factors_and_the_lorentz_factor_give_the_pattern(structure):
     g_stop = 2 * np.sin(np.radians(45)) / WAVELENGTH_ANGSTROM
-    found = partial_structure_factors(structure, g_stop_per_angstrom=g_stop)
-    g = lengths(found)
+    peaks = partial_structure_factors(structure, g_stop_per_angstrom=g_stop)
+    g = lengths(peaks)
     two_theta = 2 * np.arcsin(g * WAVELENGTH_ANGSTROM / 2)
-    weight = np.stack([form_factor(a, g) * form_factor(b, g) for a, b in found.pairs.astype(int)], axis=1)
+    weight = np.stack([form_factor(a, g) * form_factor(b, g) for a, b in peaks.pairs.astype(int)], axis=1)
     factor = (1 + np.cos(two_theta) ** 2) / (np.sin(two_theta / 2) ** 2 * np.cos(two_theta / 2))
-    intensity = (found.partial * weight).sum(axis=1) * factor
+    intensity = (peaks.partial * weight).sum(axis=1) * factor
     expected = reflections(structure, wavelength_angstrom=WAVELENGTH_ANGSTROM, two_theta_deg=(5.0, 90.0))
     # Drawn before they are compared: the two merge neighbouring reflections at different steps.
     drawn = broaden(np.degrees(two_theta), intensity, grid_deg=pattern_grid(), fwhm_deg=0.2)
@@ -41,21 +41,21 @@ def test_form_factors_and_the_lorentz_factor_give_the_pattern(structure):
 
 
 def test_copper_counts_half_of_each_friedel_pair():
-    found = partial_structure_factors(copper(3.61), g_stop_per_angstrom=0.8)
-    np.testing.assert_allclose(lengths(found), np.sqrt([3, 4, 8]) / 3.61, rtol=1e-6)
-    np.testing.assert_allclose(found.partial[:, 0], [4, 3, 6], rtol=1e-5)
+    peaks = partial_structure_factors(copper(3.61), g_stop_per_angstrom=0.8)
+    np.testing.assert_allclose(lengths(peaks), np.sqrt([3, 4, 8]) / 3.61, rtol=1e-6)
+    np.testing.assert_allclose(peaks.partial[:, 0], [4, 3, 6], rtol=1e-5)
 
 
 def test_sodium_and_chlorine_scatter_against_each_other_in_the_first_peak():
-    found = partial_structure_factors(rocksalt(5.64), g_stop_per_angstrom=0.4)
-    assert found.pairs.tolist() == [[11, 11], [11, 17], [17, 17]]
-    np.testing.assert_allclose(found.partial, [[1, -2, 1], [0.75, 1.5, 0.75]], atol=1e-6)
+    peaks = partial_structure_factors(rocksalt(5.64), g_stop_per_angstrom=0.4)
+    assert peaks.pairs.tolist() == [[11, 11], [11, 17], [17, 17]]
+    np.testing.assert_allclose(peaks.partial, [[1, -2, 1], [0.75, 1.5, 0.75]], atol=1e-6)
 
 
-def assert_same(found, expected) -> None:
-    np.testing.assert_array_equal(found.pairs, expected.pairs)
-    np.testing.assert_allclose(lengths(found), lengths(expected), atol=2 * MERGE_PER_ANGSTROM)
-    np.testing.assert_allclose(found.partial, expected.partial, atol=2e-5 * np.abs(expected.partial).max())
+def assert_same(peaks, expected) -> None:
+    np.testing.assert_array_equal(peaks.pairs, expected.pairs)
+    np.testing.assert_allclose(lengths(peaks), lengths(expected), atol=2 * MERGE_PER_ANGSTROM)
+    np.testing.assert_allclose(peaks.partial, expected.partial, atol=2e-5 * np.abs(expected.partial).max())
 
 
 @pytest.mark.parametrize("structure", [rocksalt(), mixed(), triclinic()], ids=["nacl", "mixed", "triclinic"])

@@ -136,7 +136,7 @@ def test_workers_return_the_order_of_one_process(monkeypatch):
     monkeypatch.setattr("matbind.materials.symmetry.CHUNK_SIZE", 2)
     structures = [copper(), rocksalt(), triclinic(), rocksalt(), copper()]
     symmetry = find_symmetries(iter(structures), workers=Elsewhere())
-    assert symmetry == [find_symmetry(each) for each in structures]
+    assert symmetry == [find_symmetry(structure) for structure in structures]
 
 
 @pytest.mark.parametrize(

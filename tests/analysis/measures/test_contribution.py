@@ -31,9 +31,9 @@ def test_hits_are_those_of_the_recall_on_the_axis_of_the_test_split():
     combination = parse_combination("crystal+dos+text")
     present = {name: np.isfinite(values).all(axis=1) for name, values in embeddings.items()}
     expected = evaluate_pairs(embeddings, present, combination, n_resamples=1)
-    found = hits_by_query(embeddings, combination)
-    assert set(found) == set(expected)
-    for pair, hits in found.items():
+    hits_by_pair = hits_by_query(embeddings, combination)
+    assert set(hits_by_pair) == set(expected)
+    for pair, hits in hits_by_pair.items():
         assert hits.shape == (30,)
         assert np.isnan(hits[:6]).all() == ("dos" in pair)
         assert np.nanmean(hits) == pytest.approx(expected[pair].recall_at_1, abs=1e-12)
@@ -48,12 +48,12 @@ def weights(n_test: int, n_resamples: int = 5) -> np.ndarray:
 
 
 def test_a_change_by_hand():
-    found = changes(scores_of_two(), weights(5, 500))
-    assert [(each.modality, each.before, each.after, each.question) for each in found] == [
+    steps = changes(scores_of_two(), weights(5, 500))
+    assert [(step.modality, step.before, step.after, step.question) for step in steps] == [
         ("pxrd", "dos+text", "dos+pxrd+text", "text->dos"),
         ("pxrd", "dos+text", "dos+pxrd+text", "dos->text"),
     ]
-    first, second = found
+    first, second = steps
     assert (first.n, first.score_before, first.score_after, first.change) == (4, 0.5, 0.75, 0.25)
     assert (first.kind_before, first.kind_after) == ("aligned", "aligned")
     assert -1 <= first.change_ci95[0] < 0 < first.change_ci95[1] <= 1
@@ -65,18 +65,18 @@ def test_paired_intervals_are_narrower_than_the_scores_own():
     before = (rng.random(400) < 0.5).astype(float)
     after = before.copy()
     after[np.flatnonzero(before == 0)[:8]] = 1.0  # eight queries gained, none lost
-    (found,) = changes({"dos+text": {"q": before}, "dos+pxrd+text": {"q": after}}, weights(400, 1000))
-    assert found.change == 0.02
+    (step,) = changes({"dos+text": {"q": before}, "dos+pxrd+text": {"q": after}}, weights(400, 1000))
+    assert step.change == 0.02
     # Standard error sqrt(0.02 * 0.98 / 400) = 0.007; unpaired it would be 0.035.
-    assert found.change_ci95 == pytest.approx((0.0075, 0.035), abs=0.004)
-    assert (found.kind_before, found.kind_after) == (None, None)
+    assert step.change_ci95 == pytest.approx((0.0075, 0.035), abs=0.004)
+    assert (step.kind_before, step.kind_after) == (None, None)
 
 
 def test_every_step_between_all_combinations_is_taken():
-    scores = {each.name: {"probe": np.ones(3)} for each in all_combinations()}
-    found = changes(scores, weights(3))
-    assert len(found) == 4 * 7  # each modality joins seven combinations of the other three
-    assert {each.before for each in found if each.modality == "dos"} == {
+    scores = {combination.name: {"probe": np.ones(3)} for combination in all_combinations()}
+    steps = changes(scores, weights(3))
+    assert len(steps) == 4 * 7  # each modality joins seven combinations of the other three
+    assert {step.before for step in steps if step.modality == "dos"} == {
         "crystal",
         "pxrd",
         "text",
@@ -88,7 +88,9 @@ def test_every_step_between_all_combinations_is_taken():
 
 
 def test_a_combination_that_failed_leaves_the_other_steps():
-    scores = {each.name: {"probe": np.ones(3)} for each in all_combinations() if each.name != "dos+text"}
+    scores = {
+        combination.name: {"probe": np.ones(3)} for combination in all_combinations() if combination.name != "dos+text"
+    }
     assert missing_combinations(scores) == ["dos+text"]
     # Two steps lead to it and two lead from it.
     assert len(changes(scores, weights(3))) == 28 - 4

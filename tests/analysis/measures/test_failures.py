@@ -26,7 +26,7 @@ SALT = identity("m-1", "NaCl", rocksalt())
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("retrieved", "expected"),
     [
         (SALT, "same material"),
         (identity("m-2", "NaCl", copper()), "same formula"),  # a polymorph
@@ -36,8 +36,8 @@ SALT = identity("m-1", "NaCl", rocksalt())
         (identity("m-6", "KBr", None), "neither"),
     ],
 )
-def test_how_a_retrieved_material_is_related(found, expected):
-    assert relation(SALT, found) == expected
+def test_how_a_retrieved_material_is_related(retrieved, expected):
+    assert relation(SALT, retrieved) == expected
 
 
 def test_elements_have_to_be_swapped_on_corresponding_sites():
@@ -58,7 +58,7 @@ def test_elements_have_to_be_swapped_on_corresponding_sites():
 def four() -> tuple[np.ndarray, np.ndarray, list[Identity]]:
     """Query 0 finds itself, 1 finds 2, 2 finds 1, 3 is as far as can be."""
     angles = np.deg2rad([0, 40, 50, 90]), np.deg2rad([0, 52, 39, 200])
-    query, key = (np.column_stack([np.cos(each), np.sin(each)]) for each in angles)
+    query, key = (np.column_stack([np.cos(side), np.sin(side)]) for side in angles)
     identities = [
         SALT,
         identity("m-2", "KBr", rocksalt(6.6, (19, 35))),
@@ -82,7 +82,7 @@ def test_failures_are_listed_worst_first():
 def test_the_worst_is_the_largest_margin_and_not_the_largest_rank():
     # Two keys are narrowly before the first query's, one is widely before the second's.
     angles = np.deg2rad([0, 90, 5, -5]), np.deg2rad([10, 174, 5, -5])
-    query, key = (np.column_stack([np.cos(each), np.sin(each)]) for each in angles)
+    query, key = (np.column_stack([np.cos(side), np.sin(side)]) for side in angles)
     first, second, *_ = failures(query, key, four()[2])
     assert (first["material_id"], first["rank"]) == ("m-2", 2)
     assert first["margin"] == pytest.approx(np.cos(np.deg2rad(80)) - np.cos(np.deg2rad(84)))

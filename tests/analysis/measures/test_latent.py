@@ -51,15 +51,15 @@ def test_overlap_of_two_normals_is_the_analytic_one(distance):
 
 def test_a_large_sample_has_the_density_of_all_its_values():
     values = np.random.default_rng(0).gamma(2.0, size=5000)
-    found = density_overlap(values, values + 1)
-    expected = gaussian_kde(values)(found.grid)
-    np.testing.assert_allclose(found.first, expected, atol=1e-3 * expected.max())
+    overlap = density_overlap(values, values + 1)
+    expected = gaussian_kde(values)(overlap.grid)
+    np.testing.assert_allclose(overlap.first, expected, atol=1e-3 * expected.max())
 
 
 def test_densities_are_normalised_on_their_grid():
-    found = density_overlap(np.array([0.1, 0.2, 0.9]), np.array([-0.5, 0.0, 0.1, 0.2]))
-    for density in (found.first, found.second):
-        assert np.trapezoid(density, found.grid) == pytest.approx(1.0, abs=1e-3)
+    overlap = density_overlap(np.array([0.1, 0.2, 0.9]), np.array([-0.5, 0.0, 0.1, 0.2]))
+    for density in (overlap.first, overlap.second):
+        assert np.trapezoid(density, overlap.grid) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_samples_far_apart_do_not_overlap():
@@ -74,10 +74,10 @@ def test_a_sample_without_spread_has_no_density():
 
 def test_the_statistic_is_scipys():
     values, member = two_groups(apart=1.0)
-    found = group_difference(values, member, n_permutations=1, seed=0)
+    difference = group_difference(values, member, n_permutations=1, seed=0)
     expected = ks_2samp(*group_similarities(values, member, seed=0))
-    assert found.statistic == pytest.approx(expected.statistic, rel=1e-12)
-    assert found.p_pairs == pytest.approx(expected.pvalue, rel=1e-12)
+    assert difference.statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert difference.p_pairs == pytest.approx(expected.pvalue, rel=1e-12)
 
 
 def test_a_group_that_is_apart_is_found():
@@ -86,20 +86,20 @@ def test_a_group_that_is_apart_is_found():
 
 
 def test_permutation_p_is_uniform_where_labels_mean_nothing_and_that_of_pairs_is_not():
-    found = []
+    differences = []
     for seed in range(60):
         values, member = two_groups(12, apart=0.0, seed=seed)
         values[:, 0] += 2.0  # a common direction: how far a material is from it shifts all of its pairs at once
-        found.append(group_difference(values, member, n_permutations=39, seed=seed))
+        differences.append(group_difference(values, member, n_permutations=39, seed=seed))
     # Of 60 uniform values, below 0.1: 6 expected, 14 or more has a probability of 0.002.
-    assert sum(each.p_permutation <= 0.1 for each in found) < 14
-    assert sum(each.p_pairs <= 0.1 for each in found) > 14
+    assert sum(difference.p_permutation <= 0.1 for difference in differences) < 14
+    assert sum(difference.p_pairs <= 0.1 for difference in differences) > 14
 
 
 def test_ties_are_compared_after_the_last_of_them():
     values = np.array([[1.0, 0], [1, 0], [1, 0], [1, 0], [1, 0], [1, 0]])
-    found = group_difference(values, np.arange(6) < 3, n_permutations=9, seed=0)
-    assert (found.statistic, found.p_permutation) == (0.0, 1.0)
+    difference = group_difference(values, np.arange(6) < 3, n_permutations=9, seed=0)
+    assert (difference.statistic, difference.p_permutation) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -129,10 +129,10 @@ def test_tsne_is_scikit_learns_and_repeats():
     from sklearn.manifold import TSNE
 
     values, _ = two_groups(20, apart=5.0)
-    found = project_tsne(values, seed=3)
-    assert found.shape == (40, 2)
-    np.testing.assert_array_equal(found, project_tsne(values, seed=3))
-    np.testing.assert_array_equal(found, TSNE(random_state=3).fit_transform(values.astype(np.float32)))
+    projected = project_tsne(values, seed=3)
+    assert projected.shape == (40, 2)
+    np.testing.assert_array_equal(projected, project_tsne(values, seed=3))
+    np.testing.assert_array_equal(projected, TSNE(random_state=3).fit_transform(values.astype(np.float32)))
 
 
 def test_tsne_needs_more_rows_than_its_perplexity():

@@ -27,26 +27,26 @@ def labels(values: np.ndarray) -> list[str]:
 
 def test_a_label_that_is_linear_is_read():
     values = cloud()
-    found = probe(values, Target("sign", "class", (values[:, 2] > values[:, 3]).tolist()), SPLIT)
-    assert found.value is not None
-    assert found.value > 0.93
-    assert (found.metric, found.n_train, found.n_validation, found.n_test, found.n_classes) == (
+    result = probe(values, Target("sign", "class", (values[:, 2] > values[:, 3]).tolist()), SPLIT)
+    assert result.value is not None
+    assert result.value > 0.93
+    assert (result.metric, result.n_train, result.n_validation, result.n_test, result.n_classes) == (
         "accuracy",
         120,
         60,
         60,
         2,
     )
-    assert found.chance == 0.5
-    assert found.ci95 is not None
-    assert found.ci95[0] <= found.value <= found.ci95[1]
-    assert found.top_5 is None  # of two labels all are among five
+    assert result.chance == 0.5
+    assert result.ci95 is not None
+    assert result.ci95[0] <= result.value <= result.ci95[1]
+    assert result.top_5 is None  # of two labels all are among five
 
 
 def test_a_label_that_is_not_there_is_read_no_better_than_by_chance():
     target = Target("coin", "class", np.random.default_rng(1).integers(0, 2, N).tolist())
-    found = probe(cloud(), target, SPLIT)
-    assert found.value == pytest.approx(0.5, abs=0.2)
+    result = probe(cloud(), target, SPLIT)
+    assert result.value == pytest.approx(0.5, abs=0.2)
 
 
 def test_the_majority_is_that_of_the_training_split():
@@ -56,38 +56,38 @@ def test_the_majority_is_that_of_the_training_split():
 
 def test_the_five_most_probable_labels():
     values = cloud()
-    found = probe(values, Target("slice", "class", labels(values)), SPLIT)
-    assert found.value is not None
-    assert found.top_5 is not None
-    assert found.value < found.top_5 <= 1
+    result = probe(values, Target("slice", "class", labels(values)), SPLIT)
+    assert result.value is not None
+    assert result.top_5 is not None
+    assert result.value < result.top_5 <= 1
 
 
 def test_a_label_unseen_in_training_counts_as_missed():
     values = cloud()
     names = ["a" if x > 3 else "b" for x in values[:, 0]]
     names[180:190] = ["c"] * 10
-    found = probe(values, Target("letter", "class", names), SPLIT)
-    assert found.n_unseen == 10
-    np.testing.assert_array_equal(found.scores[:10], 0.0)
+    result = probe(values, Target("letter", "class", names), SPLIT)
+    assert result.n_unseen == 10
+    np.testing.assert_array_equal(result.scores[:10], 0.0)
 
 
 def test_ridge_is_scikit_learns_with_the_penalty_chosen_on_validation():
     values = cloud()
     truth = values @ [1.0, -2.0, 0.0, 0.5, 0.0] + np.random.default_rng(2).normal(size=N)
-    found = probe(values, Target("energy", "number", truth.tolist(), "eV"), SPLIT)
+    result = probe(values, Target("energy", "number", truth.tolist(), "eV"), SPLIT)
     scaled = StandardScaler().fit(values[:120]).transform(values)
     errors = {}
     for alpha in (1e4, 1e3, 1e2, 1e1, 1.0, 0.1):
         predicted = Ridge(alpha=alpha).fit(scaled[:120], truth[:120]).predict(scaled)
         errors[alpha] = np.abs(predicted[120:180] - truth[120:180]).mean(), np.abs(predicted[180:] - truth[180:]).mean()
     best = min(errors, key=lambda alpha: errors[alpha][0])
-    assert found.penalty == best
-    assert found.value == pytest.approx(errors[best][1], rel=1e-9)
-    assert found.majority == pytest.approx(np.abs(truth[180:] - np.median(truth[:120])).mean())
-    assert found.r2 is not None
-    assert 0.6 < found.r2 < 1
-    assert found.ci95 is not None
-    assert found.ci95[0] < found.value < found.ci95[1]
+    assert result.penalty == best
+    assert result.value == pytest.approx(errors[best][1], rel=1e-9)
+    assert result.majority == pytest.approx(np.abs(truth[180:] - np.median(truth[:120])).mean())
+    assert result.r2 is not None
+    assert 0.6 < result.r2 < 1
+    assert result.ci95 is not None
+    assert result.ci95[0] < result.value < result.ci95[1]
 
 
 def test_scores_lie_on_the_axis_of_the_test_split():
@@ -95,11 +95,11 @@ def test_scores_lie_on_the_axis_of_the_test_split():
     truth = values[:, 0].copy()
     truth[200] = np.nan
     values[210] = np.nan
-    found = probe(values, Target("energy", "number", truth.tolist()), SPLIT)
-    assert found.scores.shape == (60,)
-    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found.scores)), [20, 30])
-    assert found.n_test == 58
-    assert found.value == pytest.approx(-np.nanmean(found.scores))
+    result = probe(values, Target("energy", "number", truth.tolist()), SPLIT)
+    assert result.scores.shape == (60,)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(result.scores)), [20, 30])
+    assert result.n_test == 58
+    assert result.value == pytest.approx(-np.nanmean(result.scores))
 
 
 def test_the_test_split_is_not_learned_from():
@@ -107,8 +107,8 @@ def test_the_test_split_is_not_learned_from():
     target = Target("energy", "number", values[:, 0].tolist())
     spoiled = values.copy()
     spoiled[180:200] = 1e6
-    found, other = probe(values, target, SPLIT), probe(spoiled, target, SPLIT)
-    np.testing.assert_allclose(found.scores[20:], other.scores[20:])
+    result, other = probe(values, target, SPLIT), probe(spoiled, target, SPLIT)
+    np.testing.assert_allclose(result.scores[20:], other.scores[20:])
 
 
 @pytest.mark.parametrize(
@@ -121,23 +121,23 @@ def test_the_test_split_is_not_learned_from():
     ],
 )
 def test_what_cannot_be_probed_says_why(values, reason):
-    found = probe(cloud(), Target("metal", "class", values), SPLIT)
-    assert (found.reason, found.value, found.ci95) == (reason, None, None)
+    result = probe(cloud(), Target("metal", "class", values), SPLIT)
+    assert (result.reason, result.value, result.ci95) == (reason, None, None)
 
 
 def test_without_validation_a_usual_penalty_is_taken():
     values = cloud()
     known = values[:, 0].copy()
     known[120:180] = np.nan
-    found = probe(values, Target("energy", "number", known.tolist()), SPLIT)
-    assert (found.n_validation, found.penalty) == (0, 1.0)
+    result = probe(values, Target("energy", "number", known.tolist()), SPLIT)
+    assert (result.n_validation, result.penalty) == (0, 1.0)
     sign = [None if np.isnan(value) else bool(value > 3) for value in known]
     assert probe(values, Target("sign", "class", sign), SPLIT).penalty == 1.0
 
 
 def test_an_embedding_of_one_point_says_so():
-    found = probe(np.ones((N, 4)), Target("letter", "class", ["a", "a", "b"] * 80), SPLIT)
-    assert (found.reason, found.value) == ("all 120 train materials have the same embedding", None)
+    result = probe(np.ones((N, 4)), Target("letter", "class", ["a", "a", "b"] * 80), SPLIT)
+    assert (result.reason, result.value) == ("all 120 train materials have the same embedding", None)
 
 
 def test_results_are_json_and_repeat():
@@ -159,12 +159,12 @@ def test_lengths_that_differ_are_refused():
 
 
 def test_composition_of_ordered_and_mixed_crystals():
-    found = element_fractions([rocksalt(), mixed()])
-    assert found.shape == (2, 118)
-    assert (found[0, 10], found[0, 16]) == (0.5, 0.5)
+    fractions = element_fractions([rocksalt(), mixed()])
+    assert fractions.shape == (2, 118)
+    assert (fractions[0, 10], fractions[0, 16]) == (0.5, 0.5)
     # Sr 0.3, Ba 0.6, Ti 1 and O 3 of 4.9 atoms.
-    np.testing.assert_allclose(found[1, [37, 55, 21, 7]], np.array([0.3, 0.6, 1, 3]) / 4.9)
-    np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(fractions[1, [37, 55, 21, 7]], np.array([0.3, 0.6, 1, 3]) / 4.9)
+    np.testing.assert_allclose(fractions.sum(axis=1), 1)
 
 
 def test_symmetry_as_labels():

@@ -23,14 +23,14 @@ BY_HAND = {"": 0.1, "dos": 0.2, "text": 0.5, "dos+text": 0.9}
 def of_two() -> dict[str, float]:
     """Worth where only two of the four modalities count."""
     return {
-        each.name: BY_HAND["+".join(name for name in each.modalities if name in ("dos", "text"))]
-        for each in all_combinations()
+        combination.name: BY_HAND["+".join(name for name in combination.modalities if name in ("dos", "text"))]
+        for combination in all_combinations()
     }
 
 
 def random_worth(seed: int = 0) -> dict[str, float]:
     rng = np.random.default_rng(seed)
-    return {each.name: float(rng.random()) for each in all_combinations()}
+    return {combination.name: float(rng.random()) for combination in all_combinations()}
 
 
 def by_orders(worth: dict[str, float], empty: float) -> dict[str, float]:
@@ -48,9 +48,12 @@ def by_orders(worth: dict[str, float], empty: float) -> dict[str, float]:
 def hits(seed: int = 0, n: int = 40) -> dict[str, dict[str, np.ndarray]]:
     rng = np.random.default_rng(seed)
     return {
-        each.name: {f"{q}->{k}": (rng.random(n) < 0.2 * len(each.modalities)).astype(float) for q, k in each.pairs()}
-        for each in all_combinations()
-        if not each.is_single
+        combination.name: {
+            f"{q}->{k}": (rng.random(n) < 0.2 * len(combination.modalities)).astype(float)
+            for q, k in combination.pairs()
+        }
+        for combination in all_combinations()
+        if not combination.is_single
     }
 
 
@@ -72,9 +75,12 @@ def test_values_add_up_to_what_all_reach(seed):
 
 
 def test_a_modality_that_adds_nothing_gets_nothing_and_equal_ones_the_same():
-    worth = {each.name: 0.3 * ("dos" in each.modalities or "pxrd" in each.modalities) for each in all_combinations()}
-    found = shapley_values(worth, empty=0.0)
-    assert found == pytest.approx({"crystal": 0.0, "dos": 0.15, "pxrd": 0.15, "text": 0.0}, abs=1e-12)
+    worth = {
+        combination.name: 0.3 * ("dos" in combination.modalities or "pxrd" in combination.modalities)
+        for combination in all_combinations()
+    }
+    values = shapley_values(worth, empty=0.0)
+    assert values == pytest.approx({"crystal": 0.0, "dos": 0.15, "pxrd": 0.15, "text": 0.0}, abs=1e-12)
 
 
 def test_resamples_are_divided_one_by_one():
@@ -146,7 +152,10 @@ def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():
 def test_an_interval_is_as_wide_as_its_standard_error():
     # One probe, only dos matters: its value is the accuracy with it, a binomial share.
     right = (np.random.default_rng(0).random(500) < 0.5).astype(float)
-    scores = {each.name: right if "dos" in each.modalities else np.zeros(500) for each in all_combinations()}
+    scores = {
+        combination.name: right if "dos" in combination.modalities else np.zeros(500)
+        for combination in all_combinations()
+    }
     resampled = worth_of_probe(scores, weights=resampling_weights(500, n_resamples=1000, seed=0))
     divided = shares(worth_of_probe(scores), resampled, empty=0.0)
     error = np.sqrt(right.mean() * (1 - right.mean()) / 500)
