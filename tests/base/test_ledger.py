@@ -64,5 +64,5 @@ def test_a_broken_part_is_named(tmp_path: Path) -> None:
 
 def test_the_digest_tells_apart_what_differs_in_any_value() -> None:
     values = [("a", "bc"), ("ab", "c"), (np.array([1.0]), "c"), (np.array([2.0]), "c")]
-    assert len({digest(*each) for each in values}) == 4
+    assert len({digest(*pair) for pair in values}) == 4
     assert digest(np.array([1.0]), "c") == digest(np.array([1.0]), "c")

@@ -87,16 +87,16 @@ def test_a_process_that_only_waits_to_be_buried_is_gone() -> None:
     code = "from matbind.base.provenance import process_fingerprint; print(process_fingerprint(), flush=True)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    mark = process.stdout.readline().strip()
+    fingerprint = process.stdout.readline().strip()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not reaped
 
-    assert is_gone(mark)
+    assert is_gone(fingerprint)
     process.communicate()
 
 
-@pytest.mark.parametrize("mark", ["", "nonsense", "elsewhere:1:2"])
-def test_processes_of_other_machines_are_left_alone(mark: str) -> None:
-    assert not is_gone(mark)
+@pytest.mark.parametrize("fingerprint", ["", "nonsense", "elsewhere:1:2"])
+def test_processes_of_other_machines_are_left_alone(fingerprint: str) -> None:
+    assert not is_gone(fingerprint)
 
 
 def test_two_directories_have_two_marks(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 from matbind.base.errors import StageError
 from matbind.modalities.combinations import all_combinations, pair_name
 from matbind.report.style import learning_curves
-from matbind.settings import load as settings
+from matbind.settings import load as settings_module
 from matbind.tracking.runs import PARENT
 from matbind.tracking.tracker import Tracker
 from matbind.training.ablation import Ablation
@@ -99,8 +99,8 @@ def _repro_until_killed(project: Project) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def comparison(project: Project) -> dict[str, Any]:
-    found: dict[str, Any] = project.json("metrics/comparison.json")
-    return found
+    metrics: dict[str, Any] = project.json("metrics/comparison.json")
+    return metrics
 
 
 @pytest.fixture
@@ -121,12 +121,12 @@ def test_all_combinations_are_compared_on_the_right_pairs(comparison: dict[str, 
         for combination in all_combinations()
     }
 
-    found = {
+    compared = {
         name: (entry["hub"], {pair: result["kind"] for pair, result in entry["pairs"].items()})
         for name, entry in comparison["combinations"].items()
     }
 
-    assert found == expected
+    assert compared == expected
 
 
 def test_the_comparison_names_its_data_and_code(project: Project, comparison: dict[str, Any]) -> None:
@@ -135,9 +135,9 @@ def test_the_comparison_names_its_data_and_code(project: Project, comparison: di
 
 
 def test_every_combination_names_its_run(project: Project, comparison: dict[str, Any]) -> None:
-    found = {name: entry["run_id"] for name, entry in comparison["combinations"].items()}
+    run_ids = {name: entry["run_id"] for name, entry in comparison["combinations"].items()}
 
-    assert found == {name: run.info.run_id for name, run in _children(project).items()}
+    assert run_ids == {name: run.info.run_id for name, run in _children(project).items()}
 
 
 def test_there_is_one_parent_run_with_fifteen_finished_children(project: Project) -> None:
@@ -240,14 +240,16 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
     for part in ("artifacts/features", "models/text", "metrics/combinations"):
         shutil.copytree(project.root / part, tmp_path / part)
     monkeypatch.chdir(tmp_path)
-    own = settings.load(project.root / "params.yaml")
-    own = own.model_copy(update={"ablate": own.ablate.model_copy(update={"combinations": ["text", "dos"]})})
-    told: list[str] = []
+    settings = settings_module.load(project.root / "params.yaml")
+    settings = settings.model_copy(
+        update={"ablate": settings.ablate.model_copy(update={"combinations": ["text", "dos"]})}
+    )
+    lines: list[str] = []
 
     def fail(_name: str, **_: Any) -> None:
         raise TrainingError("MemoryError; see artifacts/logs/dos.log")
 
-    ablation_run = Ablation(own, draw_curves=learning_curves, log=told.append, train=fail)
+    ablation_run = Ablation(settings, draw_curves=learning_curves, log=lines.append, train=fail)
     ablation_run.train("text")
     with pytest.raises(TrainingError) as failure:
         ablation_run.train("dos")
@@ -258,7 +260,7 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
     assert left.keys() == {"dos", "text"}  # the others were not asked for
     assert left["dos"] == {"combination": "dos", "error": "MemoryError; see artifacts/logs/dos.log"}
     assert "pairs" in left["text"]
-    assert told == [
+    assert lines == [
         "1 of 2 done | text: done before, kept",
         "dos failed: MemoryError; see artifacts/logs/dos.log",
     ]
@@ -278,14 +280,14 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     monkeypatch.chdir(tmp_path)
     before = _weights(tmp_path)
 
-    ablation_run = Ablation(settings.load(), draw_curves=learning_curves, log=lambda _: None)
+    ablation_run = Ablation(settings_module.load(), draw_curves=learning_curves, log=lambda _: None)
     ablation_run.train("text")
     ablation_run.finish({})
 
     assert _weights(tmp_path) == before
-    found = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
+    metrics = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
     history = json.loads((tmp_path / "models/text/history.json").read_text())
-    curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(found["run_id"], "training/loss")
+    curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(metrics["run_id"], "training/loss")
     assert sorted(point.step for point in curve) == [int(figures["epoch"]) for figures in history]
 
 
@@ -326,8 +328,8 @@ def _runs(project: Project, *kinds: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("matbind").experiment_id])
-    return [run for run in found if run.data.tags["matbind.kind"] in (kinds or ("ablation", "combination"))]
+    runs = client.search_runs([client.get_experiment_by_name("matbind").experiment_id])
+    return [run for run in runs if run.data.tags["matbind.kind"] in (kinds or ("ablation", "combination"))]
 
 
 def _children(project: Project) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from matbind.modalities.layers import ProjectionHead, TransformerSettings, maske
 
 
 def test_every_row_has_unit_length():
-    found = ProjectionHead(6, 4)(torch.randn(5, 6) * 100)
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(5))
+    rows = ProjectionHead(6, 4)(torch.randn(5, 6) * 100)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(5))
 
 
 def test_it_is_a_layer_norm_and_a_linear_map_without_bias():
@@ -23,9 +23,9 @@ def test_it_is_a_layer_norm_and_a_linear_map_without_bias():
 
 def test_the_output_is_in_single_precision_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = ProjectionHead(6, 4)(torch.randn(3, 6))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+        rows = ProjectionHead(6, 4)(torch.randn(3, 6))
+    assert rows.dtype == torch.float32
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
 
 
 def test_the_mean_is_over_the_tokens_that_count():

@@ -7,7 +7,7 @@ from matbind.modalities.perturbation import row_perturbations, shifted, value_pe
 from matbind.modalities.table import modality_names
 from tests.modalities.rows import BOUNDS, peaks
 
-ALL = [each for modality in modality_names() for each in row_perturbations(modality).values()]
+ALL = [perturbation for modality in modality_names() for perturbation in row_perturbations(modality).values()]
 
 
 def test_a_modality_has_perturbations_of_rows_or_of_values_or_none():

@@ -141,8 +141,8 @@ def test_a_part_has_its_members_and_its_functions_take_what_is_documented(name: 
         assert hasattr(module(name, which), member), member
     for member, function in functions.items():
         parameters = inspect.signature(function).parameters.values()
-        positional = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
-        named = {each.name: None for each in parameters if each.kind is each.KEYWORD_ONLY}
+        positional = [parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        named = {parameter.name: None for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
         inspect.signature(getattr(module(name, which), member)).bind(*positional, **named)
 
 

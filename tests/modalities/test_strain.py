@@ -110,10 +110,10 @@ def test_edges_peaks_and_named_lengths_grow_by_the_same_factor(tmp_path):
     np.testing.assert_allclose(strained.distance / plain.distance, 1.02, rtol=1e-5)
     np.testing.assert_allclose(plain.long_range.g / strained.long_range.g, 1.02, rtol=1e-5)
     angle = [
-        np.radians(5 + (found.pattern[0].argmax().item() + 0.5) * 85 / 8501) / 2
-        for found in (pattern(index, rng=rng), pattern(index, rng=rng, strain=grown))
+        np.radians(5 + (batch.pattern[0].argmax().item() + 0.5) * 85 / 8501) / 2
+        for batch in (pattern(index, rng=rng), pattern(index, rng=rng, strain=grown))
     ]
     assert np.sin(angle[0]) / np.sin(angle[1]) == pytest.approx(1.02, abs=5e-4)
-    found = text(index, strain=grown)
-    assert found.value.numpy().max() == 90
-    assert sorted(found.value[0].tolist())[-2] == pytest.approx(2.82 * 1.02)
+    batch = text(index, strain=grown)
+    assert batch.value.numpy().max() == 90
+    assert sorted(batch.value[0].tolist())[-2] == pytest.approx(2.82 * 1.02)

@@ -34,7 +34,7 @@ def test_the_stage_writes_results_and_metrics(
     run(analyse)
 
     assert "[analyse] 2 combinations analysed; 13 are missing: artifacts/analysis\n" in capsys.readouterr().out
-    told = json.loads(Path("artifacts/analysis/index.json").read_text())
-    assert told["combinations"]["text"]["run_id"] == "run of text"
+    index = json.loads(Path("artifacts/analysis/index.json").read_text())
+    assert index["combinations"]["text"]["run_id"] == "run of text"
     assert Path("metrics/latent.json").exists()
     assert Path("metrics/shapley.json").exists()

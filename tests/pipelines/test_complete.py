@@ -27,15 +27,15 @@ def test_the_stage_makes_what_the_settings_switch_on(
         "frac_coords": [salt.frac_coords.ravel().tolist()],
     }
     pl.DataFrame(table, schema=columns_of("crystal")).write_parquet(tmp_path / "structures.parquet")
-    own = {"prepare.data": str(tmp_path), "complete.text": False, "complete.dos": True, "parallel.workers": 1}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings(own)))
+    changes = {"prepare.data": str(tmp_path), "complete.text": False, "complete.dos": True, "parallel.workers": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw_settings(changes)))
     monkeypatch.chdir(tmp_path)
 
     run(complete, tmp_path / "params.yaml")
 
-    found = {name: pl.read_parquet(COMPLETED / f"{name}.parquet") for name in ("text", "dos")}
-    assert found["dos"].select("material_id", "n_atoms").rows() == [("m-1", 2)]
-    assert found["text"].is_empty()
+    completed = {name: pl.read_parquet(COMPLETED / f"{name}.parquet") for name in ("text", "dos")}
+    assert completed["dos"].select("material_id", "n_atoms").rows() == [("m-1", 2)]
+    assert completed["text"].is_empty()
     assert pl.read_parquet(COMPLETED / FAILED).is_empty()
     assert (SCRATCH / "completed/dos/part-000000.parquet").exists()
     assert capsys.readouterr().out.startswith("[complete] densities of states: 1 to make, the smallest cells first\n")

@@ -19,8 +19,8 @@ PRESET = "small"
 @pytest.fixture(scope="module")
 def stages(project_root: Path) -> dict[str, Any]:
     text = (project_root / "dvc.yaml").read_text().replace("${preset}", PRESET).replace("${prepare.data}", "data")
-    found: dict[str, Any] = yaml.safe_load(text)["stages"]
-    return found
+    definitions: dict[str, Any] = yaml.safe_load(text)["stages"]
+    return definitions
 
 
 @pytest.mark.parametrize("stage", STAGES)

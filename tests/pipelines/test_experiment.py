@@ -78,7 +78,7 @@ def _artifacts() -> dict[str, Any]:
 
     async def read() -> dict[str, Any]:
         async with get_client() as client:
-            return {each.key: each.data for each in reversed(await client.read_artifacts())}
+            return {artifact.key: artifact.data for artifact in reversed(await client.read_artifacts())}
 
     return asyncio.run(read())
 
@@ -167,7 +167,7 @@ def test_a_schedule_makes_runs(tmp_path: Path, project_root: Path) -> None:
     )
     try:
         deadline = time.monotonic() + 300
-        while not (found := _scheduled(tmp_path / ".prefect/prefect.db")):
+        while not (moments := _scheduled(tmp_path / ".prefect/prefect.db")):
             assert serving.poll() is None
             assert time.monotonic() < deadline
             time.sleep(1)
@@ -175,7 +175,7 @@ def test_a_schedule_makes_runs(tmp_path: Path, project_root: Path) -> None:
         serving.terminate()
         code = serving.wait()
 
-    assert {moment.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") for moment in found} == {"03:07"}
+    assert {moment.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") for moment in moments} == {"03:07"}
     assert code == 0
 
 

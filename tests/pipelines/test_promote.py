@@ -27,8 +27,8 @@ def _artifact(key: str) -> str:
 
     async def read() -> str:
         async with get_client() as client:
-            found = [each for each in await client.read_artifacts() if each.key == key]
-            return str(max(found, key=lambda each: each.created).data)
+            artifacts = [artifact for artifact in await client.read_artifacts() if artifact.key == key]
+            return str(max(artifacts, key=lambda artifact: artifact.created).data)
 
     return asyncio.run(read())
 

@@ -32,7 +32,7 @@ def test_the_stage_registers_and_adds_the_runs_that_are_missing(
     run(register)
 
     assert capsys.readouterr().out == "[register] 1 of 1 | matbind-text: version 1 made\n"
-    told = json.loads(Path("metrics/registry.json").read_text())["models"]["text"]
+    entry = json.loads(Path("metrics/registry.json").read_text())["models"]["text"]
     [version] = registry.versions("matbind-text")
-    assert told["digest"] == version.digest
+    assert entry["digest"] == version.digest
     assert version.run_id is not None

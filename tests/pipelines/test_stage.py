@@ -60,7 +60,7 @@ def test_its_runs_are_named_for_people(params: Path, prefect_api_url: str) -> No
 
     asked = {"flows": {"name": {"any_": ["fine"]}}}
     runs = httpx.post(f"{prefect_api_url}/flow_runs/filter", json=asked).json()
-    assert all(re.fullmatch(r"fine \d{4}-\d\d-\d\d \d\d:\d\d", each["name"]) for each in runs)
+    assert all(re.fullmatch(r"fine \d{4}-\d\d-\d\d \d\d:\d\d", flow_run["name"]) for flow_run in runs)
     assert runs
 
 

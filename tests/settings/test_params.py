@@ -39,10 +39,10 @@ def without(path: str) -> dict:
 
 def taken_out(block: dict, path: str) -> bool:
     *parents, last = path.split(".")
-    home = block
+    section = block
     for key in parents:
-        home = home.get(key, {})
-    return home.pop(last, None) is not None
+        section = section.get(key, {})
+    return section.pop(last, None) is not None
 
 
 @pytest.mark.parametrize("preset", ["small", "paper", "smoke"])
@@ -55,9 +55,9 @@ def test_the_file_names_its_preset():
 
 
 def test_the_blocks_of_a_preset_are_laid_over_the_file():
-    own = make_settings()
-    assert own.prepare.limit == 150
-    assert own.prepare.split.test == 0.12
+    smoke = make_settings()
+    assert smoke.prepare.limit == 150
+    assert smoke.prepare.split.test == 0.12
 
 
 def test_parsing_leaves_its_input_alone():

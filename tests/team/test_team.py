@@ -20,20 +20,20 @@ from matbind.tracking.tracker import Tracker
 MEMBER = """
 import sys
 from pathlib import Path
-from matbind.settings import load as settings; from matbind.tracking import tracker as tracking
+from matbind.settings import load as settings_module; from matbind.tracking import tracker as tracking
 from matbind.modalities.combinations import parse_combination
 root, params = Path(sys.argv[1]), Path(sys.argv[2])
 root.mkdir()
-own = settings.load(params, preset="smoke")
+settings = settings_module.load(params, preset="smoke")
 tracker = tracking.Tracker(warn=sys.exit, root=root)
-parent = tracker.start_ablation(own, fingerprint=sys.argv[1], is_done=False)
+parent = tracker.start_ablation(settings, fingerprint=sys.argv[1], is_done=False)
 for name in ("dos", "crystal+dos"):
-    run_id = tracker.start_combination(parent, own, parse_combination(name))
+    run_id = tracker.start_combination(parent, settings, parse_combination(name))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 2.0})
     q, k = ("dos", "dos") if name == "dos" else ("dos", "crystal")
     result = {"kind": "view" if q == k else "aligned", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}
-    found = {"combination": name, "hub": k, "pairs": {f"{q}->{k}": result}, "member": sys.argv[1]}
-    tracker.finish_combination(run_id, found, [params])
+    evaluation = {"combination": name, "hub": k, "pairs": {f"{q}->{k}": result}, "member": sys.argv[1]}
+    tracker.finish_combination(run_id, evaluation, [params])
 tracker.finish_ablation(parent)
 """
 STUDY = """
@@ -114,15 +114,15 @@ def test_runs_and_files_go_to_a_tracking_server(
     # The live run of another machine is left alone; one that a dead process of this machine left is closed.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     mine = Tracker(warn=pytest.fail, root=tmp_path)
-    own = settings_module.load(project_root / "params.yaml", preset="smoke")
-    marks = {
+    settings = settings_module.load(project_root / "params.yaml", preset="smoke")
+    fingerprints = {
         "dos": process_fingerprint(),
         "text": "another-machine:1:1",
         "pxrd": process_fingerprint().rsplit(":", 2)[0] + ":1:1",
     }
-    ids = {name: mine.start_combination(None, own, parse_combination(name)) for name in marks}
-    for name, mark in marks.items():
-        client.set_tag(ids[name], "matbind.process", mark)
+    ids = {name: mine.start_combination(None, settings, parse_combination(name)) for name in fingerprints}
+    for name, fingerprint in fingerprints.items():
+        client.set_tag(ids[name], "matbind.process", fingerprint)
     Tracker(warn=pytest.fail, root=tmp_path)
     assert {name: client.get_run(run_id).info.status for name, run_id in ids.items()} == {
         "dos": "RUNNING",
@@ -151,11 +151,11 @@ def test_two_searches_share_a_study_in_postgres(postgres: Any) -> None:
 
 
 def test_flows_are_kept_in_postgres(tmp_path: Path, postgres: Any) -> None:
-    own = {
+    environment = {
         "PREFECT_API_DATABASE_CONNECTION_URL": postgres.url("prefect", "postgresql+asyncpg"),
         "PREFECT_HOME": str(tmp_path),
     }
-    _both(_run(FLOW, environment=own))
+    _both(_run(FLOW, environment=environment))
 
     assert postgres.count("prefect", "SELECT count(*) FROM flow_run") == 1
     assert list(tmp_path.glob("prefect.db")) == []

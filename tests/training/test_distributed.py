@@ -17,8 +17,8 @@ from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features
 
 def test_one_process_gathers_nothing():
     rows = torch.ones(3, 2)
-    found, offset = distributed.gather_rows(rows)
-    assert found is rows
+    gathered, offset = distributed.gather_rows(rows)
+    assert gathered is rows
     assert offset == 0
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
 
@@ -47,9 +47,9 @@ def test_rows_come_in_the_order_of_the_ranks_and_gradients_return_summed(two_pro
 
 
 def test_all_ranks_get_the_parameters_of_the_first(two_processes):
-    for found in two_processes["broadcast:"]:
-        np.testing.assert_array_equal(found["weight"], np.full((2, 2), 5.0))
-        assert found["world"] == 2
+    for rank in two_processes["broadcast:"]:
+        np.testing.assert_array_equal(rank["weight"], np.full((2, 2), 5.0))
+        assert rank["world"] == 2
 
 
 @needs_sample
@@ -65,7 +65,7 @@ def test_torchrun_trains_one_model_on_two_processes(tmp_path: Path, project_root
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     assert first.returncode == 0, first.stderr
-    found = read_json(tmp_path / "metrics/combinations/crystal+pxrd.json")
-    assert sorted(found["pairs"]) == ["crystal->pxrd", "pxrd->crystal"]
+    metrics = read_json(tmp_path / "metrics/combinations/crystal+pxrd.json")
+    assert sorted(metrics["pairs"]) == ["crystal->pxrd", "pxrd->crystal"]
     assert first.stdout.count("epoch 1 of 2") == 1
     assert (again.returncode, again.stdout) == (0, "crystal+pxrd: already trained\n")

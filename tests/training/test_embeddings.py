@@ -32,20 +32,20 @@ def test_the_test_split_is_a_part_of_all() -> None:
 
 
 def test_what_a_material_lacks_is_not_a_number() -> None:
-    found = read_embeddings(trained().directory)["dos"]
-    held = np.isfinite(found).all(axis=1)
+    embeddings = read_embeddings(trained().directory)["dos"]
+    present = np.isfinite(embeddings).all(axis=1)
 
-    assert 0 < held.sum() < len(held)
-    assert np.isnan(found[~held]).all()
-    np.testing.assert_allclose(np.linalg.norm(found[held], axis=1), 1, atol=1e-3)
+    assert 0 < present.sum() < len(present)
+    assert np.isnan(embeddings[~present]).all()
+    np.testing.assert_allclose(np.linalg.norm(embeddings[present], axis=1), 1, atol=1e-3)
 
 
 def test_a_single_has_two_transforms_of_the_test_split() -> None:
     directory = trained("text").directory
-    found = read_test_embeddings(directory)
+    embeddings = read_test_embeddings(directory)
 
-    assert set(found) == {"text", "text.view0", "text.view1"}
-    assert not np.allclose(found["text.view0"], found["text.view1"])
+    assert set(embeddings) == {"text", "text.view0", "text.view1"}
+    assert not np.allclose(embeddings["text.view0"], embeddings["text.view1"])
     assert set(read_embeddings(directory)) == {"text"}
 
 

@@ -44,17 +44,17 @@ def test_matching_vectors_give_almost_nothing():
 
 def test_no_rows_cost_nothing_and_have_a_gradient():
     hub = torch.zeros(0, 4, requires_grad=True)
-    found = info_nce(hub, torch.zeros(0, 4), torch.tensor(1.0))
-    found.backward()
-    assert found.item() == 0
+    loss = info_nce(hub, torch.zeros(0, 4), torch.tensor(1.0))
+    loss.backward()
+    assert loss.item() == 0
     assert hub.grad.shape == (0, 4)
 
 
 def one_process(n: int) -> tuple[float, np.ndarray]:
     weight = vectors(6, 3).requires_grad_()
-    found = info_nce(vectors(n, 1) @ weight.T, vectors(n, 2), torch.tensor(3.0))
-    found.backward()
-    return found.item(), weight.grad.numpy()
+    loss = info_nce(vectors(n, 1) @ weight.T, vectors(n, 2), torch.tensor(3.0))
+    loss.backward()
+    return loss.item(), weight.grad.numpy()
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +66,9 @@ def two_processes(tmp_path_factory):
 @pytest.mark.parametrize("case", ["even", "uneven", "one_empty"])
 def test_two_processes_give_the_gradients_of_one(two_processes, case):
     loss, gradient = one_process(8)
-    found = two_processes[f"loss:{case}"]
-    assert np.mean([rank["loss"] for rank in found]) == pytest.approx(loss, rel=1e-12)
-    for rank in found:
+    ranks = two_processes[f"loss:{case}"]
+    assert np.mean([rank["loss"] for rank in ranks]) == pytest.approx(loss, rel=1e-12)
+    for rank in ranks:
         np.testing.assert_allclose(rank["grad"], gradient, rtol=1e-9, atol=1e-14)
 
 

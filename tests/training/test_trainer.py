@@ -75,11 +75,11 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path):
     expected = whole.fit(tmp_path / "whole").state_dict()
     with pytest.raises(KilledError):
         make_trainer("crystal+text", changes).fit(tmp_path / "killed", on_epoch=kill)
-    resumed, told = make_trainer("crystal+text", changes), []
-    found = resumed.fit(tmp_path / "killed", log=told.append).state_dict()
-    assert told[0] == "crystal+text: resumed after epoch 2"
+    resumed, lines = make_trainer("crystal+text", changes), []
+    weights = resumed.fit(tmp_path / "killed", log=lines.append).state_dict()
+    assert lines[0] == "crystal+text: resumed after epoch 2"
     assert figures_without_time(resumed) == figures_without_time(whole)
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
     assert all(torch.equal(a, b) for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True))
 
 
@@ -213,8 +213,8 @@ def test_a_small_factor_moves_an_encoder_less():
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():
-    own = make_settings({"training.learning_rate": 1.0, "training.warmup_share": 0.1}).training
-    rates = [learning_rate_at(step, 100, own) for step in range(101)]
+    training = make_settings({"training.learning_rate": 1.0, "training.warmup_share": 0.1}).training
+    rates = [learning_rate_at(step, 100, training) for step in range(101)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
     assert max(rates) == 1
     assert rates[55] == pytest.approx(0.5)
@@ -223,8 +223,8 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 
 def test_without_warmup_the_learning_rate_starts_at_its_full_height():
-    own = make_settings({"training.learning_rate": 1.0, "training.warmup_share": 0.0}).training
-    assert learning_rate_at(0, 10, own) == 1
+    training = make_settings({"training.learning_rate": 1.0, "training.warmup_share": 0.0}).training
+    assert learning_rate_at(0, 10, training) == 1
 
 
 def test_the_precision_is_what_the_settings_say():
@@ -233,12 +233,14 @@ def test_the_precision_is_what_the_settings_say():
 
 
 def test_bfloat16_embeddings_are_close_to_those_in_single_precision():
-    found = []
+    embeddings = []
     for precision in ("float32", "bfloat16"):
         trainer = make_trainer("crystal+dos+pxrd+text", {"training.precision": precision})
         rows = trainer.validation_index[trainer.stores["dos"].present[trainer.validation_index]]
-        found.append([trainer.embed_split(trainer.model, name, rows) for name in ("crystal", "dos", "pxrd", "text")])
-    for exact, rough in zip(*found, strict=True):
+        embeddings.append(
+            [trainer.embed_split(trainer.model, name, rows) for name in ("crystal", "dos", "pxrd", "text")]
+        )
+    for exact, rough in zip(*embeddings, strict=True):
         assert (exact * rough).sum(axis=1).min() > 0.99
 
 

@@ -15,8 +15,8 @@ READOUT = make_settings().modalities["crystal"].encoder.reciprocal
 
 def encoder(**changes) -> Encoder:
     torch.manual_seed(0)
-    own = make_settings().modalities["crystal"].encoder.model_copy(update={"reciprocal": READOUT} | changes)
-    return Encoder(own, {}).eval()
+    settings = make_settings().modalities["crystal"].encoder.model_copy(update={"reciprocal": READOUT} | changes)
+    return Encoder(settings, {}).eval()
 
 
 def encode(directory, *structures: Structure, net: Encoder | None = None, index=None) -> np.ndarray:
@@ -72,9 +72,9 @@ def test_edges_are_expanded_in_gaussians_of_the_width_of_the_settings():
 
 
 def test_the_gaussians_of_the_paper_are_0_2_angstrom_wide_and_apart():
-    own = make_settings(preset="paper").modalities["crystal"].encoder
-    assert own.gaussian_width_angstrom == 0.2
-    assert own.gaussian_stop_angstrom / (own.gaussians - 1) == pytest.approx(0.2)
+    settings = make_settings(preset="paper").modalities["crystal"].encoder
+    assert settings.gaussian_width_angstrom == 0.2
+    assert settings.gaussian_stop_angstrom / (settings.gaussians - 1) == pytest.approx(0.2)
 
 
 def test_a_batch_equals_its_crystals_one_by_one(tmp_path):

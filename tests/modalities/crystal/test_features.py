@@ -12,8 +12,8 @@ SETTINGS = crystal.Settings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_an
 
 
 def featurized(structure: Structure, **changes: object) -> dict[str, np.ndarray]:
-    own = SETTINGS.model_copy(update=changes)
-    arrays = crystal.Featurizer(own, crystal.fit(iter(()), own))(material(structure))
+    settings = SETTINGS.model_copy(update=changes)
+    arrays = crystal.Featurizer(settings, crystal.fit(iter(()), settings))(material(structure))
     assert arrays is not None
     return arrays
 

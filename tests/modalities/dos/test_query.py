@@ -14,9 +14,9 @@ def dos_of(**changes: object) -> str:
 
 
 def test_states_are_counted_an_atom() -> None:
-    found = read("dos", dos_of())
+    dos = read("dos", dos_of())
 
-    assert found.densities.tolist() == [2.0] * 21
+    assert dos.densities.tolist() == [2.0] * 21
 
 
 @pytest.mark.parametrize(

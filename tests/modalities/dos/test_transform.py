@@ -40,22 +40,22 @@ class FixedRng:
 
 
 def test_the_plain_batch_is_what_is_stored(store):
-    found = transform_of(store)(np.array([0, 1]))
-    assert found.density.dtype == torch.float32
-    np.testing.assert_array_equal(found.density[0], store.dense("density", np.array([0]))[0])
+    batch = transform_of(store)(np.array([0, 1]))
+    assert batch.density.dtype == torch.float32
+    np.testing.assert_array_equal(batch.density[0], store.dense("density", np.array([0]))[0])
 
 
 def test_what_was_not_calculated_is_masked_and_zero(store):
-    found = transform_of(store)(np.array([1]))
-    assert found.mask[0].sum() == 190
-    assert not found.density[0, 190:].any()
+    batch = transform_of(store)(np.array([1]))
+    assert batch.mask[0].sum() == 190
+    assert not batch.density[0, 190:].any()
 
 
 def test_what_was_not_calculated_stays_zero_in_training(store):
-    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(
+    batch = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=0.1, scale=0.1)(
         np.array([1]), rng=np.random.default_rng(0)
     )
-    assert not found.density[0, 190:].any()
+    assert not batch.density[0, 190:].any()
 
 
 def test_at_strength_zero_augmentation_is_the_identity(store):
@@ -70,9 +70,9 @@ def test_every_setting_does_something(store, key):
 
 
 def test_a_shift_moves_by_its_number_of_bins(store):
-    found = transform_of(store, shift_ev=0.7)(np.array([0]), rng=FixedRng()).density[0]
+    density = transform_of(store, shift_ev=0.7)(np.array([0]), rng=FixedRng()).density[0]
     expected = transform_of(store)(np.array([0])).density[0].roll(7)
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    np.testing.assert_allclose(density, expected, atol=2e-3)
 
 
 def test_a_shift_brings_nothing_in_from_the_other_end(store):
@@ -83,22 +83,22 @@ def test_a_shift_brings_nothing_in_from_the_other_end(store):
 
 
 def test_a_constant_density_survives_shift_and_broadening(store):
-    found = transform_of(store, shift_ev=0.5, broadening_ev=0.5)(np.array([2]), rng=np.random.default_rng(0)).density
-    np.testing.assert_allclose(found, transform_of(store)(np.array([2])).density, rtol=1e-4)
+    density = transform_of(store, shift_ev=0.5, broadening_ev=0.5)(np.array([2]), rng=np.random.default_rng(0)).density
+    np.testing.assert_allclose(density, transform_of(store)(np.array([2])).density, rtol=1e-4)
 
 
 def test_broadening_adds_variances(store):
-    found = transform_of(store, broadening_ev=0.6)(np.array([0]), rng=FixedRng()).density[0].numpy()
+    density = transform_of(store, broadening_ev=0.6)(np.array([0]), rng=FixedRng()).density[0].numpy()
     energy = np.linspace(-16, 8, 241)[:-1] + 0.05
-    mean = (energy * found).sum() / found.sum()
-    variance = ((energy - mean) ** 2 * found).sum() / found.sum()
+    mean = (energy * density).sum() / density.sum()
+    variance = ((energy - mean) ** 2 * density).sum() / density.sum()
     assert variance == pytest.approx(0.5**2 / 2 + 0.6**2, rel=0.02)
 
 
 def test_broadening_and_shift_keep_the_number_of_states(store):
     plain = transform_of(store)(np.array([0])).density
-    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5)(np.array([0]), rng=np.random.default_rng(0)).density
-    assert found.sum().item() == pytest.approx(plain.sum().item(), rel=1e-3)
+    density = transform_of(store, shift_ev=0.3, broadening_ev=0.5)(np.array([0]), rng=np.random.default_rng(0)).density
+    assert density.sum().item() == pytest.approx(plain.sum().item(), rel=1e-3)
 
 
 def test_a_scale_is_one_factor_a_material(store):
@@ -109,8 +109,8 @@ def test_a_scale_is_one_factor_a_material(store):
 
 
 def test_no_density_is_negative(store):
-    found = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=1.0)(np.arange(3), rng=np.random.default_rng(0))
-    assert found.density.min() >= 0
+    batch = transform_of(store, shift_ev=0.3, broadening_ev=0.5, noise=1.0)(np.arange(3), rng=np.random.default_rng(0))
+    assert batch.density.min() >= 0
 
 
 def test_the_same_seed_gives_the_same_batch(store):

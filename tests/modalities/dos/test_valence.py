@@ -24,7 +24,7 @@ def test_electrons_of_the_materials_project_are_those_of_its_potentials():
 
     ours = electrons_by_element("materials-project", {})
 
-    found = {symbol: {ours[number]} for symbol, number in ATOMIC_NUMBERS.items() if number < len(ours)}
+    electrons = {symbol: {ours[number]} for symbol, number in ATOMIC_NUMBERS.items() if number < len(ours)}
     expected = {element: valence[symbol] for element, symbol in symbols.items() if element not in CHANGED}
-    assert {symbol: values for symbol, values in found.items() if not np.isnan(list(values)).any()} == expected
+    assert {symbol: values for symbol, values in electrons.items() if not np.isnan(list(values)).any()} == expected
     assert len(expected) == 87

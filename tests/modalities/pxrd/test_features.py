@@ -57,8 +57,8 @@ def test_intensities_are_kept_without_the_lorentz_polarisation_factor():
     arrays = featurized(material(rocksalt(), pxrd=simulated(rocksalt())))
     double = np.radians(peaks.two_theta_deg)
     factor = (1 + np.cos(double) ** 2) / (np.sin(double / 2) ** 2 * np.cos(double / 2))
-    found = arrays["intensity"] * factor
-    np.testing.assert_allclose(found, peaks.intensity, rtol=1e-6)
+    intensity = arrays["intensity"] * factor
+    np.testing.assert_allclose(intensity, peaks.intensity, rtol=1e-6)
 
 
 def test_peaks_that_strain_can_bring_into_the_window_are_kept():

@@ -27,9 +27,9 @@ def _assert_as_written(pattern):
     np.testing.assert_allclose(pattern.intensity, Y, atol=0.01)
 
 
-@pytest.mark.parametrize("mark", ["#", "!", "'", ";", "*"])
-def test_comments_of_every_kind_stand_above_the_columns(tmp_path, mark):
-    header = f"{mark} Sample: NaCl 99.9\n{mark} Wavelength = 1.5406\n\n"
+@pytest.mark.parametrize("sign", ["#", "!", "'", ";", "*"])
+def test_comments_of_every_kind_stand_above_the_columns(tmp_path, sign):
+    header = f"{sign} Sample: NaCl 99.9\n{sign} Wavelength = 1.5406\n\n"
     pattern = _read(tmp_path, columns(GRID_OF_FILE, Y, header=header))
     _assert_as_written(pattern)
     assert pattern.wavelength_angstrom == 1.5406

@@ -33,8 +33,8 @@ def test_the_same_grid_is_only_scaled():
 
 def test_a_coarser_pattern_is_interpolated():
     points = np.linspace(10.0, 90.0, 401)
-    found = on_grid(_pattern(points, points), GRID)
-    np.testing.assert_allclose(found, np.linspace(10.0, 90.0, 801) / 90, rtol=1e-6)
+    gridded = on_grid(_pattern(points, points), GRID)
+    np.testing.assert_allclose(gridded, np.linspace(10.0, 90.0, 801) / 90, rtol=1e-6)
 
 
 def test_a_finer_pattern_is_averaged_so_that_no_peak_falls_between_points():
@@ -42,26 +42,26 @@ def test_a_finer_pattern_is_averaged_so_that_no_peak_falls_between_points():
     intensity = np.zeros(8001)
     intensity[4003] = 1.0  # at 50.03, of width 0.01
     intensity[1000] = 0.5  # at 20.0
-    found = on_grid(_pattern(points, intensity), GRID)
-    assert np.flatnonzero(found).tolist() == [100, 400]
-    assert found[400] == 1.0
-    assert found[100] == pytest.approx(0.5)
+    gridded = on_grid(_pattern(points, intensity), GRID)
+    assert np.flatnonzero(gridded).tolist() == [100, 400]
+    assert gridded[400] == 1.0
+    assert gridded[100] == pytest.approx(0.5)
 
 
 def test_what_was_not_measured_is_missing_and_not_zero():
     points = np.concatenate([np.arange(20.0, 40.0, 0.1), np.arange(50.0, 60.0, 0.1)])
-    found = on_grid(_pattern(points, np.ones(len(points))), GRID)
+    gridded = on_grid(_pattern(points, np.ones(len(points))), GRID)
     grid = np.linspace(10.0, 90.0, 801)
     inside = ((grid > 19.96) & (grid < 39.94)) | ((grid > 49.96) & (grid < 59.94))
-    assert np.isfinite(found[inside]).all()
-    assert np.isnan(found[(grid < 19.9) | ((grid > 40.1) & (grid < 49.8)) | (grid > 60.1)]).all()
+    assert np.isfinite(gridded[inside]).all()
+    assert np.isnan(gridded[(grid < 19.9) | ((grid > 40.1) & (grid < 49.8)) | (grid > 60.1)]).all()
 
 
 def test_noise_below_zero_becomes_zero():
     points = np.linspace(10.0, 90.0, 801)
     intensity = np.where(np.arange(801) % 2 == 0, -1.0, 4.0)
-    found = on_grid(_pattern(points, intensity), GRID)
-    assert (found.min(), found.max()) == (0.0, 1.0)
+    gridded = on_grid(_pattern(points, intensity), GRID)
+    assert (gridded.min(), gridded.max()) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_a_pattern_of_another_tube_becomes_that_of_the_grid(tmp_path, line, angs
     path = tmp_path / "a.xy"
     path.write_text(columns(measured, 1000 * theirs, header=f"# Radiation: {line}\n"))
     grid = Grid(wavelength_angstrom=1.54184, two_theta_deg=(5.0, 90.0), n_points=4251)
-    found = on_grid(read_pattern(path), grid)
-    own = simulate_pattern(rocksalt(), crystallite_size_nm=20, grid_deg=pattern_grid(n_points=4251))
-    known = np.isfinite(found)
+    gridded = on_grid(read_pattern(path), grid)
+    expected = simulate_pattern(rocksalt(), crystallite_size_nm=20, grid_deg=pattern_grid(n_points=4251))
+    known = np.isfinite(gridded)
     assert known.mean() > 0.9
     # Heights differ by the Lorentz-polarisation factor of the angle, which is that of the instrument.
     angle = np.linspace(5.0, 90.0, 4251)
     first = known & (angle < 50)
-    assert np.corrcoef(found[first], own[first])[0, 1] > 0.99
-    peaks = (own[1:-1] > own[:-2]) & (own[1:-1] > own[2:]) & (own[1:-1] > 0.05) & known[1:-1]
-    heights = (found[1:-1] > found[:-2]) & (found[1:-1] >= found[2:]) & (found[1:-1] > 0.01)
+    assert np.corrcoef(gridded[first], expected[first])[0, 1] > 0.99
+    peaks = (expected[1:-1] > expected[:-2]) & (expected[1:-1] > expected[2:]) & (expected[1:-1] > 0.05) & known[1:-1]
+    heights = (gridded[1:-1] > gridded[:-2]) & (gridded[1:-1] >= gridded[2:]) & (gridded[1:-1] > 0.01)
     for at in angle[1:-1][peaks]:
         assert np.abs(angle[1:-1][heights] - at).min() < 0.05

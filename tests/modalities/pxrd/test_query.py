@@ -33,11 +33,11 @@ def test_what_was_not_measured_is_masked(intensity: np.ndarray) -> None:
     inside = (GRID_DEG >= 20) & (GRID_DEG <= 60)
     value = pattern_json(intensity[inside], two_theta_deg=GRID_DEG[inside].tolist())
 
-    found = read_pattern(value)
+    pattern = read_pattern(value)
 
-    assert np.isnan(found[GRID_DEG < 19.9]).all()
-    assert np.isnan(found[GRID_DEG > 60.1]).all()
-    assert np.isfinite(found[(GRID_DEG > 20.1) & (GRID_DEG < 59.9)]).all()
+    assert np.isnan(pattern[GRID_DEG < 19.9]).all()
+    assert np.isnan(pattern[GRID_DEG > 60.1]).all()
+    assert np.isfinite(pattern[(GRID_DEG > 20.1) & (GRID_DEG < 59.9)]).all()
 
 
 def test_angles_of_another_wavelength_are_moved_by_braggs_law(intensity: np.ndarray) -> None:
@@ -47,17 +47,17 @@ def test_angles_of_another_wavelength_are_moved_by_braggs_law(intensity: np.ndar
         intensity, two_theta_deg=np.degrees(2 * np.arcsin(sine)).tolist(), wavelength_angstrom=molybdenum
     )
 
-    found = read_pattern(value)
+    pattern = read_pattern(value)
 
-    assert abs(GRID_DEG[np.nanargmax(found)] - GRID_DEG[intensity.argmax()]) < 0.02
+    assert abs(GRID_DEG[np.nanargmax(pattern)] - GRID_DEG[intensity.argmax()]) < 0.02
 
 
 def test_the_text_of_an_xy_file_names_its_wavelength(intensity: np.ndarray) -> None:
     lines = [f"{angle:.2f} {1000 * height:.3f}" for angle, height in zip(GRID_DEG, intensity, strict=True)]
 
-    found = read_pattern("\n".join(["# Wavelength = 1.54184", *lines]))
+    pattern = read_pattern("\n".join(["# Wavelength = 1.54184", *lines]))
 
-    np.testing.assert_allclose(found, intensity, atol=1e-4)
+    np.testing.assert_allclose(pattern, intensity, atol=1e-4)
 
 
 @pytest.mark.parametrize(

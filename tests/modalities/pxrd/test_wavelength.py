@@ -62,9 +62,9 @@ def test_what_is_no_wavelength_is_refused(given, words):
     ],
 )
 def test_a_header_tells_the_wavelength(header, angstrom):
-    found = wavelength_in(header)
-    assert found is not None
-    assert found[0] == pytest.approx(angstrom, abs=1e-6)
+    wavelength = wavelength_in(header)
+    assert wavelength is not None
+    assert wavelength[0] == pytest.approx(angstrom, abs=1e-6)
 
 
 @pytest.mark.parametrize("header", ["", "Sample 1.5406 of 2020", "Step 0.02, counting time 1.5 s", "2theta intensity"])

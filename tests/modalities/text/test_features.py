@@ -87,19 +87,19 @@ def test_sentences_end_at_a_full_stop_before_a_capital():
 
 
 def test_tokens_know_the_number_of_their_sentence():
-    found = tokens("Pd is cubic. All lengths are 2.80 Å.")
-    assert [(number, token.word) for number, token in found] == [(0, "Pd"), (0, "cubic"), (1, "[length]")]
+    numbered = tokens("Pd is cubic. All lengths are 2.80 Å.")
+    assert [(number, token.word) for number, token in numbered] == [(0, "Pd"), (0, "cubic"), (1, "[length]")]
 
 
 def test_the_opening_formula_is_a_composition():
-    found = opening_composition("Ca(NiO2)4 is cubic. Ca is bonded to NiO4.")
-    assert np.flatnonzero(found).tolist() == [7, 19, 27]  # O, Ca, Ni
-    np.testing.assert_allclose(found[[7, 19, 27]], [8 / 13, 1 / 13, 4 / 13], rtol=1e-6)
+    composition = opening_composition("Ca(NiO2)4 is cubic. Ca is bonded to NiO4.")
+    assert np.flatnonzero(composition).tolist() == [7, 19, 27]  # O, Ca, Ni
+    np.testing.assert_allclose(composition[[7, 19, 27]], [8 / 13, 1 / 13, 4 / 13], rtol=1e-6)
 
 
 def test_a_formula_with_groups_in_groups_opens_a_description():
-    found = opening_composition("Ir(Na(NO2)2)3 crystallizes in the trigonal R-3m space group.")
-    np.testing.assert_allclose(found[[6, 7, 10, 76]] * 22, [6, 12, 3, 1], rtol=1e-5)  # N, O, Na, Ir
+    composition = opening_composition("Ir(Na(NO2)2)3 crystallizes in the trigonal R-3m space group.")
+    np.testing.assert_allclose(composition[[6, 7, 10, 76]] * 22, [6, 12, 3, 1], rtol=1e-5)  # N, O, Na, Ir
 
 
 @pytest.mark.parametrize("given", ["", "The crystal is cubic.", "It holds TiO2."])
@@ -169,9 +169,9 @@ def checkpoint(tmp_path_factory):
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    home = tmp_path_factory.mktemp("bert")
+    directory = tmp_path_factory.mktemp("bert")
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=special[0], unk_token=special[1])
-    fast.save_pretrained(home)
+    fast.save_pretrained(directory)
     config = BertConfig(
         vocab_size=11,
         hidden_size=16,
@@ -180,38 +180,38 @@ def checkpoint(tmp_path_factory):
         intermediate_size=32,
         max_position_embeddings=24,
     )
-    BertModel(config).save_pretrained(home)
-    return home
+    BertModel(config).save_pretrained(directory)
+    return directory
 
 
 def test_a_checkpoint_cuts_text_with_its_own_tokenizer(checkpoint):
-    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=24, min_count=1)
-    arrays = arrays_of("Pd is hexagonal .", settings=own)
+    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    arrays = arrays_of("Pd is hexagonal .", settings=settings)
     assert arrays["token"].tolist() == [2, 4, 6, 1, 8, 3]
     assert not arrays["value"].any()
 
 
 def test_a_text_too_long_for_max_tokens_is_cut_with_its_end_mark(checkpoint):
-    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=8, min_count=1)
-    assert arrays_of("Pd " * 50, settings=own)["token"].tolist() == [2, *[4] * 6, 3]
+    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=8, min_count=1)
+    assert arrays_of("Pd " * 50, settings=settings)["token"].tolist() == [2, *[4] * 6, 3]
 
 
 def test_a_checkpoint_for_shorter_texts_is_refused(checkpoint):
-    own = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=512, min_count=1)
+    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=512, min_count=1)
     with pytest.raises(UserError, match="max_tokens is 512, expected at most the 24 tokens"):
-        fit([], own)
+        fit([], settings)
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
-    own = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path / "none", max_tokens=24, min_count=1)
+    settings = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path / "none", max_tokens=24, min_count=1)
     with pytest.raises(UserError, match=r"modalities\.text\.features\.checkpoint is '.*none'"):
-        fit([], own)
+        fit([], settings)
 
 
 def test_a_directory_without_a_tokenizer_is_named(tmp_path):
-    own = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path, max_tokens=24, min_count=1)
+    settings = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path, max_tokens=24, min_count=1)
     with pytest.raises(UserError, match="no transformers tokenizer is here"):
-        fit([], own)
+        fit([], settings)
 
 
 SENTENCES = ("BaTiO3 is a cubic perovskite.", "Titanium barium oxide has the perovskite structure.", "I like tea.")
@@ -254,6 +254,6 @@ def test_the_frozen_model_cuts_long_texts(frozen):
 
 
 def test_a_frozen_featurizer_keeps_one_embedding_a_text(frozen):
-    own = text.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
-    arrays = arrays_of(SENTENCES[0], settings=own)
+    settings = text.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
+    arrays = arrays_of(SENTENCES[0], settings=settings)
     np.testing.assert_allclose(arrays["embedding"], frozen([SENTENCES[0]])[0], atol=1e-6)

@@ -111,9 +111,9 @@ def test_a_batch_of_nothing_is_empty(store):
 
 @pytest.fixture
 def frozen(tmp_path):
-    own = features.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
+    settings = features.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
     rows = [{"embedding": np.full(384, 0.5)}, None]
-    write_store(tmp_path / "text", features.specs(own), rows, meta=features.fit([], own))
+    write_store(tmp_path / "text", features.specs(settings), rows, meta=features.fit([], settings))
     return Store(tmp_path / "text")
 
 

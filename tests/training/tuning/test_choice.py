@@ -29,25 +29,25 @@ def test_a_gain_by_hand():
 
 
 def test_a_real_gain_is_believed():
-    found = _gain({0: _hits(0.4, seed=0), 1: _hits(0.7, seed=1)})
+    gain = _gain({0: _hits(0.4, seed=0), 1: _hits(0.7, seed=1)})
 
-    assert found.confidence > 0.99
-    assert found.expected == pytest.approx(0.3, abs=0.07)
-    assert found.interval95[0] > 0
+    assert gain.confidence > 0.99
+    assert gain.expected == pytest.approx(0.3, abs=0.07)
+    assert gain.interval95[0] > 0
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_luckiest_of_many_alike_is_not(seed):
-    found = _gain({number: _hits(0.5, seed=100 * seed + number) for number in range(15)})
+    gain = _gain({number: _hits(0.5, seed=100 * seed + number) for number in range(15)})
 
-    assert found.expected < found.measured or found.measured == 0
-    assert found.confidence < 0.95
+    assert gain.expected < gain.measured or gain.measured == 0
+    assert gain.confidence < 0.95
 
 
 def test_equal_trials_gain_nothing():
-    found = _gain({0: _hits(0.5, seed=0), 4: _hits(0.5, seed=0)})
+    gain = _gain({0: _hits(0.5, seed=0), 4: _hits(0.5, seed=0)})
 
-    assert (found.measured, found.expected, found.interval95, found.confidence) == (0.0, 0.0, (0.0, 0.0), 0.0)
+    assert (gain.measured, gain.expected, gain.interval95, gain.confidence) == (0.0, 0.0, (0.0, 0.0), 0.0)
 
 
 def test_the_same_seed_gives_the_same_figures():

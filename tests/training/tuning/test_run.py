@@ -123,16 +123,16 @@ def _runs(root: Path) -> list[Any]:
 
 
 def test_the_best_trial_becomes_the_tuned_settings(project: Path) -> None:
-    found = _tune(Script())
-    own = load(project / "params.yaml")
-    tuned = apply_tuned(own, project / "tuned.yaml")
+    result = _tune(Script())
+    settings = load(project / "params.yaml")
+    tuned = apply_tuned(settings, project / "tuned.yaml")
 
-    assert found["trials"][0]["values"] == DEFAULTS
-    assert found["chosen"] == found["best"] != 0
-    assert {name: value_of(tuned, name) for name in DEFAULTS} == found["trials"][found["best"]]["values"]
-    assert (tuned.training, tuned.seed) == (own.training, own.seed)
-    assert {trial["state"] for trial in found["trials"]} == {"complete", "pruned"}
-    assert json.loads((project / "metrics/tuning.json").read_text()) == found
+    assert result["trials"][0]["values"] == DEFAULTS
+    assert result["chosen"] == result["best"] != 0
+    assert {name: value_of(tuned, name) for name in DEFAULTS} == result["trials"][result["best"]]["values"]
+    assert (tuned.training, tuned.seed) == (settings.training, settings.seed)
+    assert {trial["state"] for trial in result["trials"]} == {"complete", "pruned"}
+    assert json.loads((project / "metrics/tuning.json").read_text()) == result
 
 
 def test_weights_and_parts_of_files_are_not_left_behind(project: Path) -> None:
@@ -144,19 +144,19 @@ def test_weights_and_parts_of_files_are_not_left_behind(project: Path) -> None:
 
 
 def test_every_trial_is_a_run_below_the_tuning(project: Path) -> None:
-    found = _tune(Script())
+    result = _tune(Script())
     runs = {run.info.run_name: run for run in _runs(project)}
     parents = [run for name, run in runs.items() if name.startswith("tuning smoke ")]
     ends = {"complete": "FINISHED", "pruned": "KILLED"}
 
     assert len(runs) == 9
     assert len(parents) == 1
-    for trial in found["trials"]:
+    for trial in result["trials"]:
         run = runs[f"trial {trial['number']}"]
         assert run.data.tags[PARENT] == parents[0].info.run_id
         assert run.info.status == ends[trial["state"]]
         assert run.data.params["model.temperature"] == str(trial["values"]["model.temperature"])
-    assert parents[0].data.metrics["best_trial"] == found["best"]
+    assert parents[0].data.metrics["best_trial"] == result["best"]
 
 
 def test_trials_at_a_time_change_nothing(project: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,28 +181,28 @@ def test_a_second_pass_trains_nothing_and_finds_the_same(project: Path) -> None:
 def test_more_trials_keep_those_there_are(project: Path) -> None:
     first = _tune(Script())
     more = Script()
-    found = _tune(more, trials=10)
+    result = _tune(more, trials=10)
 
-    assert found["trials"][:8] == first["trials"]
+    assert result["trials"][:8] == first["trials"]
     assert len(more.trained) <= 3  # two, and one whose weights are asked for again
 
 
 def test_another_space_begins_anew_but_keeps_the_defaults(project: Path) -> None:
     _tune(Script())
     other = Script()
-    found = _tune(other, space={"model.temperature": {"low": 0.03, "high": 0.2}})
+    result = _tune(other, space={"model.temperature": {"low": 0.03, "high": 0.2}})
 
-    assert found["n_earlier"] == 0
+    assert result["n_earlier"] == 0
     assert len(list((project / "artifacts/tuning/trials").iterdir())) == 8
     assert all(values["model.temperature"] != DEFAULTS["model.temperature"] for values in other.trained)
 
 
 def test_with_resume_the_journal_goes_on(project: Path) -> None:
     _tune(Script())
-    found = _tune(Script(), space={"model.temperature": {"low": 0.01, "high": 0.2}, **_dimension()}, resume=True)
+    result = _tune(Script(), space={"model.temperature": {"low": 0.01, "high": 0.2}, **_dimension()}, resume=True)
 
-    assert found["n_earlier"] == 8
-    assert len(found["trials"]) == 8
+    assert result["n_earlier"] == 8
+    assert len(result["trials"]) == 8
 
 
 def _dimension() -> dict[str, Any]:
@@ -210,26 +210,26 @@ def _dimension() -> dict[str, Any]:
 
 
 def test_the_defaults_stay_where_nothing_is_better(project: Path) -> None:
-    found = _tune(Script(), space={"model.temperature": {"low": 0.07, "high": 0.2}})
+    result = _tune(Script(), space={"model.temperature": {"low": 0.07, "high": 0.2}})
 
-    assert (found["chosen"], found["best"]) == (0, 0)
+    assert (result["chosen"], result["best"]) == (0, 0)
     assert yaml.safe_load((project / "tuned.yaml").read_text()) == {"preset": "smoke"}
     assert "# The defaults stay" in (project / "tuned.yaml").read_text()
 
 
 def test_the_defaults_stay_where_the_gain_may_be_luck(project: Path) -> None:
-    found = _tune(Script(), space={"model.temperature": {"low": 0.0675, "high": 0.07}})
+    result = _tune(Script(), space={"model.temperature": {"low": 0.0675, "high": 0.07}})
 
-    assert found["best"] != 0
-    assert found["gain"]["measured"] > 0
-    assert found["chosen"] == 0
+    assert result["best"] != 0
+    assert result["gain"]["measured"] > 0
+    assert result["chosen"] == 0
 
 
 def test_a_diverged_trial_counts_as_failed(project: Path) -> None:
     script = Script()
     script.diverges_below = 0.04
-    found = _tune(script)
-    failed = [trial for trial in found["trials"] if trial["state"] == "failed"]
+    result = _tune(script)
+    failed = [trial for trial in result["trials"] if trial["state"] == "failed"]
 
     assert failed
     assert {trial["reason"] for trial in failed} == {"the loss is nan"}
@@ -241,10 +241,10 @@ def test_a_diverged_trial_counts_as_failed(project: Path) -> None:
 def test_where_the_defaults_diverge_the_best_is_chosen(project: Path) -> None:
     script = Script()
     script.diverges_below = 0.08
-    found = _tune(script)
+    result = _tune(script)
 
-    assert found["gain"] is None
-    assert found["chosen"] == found["best"] > 0
+    assert result["gain"] is None
+    assert result["chosen"] == result["best"] > 0
     assert "# Trial" in (tuned := (project / "tuned.yaml").read_text())
     assert "The defaults diverged" in tuned
 
@@ -265,8 +265,8 @@ def test_values_that_do_not_go_together_make_a_failed_trial() -> None:
         "modalities.dos.encoder.width": {"choices": [32, 36]},
         "modalities.dos.encoder.heads": {"choices": [4, 8]},
     }
-    found = _tune(Script(), combination="crystal+dos", space=space)
-    failed = [trial for trial in found["trials"] if trial["state"] == "failed"]
+    result = _tune(Script(), combination="crystal+dos", space=space)
+    failed = [trial for trial in result["trials"] if trial["state"] == "failed"]
 
     assert failed
     assert all(trial["values"]["modalities.dos.encoder.width"] == 36 for trial in failed)
@@ -291,9 +291,9 @@ def test_a_process_that_fails_every_time_is_a_failed_trial() -> None:
     shutil.rmtree("artifacts/tuning")
     script = Script()
     script.crashes = [crashing]
-    found = _tune(script)
+    result = _tune(script)
 
-    assert (found["trials"][2]["state"], found["trials"][2]["reason"]) == (
+    assert (result["trials"][2]["state"], result["trials"][2]["reason"]) == (
         "failed",
         "its process was ended by signal 9",
     )
@@ -331,10 +331,10 @@ def test_missing_features_are_named(tmp_path: Path, project_root: Path, monkeypa
 
 
 def test_switched_off_it_leaves_all_that_the_next_stages_read(project: Path) -> None:
-    own = load(project / "params.yaml")
-    switch_off(own, log=silent)
+    settings = load(project / "params.yaml")
+    switch_off(settings, log=silent)
 
-    assert apply_tuned(own, project / "tuned.yaml") == own
+    assert apply_tuned(settings, project / "tuned.yaml") == settings
     assert json.loads((project / "metrics/tuning.json").read_text()) == {"enabled": False}
     assert (project / "artifacts/tuning").is_dir()
 

@@ -19,7 +19,7 @@ TEMPERATURE = {"low": 0.02, "high": 0.2, "log": True}
 
 
 def test_values_are_laid_over_settings_of_every_depth():
-    own = make_settings()
+    settings = make_settings()
     names = {
         "model.projection_dim": 64,
         "training.betas": (0.8, 0.9),
@@ -28,11 +28,11 @@ def test_values_are_laid_over_settings_of_every_depth():
         "deformation.shape": 0.0,
     }
 
-    found = apply_values(own, names, source="here")
+    changed = apply_values(settings, names, source="here")
 
-    assert {name: value_of(found, name) for name in names} == names
-    assert value_of(own, "model.projection_dim") == 128
-    assert found.modalities["dos"].encoder.heads == own.modalities["dos"].encoder.heads
+    assert {name: value_of(changed, name) for name in names} == names
+    assert value_of(settings, "model.projection_dim") == 128
+    assert changed.modalities["dos"].encoder.heads == settings.modalities["dos"].encoder.heads
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_a_space_is_checked_at_its_ends(space, message):
 
 
 def test_a_trial_is_short_and_validated_after_every_epoch():
-    own = make_tune(epochs=3)
+    tune = make_tune(epochs=3)
 
-    found = apply_values(make_settings(), trial_values(own, {"model.temperature": 0.1}), source="here")
+    settings = apply_values(make_settings(), trial_values(tune, {"model.temperature": 0.1}), source="here")
 
-    assert (found.training.epochs, found.training.validate_every, found.training.patience) == (3, 1, 3)
-    assert found.model.temperature == 0.1
+    assert (settings.training.epochs, settings.training.validate_every, settings.training.patience) == (3, 1, 3)
+    assert settings.model.temperature == 0.1
 
 
 @pytest.mark.parametrize(
@@ -110,18 +110,18 @@ def test_tuned_values_are_read_back_bit_for_bit(tmp_path):
     values = {"model.temperature": 0.1 + 0.2e-16, "model.projection_dim": 64, "training.learning_rate": 1e-5}
     write_tuned(tmp_path / "tuned.yaml", values, preset="smoke", comments=["trial 3", "seed: 0"])
 
-    found = apply_tuned(make_settings(), tmp_path / "tuned.yaml")
+    tuned = apply_tuned(make_settings(), tmp_path / "tuned.yaml")
 
-    assert {name: value_of(found, name) for name in values} == values
+    assert {name: value_of(tuned, name) for name in values} == values
     assert (tmp_path / "tuned.yaml").read_text().startswith("# trial 3\n# seed: 0\npreset: smoke\n")
 
 
 def test_where_nothing_was_found_the_settings_stay(tmp_path):
-    own = make_settings()
+    settings = make_settings()
     write_tuned(tmp_path / "tuned.yaml", {}, preset="smoke", comments=[])
 
-    assert apply_tuned(own, tmp_path / "tuned.yaml") == own
-    assert apply_tuned(own, tmp_path / "missing.yaml") == own
+    assert apply_tuned(settings, tmp_path / "tuned.yaml") == settings
+    assert apply_tuned(settings, tmp_path / "missing.yaml") == settings
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
 
 
 def _run(*, workers=1, journal=None, name="a", seed=0, delay_seconds=0.0, **overrides):
-    own = make_tune(**overrides)
-    study = Study(own, DEFAULTS, seed=seed, journal=journal, name=name)
+    tune = make_tune(**overrides)
+    study = Study(tune, DEFAULTS, seed=seed, journal=journal, name=name)
 
-    run_trials(study, own.trials, workers=workers, delay_seconds=delay_seconds)
+    run_trials(study, tune.trials, workers=workers, delay_seconds=delay_seconds)
     return study
 
 
@@ -59,11 +59,11 @@ def test_trial_0_has_the_defaults(finished):
 
 
 def test_all_proposals_are_in_the_space_and_differ(finished):
-    values = [finished.proposal(number) for number in range(10)]
+    proposals = [finished.proposal(number) for number in range(10)]
 
-    assert len({repr(each) for each in values}) == 10
-    assert all(0.02 <= each["model.temperature"] <= 0.2 for each in values)
-    assert {each["model.projection_dim"] for each in values} <= {64, 128, 256}
+    assert len({repr(proposal) for proposal in proposals}) == 10
+    assert all(0.02 <= proposal["model.temperature"] <= 0.2 for proposal in proposals)
+    assert {proposal["model.projection_dim"] for proposal in proposals} <= {64, 128, 256}
 
 
 def test_the_first_proposals_fill_the_space():
@@ -71,16 +71,16 @@ def test_the_first_proposals_fill_the_space():
     temperatures = [study.proposal(number)["model.temperature"] for number in range(1, 9)]
 
     for low, high in ((0.02, 0.0356), (0.0356, 0.0633), (0.0633, 0.1125), (0.1125, 0.2)):  # quarters, logarithmic
-        assert any(low <= each <= high for each in temperatures)
+        assert any(low <= temperature <= high for temperature in temperatures)
 
 
 def test_whole_numbers_stay_whole():
     space = {"training.batch_size": {"low": 8, "high": 11}}
     study = Study(make_tune(space=space, startup_trials=12, ahead=13), {"training.batch_size": 8}, seed=0)
-    found = {study.proposal(number)["training.batch_size"] for number in range(10)}
+    sizes = {study.proposal(number)["training.batch_size"] for number in range(10)}
 
-    assert found == {8, 9, 10, 11}
-    assert all(isinstance(each, int) for each in found)
+    assert sizes == {8, 9, 10, 11}
+    assert all(isinstance(size, int) for size in sizes)
 
 
 def test_the_same_study_twice(finished):
@@ -89,9 +89,9 @@ def test_the_same_study_twice(finished):
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_trials_at_a_time_and_who_ends_first_change_nothing(finished, workers, tmp_path):
-    found = _run(workers=workers, journal=tmp_path / "journal.log", delay_seconds=0.05)
+    study = _run(workers=workers, journal=tmp_path / "journal.log", delay_seconds=0.05)
 
-    assert _all(found) == _all(finished)
+    assert _all(study) == _all(finished)
 
 
 def test_another_seed_proposes_something_else(finished):
@@ -106,7 +106,7 @@ def test_the_estimator_learns():
     study = _run(trials=25, ahead=1)
     late = [study.proposal(number) for number in range(15, 25)]
 
-    assert sum(each["model.projection_dim"] == 256 for each in late) >= 6
+    assert sum(proposal["model.projection_dim"] == 256 for proposal in late) >= 6
 
 
 def test_hopeless_trials_are_given_up(finished):

@@ -64,7 +64,7 @@ def made_up_result() -> tuple[Study, dict[str, Any]]:
             study.settle(number, Outcome("pruned", {1: recalls[1]}))
         else:
             study.settle(number, Outcome("complete", recalls))
-    complete = {number: each.value for number, each in study.outcomes.items() if each.state == "complete"}
+    complete = {number: outcome.value for number, outcome in study.outcomes.items() if outcome.state == "complete"}
     best = max(complete, key=complete.__getitem__)
     result = {
         "enabled": True,
@@ -90,13 +90,13 @@ def made_up_result() -> tuple[Study, dict[str, Any]]:
         "trials": [
             {
                 "number": number,
-                "state": each.state,
+                "state": outcome.state,
                 "values": study.proposal(number),
-                "recall_at_1": max(each.recalls.values(), default=None),
-                "recalls": {str(epoch): recall for epoch, recall in each.recalls.items()},
-                "reason": each.reason,
+                "recall_at_1": max(outcome.recalls.values(), default=None),
+                "recalls": {str(epoch): recall for epoch, recall in outcome.recalls.items()},
+                "reason": outcome.reason,
             }
-            for number, each in study.outcomes.items()
+            for number, outcome in study.outcomes.items()
         ],
     }
     return study, result
