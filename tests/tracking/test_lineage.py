@@ -86,17 +86,10 @@ def test_a_registered_version_is_read_from_its_run(keep: Any, tmp_path: Path) ->
     tracker = Tracker(warn=pytest.fail)
     run_id = tracker.start_combination(None, settings.load(params, preset="smoke"), parse_combination("dos"))
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
-    evaluation = {
-        "combination": "dos",
-        "hub": "dos",
-        "pairs": pairs,
-        "seconds": 9.0,
-        "fingerprint": "f9",
-        "best_epoch": 1,
-    }
-    write_json(tmp_path / "dos.json", evaluation)
+    metrics = {"combination": "dos", "hub": "dos", "pairs": pairs, "seconds": 9.0, "fingerprint": "f9", "best_epoch": 1}
+    write_json(tmp_path / "dos.json", metrics)
     files = [Path("dos.json"), Path("models/dos/settings.json"), Path("models/dos/provenance.json")]
-    tracker.finish_combination(run_id, evaluation, files)
+    tracker.finish_combination(run_id, metrics, files)
     client = tracker._runs.client  # type: ignore[union-attr]
     client.create_registered_model("matbind-dos")
     client.create_model_version("matbind-dos", f"runs:/{run_id}/model", run_id)
