@@ -20,9 +20,9 @@ def test_a_folder_becomes_tables(tmp_path: Path, project_root: Path, monkeypatch
     (tmp_path / "in").mkdir()
     (tmp_path / "in/salt.vasp").write_text(POSCAR)
     (tmp_path / "in/broken.cif").write_text("no crystal")
-    own = ("--params", str(project_root / "params.yaml"), "--workers", "1")
+    options = ("--params", str(project_root / "params.yaml"), "--workers", "1")
 
-    assert _run(monkeypatch, "folder", str(tmp_path / "in"), str(tmp_path / "out"), *own) == 0
+    assert _run(monkeypatch, "folder", str(tmp_path / "in"), str(tmp_path / "out"), *options) == 0
 
     assert pl.read_parquet(tmp_path / "out/structures.parquet")["material_id"].to_list() == ["salt"]
     assert pl.read_parquet(tmp_path / "out/excluded.parquet")["material_id"].to_list() == ["broken"]
@@ -51,6 +51,6 @@ def test_a_mistake_is_one_sentence(
 
     assert _run(monkeypatch, *arguments) == 2
 
-    found = capsys.readouterr().err
-    assert sentence in found
-    assert found.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert sentence in stderr
+    assert stderr.count("\n") == 1

@@ -26,12 +26,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("GIT_CONFIG_GLOBAL", str(root / "gitconfig"))
         (root / "gitconfig").write_text("[user]\nname = Ann Lee\nemail = ann@example.org\n")
         registry, features = registry_in(root), write_features(root)
-        own: dict[str, Any] = {"features": features, "root": root}
+        where: dict[str, Any] = {"features": features, "root": root}
         for recall in (0.6, 0.4, 0.5):
             add_version(registry, evaluation(recall), features=features, files=root / "files")
-        promotion.promote(COMBINATION, to="production", version=1, **own)
-        promotion.promote(COMBINATION, to="production", version=2, force=True, reason="1 leaks", **own)
-        promotion.promote(COMBINATION, to="staging", **own)
+        promotion.promote(COMBINATION, to="production", version=1, **where)
+        promotion.promote(COMBINATION, to="production", version=2, force=True, reason="1 leaks", **where)
+        promotion.promote(COMBINATION, to="staging", **where)
         add_version(registry, evaluation(0.5, combination=EVERYTHING), features=features, files=root / "files")
     return root
 
@@ -121,7 +121,7 @@ def test_the_history_for_programs_is_the_trail() -> None:
     [model] = json.loads(run("models", NAME, "--history", "--json"))["models"]
 
     forced = model["promotions"][1]
-    assert [each["number"] for each in model["promotions"]] == [1, 2, 3]
+    assert [entry["number"] for entry in model["promotions"]] == [1, 2, 3]
     assert {key: forced[key] for key in ("by", "from", "to", "replaced", "reason", "overridden", "outcome")} == {
         "by": "Ann Lee <ann@example.org>",
         "from": "none",

@@ -26,5 +26,5 @@ def register(
     registry: Registry, evaluation: dict[str, Any] | None = None, *, name: str = EVERYTHING
 ) -> tuple[Version, bool]:
     model = trained(name)
-    evaluation = evaluation or model.found
+    evaluation = evaluation or model.evaluation
     return registrar(registry, model.models).register(model.combination, evaluation, bundle=bundle(name))

@@ -24,8 +24,8 @@ def evaluation_of(name: str) -> dict[str, Any]:
 
 def card(name: str, *, sure: bool = True) -> str:
     combination = parse_combination(name)
-    told = {"n": 50, "precision": 0.912, "coverage": 0.25} if sure else {"n": 0, "precision": 0.0, "coverage": 0.0}
-    one = Confidence((0.0, 1.0, 1.0), 0.9 if sure else None, told, told)
+    figures = {"n": 50, "precision": 0.912, "coverage": 0.25} if sure else {"n": 0, "precision": 0.0, "coverage": 0.0}
+    one = Confidence((0.0, 1.0, 1.0), 0.9 if sure else None, figures, figures)
     names = combination.modalities
     return model_card(
         combination,
@@ -63,13 +63,13 @@ def test_a_single_was_contrasted_with_itself() -> None:
 
 def test_unknown_origins_are_said() -> None:
     combination = parse_combination("dos")
-    found = evaluation_of("dos") | {"data_md5": None, "git_commit": None}
+    evaluation = evaluation_of("dos") | {"data_md5": None, "git_commit": None}
 
-    told = model_card(combination, found, counts={}, confidence={}, preset="small", digest="d")
+    text = model_card(combination, evaluation, counts={}, confidence={}, preset="small", digest="d")
 
-    assert "DVC md5 `unknown`, code `unknown`" in told
+    assert "DVC md5 `unknown`, code `unknown`" in text
 
 
-@pytest.mark.parametrize("combination", all_combinations(), ids=lambda each: each.name)
+@pytest.mark.parametrize("combination", all_combinations(), ids=lambda combination: combination.name)
 def test_a_card_fits_the_description_of_a_version(combination: Any) -> None:
     assert len(card(combination.name)) < LONGEST

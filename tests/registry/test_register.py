@@ -57,8 +57,8 @@ def test_every_trained_combination_is_registered_once(project: Path, monkeypatch
         "2 of 2 | matbind-crystal-dos-pxrd-text: version 1 holds this model already",
     ]
     assert first == second
-    told = json.loads(first)["models"]["text"]
-    assert {key: told[key] for key in ("name", "version", "run_id")} == {
+    model = json.loads(first)["models"]["text"]
+    assert {key: model[key] for key in ("name", "version", "run_id")} == {
         "name": "matbind-text",
         "version": 1,
         "run_id": None,

@@ -43,7 +43,7 @@ registrar.register(parse_combination(evaluation["combination"]), evaluation, bun
 
 
 @pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def _default_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -77,7 +77,7 @@ def test_a_trained_model_becomes_a_version(registry: Registry) -> None:
 
 
 def test_its_tags_tell_where_it_comes_from_and_how_well_it_does(registry: Registry) -> None:
-    evaluation = trained().found | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
+    evaluation = trained().evaluation | {"data_md5": "12.dir", "git_commit": "abc-dirty", "run_id": "r1"}
 
     tags = register(registry, evaluation)[0].tags
 
@@ -108,7 +108,7 @@ def test_other_weights_make_a_new_version_and_take_the_alias(registry: Registry,
     other = registrar(registry, retrained(tmp_path))
     assert other.lacks(trained().combination)
 
-    version, is_new = other.register(trained().combination, trained().found, bundle=bundle())
+    version, is_new = other.register(trained().combination, trained().evaluation, bundle=bundle())
 
     assert (is_new, version.number) == (True, 2)
     assert registry.aliases(NAME) == {CHALLENGER: 2}
@@ -116,7 +116,7 @@ def test_other_weights_make_a_new_version_and_take_the_alias(registry: Registry,
 
 def test_a_model_that_comes_back_takes_the_alias_back(registry: Registry, tmp_path: Path) -> None:
     register(registry)
-    registrar(registry, retrained(tmp_path)).register(trained().combination, trained().found, bundle=bundle())
+    registrar(registry, retrained(tmp_path)).register(trained().combination, trained().evaluation, bundle=bundle())
 
     version, is_new = register(registry)
 
@@ -126,7 +126,7 @@ def test_a_model_that_comes_back_takes_the_alias_back(registry: Registry, tmp_pa
 
 def test_a_new_evaluation_of_the_same_model_replaces_the_old_one(registry: Registry) -> None:
     register(registry)
-    changed = trained().found | {"git_commit": "later"}
+    changed = trained().evaluation | {"git_commit": "later"}
 
     _, is_new = register(registry, changed)
 
@@ -148,7 +148,7 @@ def test_its_description_is_the_model_card_beside_its_files(registry: Registry) 
 def test_it_names_the_run_that_trained_it_and_shows_its_figures(registry: Registry, tmp_path: Path) -> None:
     tracker = Tracker(warn=pytest.fail, root=tmp_path)
     run_id = tracker.start_combination(None, small_run(), trained().combination)
-    evaluation = trained().found | {"run_id": run_id}
+    evaluation = trained().evaluation | {"run_id": run_id}
     tracker.finish_combination(run_id, evaluation, [])
     points = len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos"))
 
@@ -191,4 +191,4 @@ def test_a_registration_that_was_killed_counts_for_nothing_and_is_repaired(
 
 
 def test_the_evaluation_is_known_by_its_digest(registry: Registry) -> None:
-    assert register(registry)[0].tags["matbind.evaluation"] == result_digest(trained().found)
+    assert register(registry)[0].tags["matbind.evaluation"] == result_digest(trained().evaluation)

@@ -17,17 +17,17 @@ NAME = "matbind-crystal-dos-pxrd-text"
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A store with one version of one model; tests that read it leave it as it is."""
-    found = registry_in(tmp_path_factory.mktemp("store"))
-    register(found)
-    return found
+    registry = registry_in(tmp_path_factory.mktemp("store"))
+    register(registry)
+    return registry
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Registry:
-    """A store of one test's own."""
-    found = registry_in(tmp_path)
-    register(found)
-    return found
+def fresh_registry(tmp_path: Path) -> Registry:
+    """A store with one version of one model, that a test may change."""
+    registry = registry_in(tmp_path)
+    register(registry)
+    return registry
 
 
 def test_a_name_needs_no_escapes_in_addresses() -> None:
@@ -46,38 +46,38 @@ def test_an_unknown_model_has_no_versions_and_no_aliases(registry: Registry) -> 
     assert registry.aliases("matbind-nothing") == {}
 
 
-def test_a_version_without_a_digest_does_not_count(own: Registry) -> None:
-    own.client.create_model_version(NAME, "somewhere")
+def test_a_version_without_a_digest_does_not_count(fresh_registry: Registry) -> None:
+    fresh_registry.client.create_model_version(NAME, "somewhere")
 
-    assert [version.number for version in own.versions(NAME)] == [1]
+    assert [version.number for version in fresh_registry.versions(NAME)] == [1]
 
 
 def test_the_evaluation_is_the_metrics_file(registry: Registry) -> None:
-    assert registry.evaluation(registry.versions(NAME)[0]) == trained().found
+    assert registry.evaluation(registry.versions(NAME)[0]) == trained().evaluation
 
 
-def test_a_missing_evaluation_is_said(own: Registry) -> None:
-    [version] = own.versions(NAME)
-    home = own.client.get_logged_model(version.model_id).artifact_location
-    Path(home.removeprefix("file://"), "evaluation.json").unlink()
+def test_a_missing_evaluation_is_said(fresh_registry: Registry) -> None:
+    [version] = fresh_registry.versions(NAME)
+    artifacts = fresh_registry.client.get_logged_model(version.model_id).artifact_location
+    Path(artifacts.removeprefix("file://"), "evaluation.json").unlink()
 
     with pytest.raises(UserError, match=f"{NAME} version 1: it has no evaluation.json, expected the evaluation"):
-        own.evaluation(version)
+        fresh_registry.evaluation(version)
 
 
-def test_an_alias_points_to_a_version_and_is_taken_away(own: Registry) -> None:
-    [version] = own.versions(NAME)
+def test_an_alias_points_to_a_version_and_is_taken_away(fresh_registry: Registry) -> None:
+    [version] = fresh_registry.versions(NAME)
 
-    own.set_alias(version, CHAMPION)
-    assert own.aliases(NAME) == {CHALLENGER: 1, CHAMPION: 1}
-    own.delete_alias(NAME, CHAMPION)
-    assert own.aliases(NAME) == {CHALLENGER: 1}
+    fresh_registry.set_alias(version, CHAMPION)
+    assert fresh_registry.aliases(NAME) == {CHALLENGER: 1, CHAMPION: 1}
+    fresh_registry.delete_alias(NAME, CHAMPION)
+    assert fresh_registry.aliases(NAME) == {CHALLENGER: 1}
 
 
-def test_tags_are_set(own: Registry) -> None:
-    own.set_tags(own.versions(NAME)[0], {"stage": "staging"})
+def test_tags_are_set(fresh_registry: Registry) -> None:
+    fresh_registry.set_tags(fresh_registry.versions(NAME)[0], {"stage": "staging"})
 
-    assert own.versions(NAME)[0].tags["stage"] == "staging"
+    assert fresh_registry.versions(NAME)[0].tags["stage"] == "staging"
 
 
 @pytest.mark.parametrize(
@@ -110,13 +110,15 @@ def test_what_is_not_there_is_said_with_what_is(registry: Registry, reference: s
         registry.resolve(reference)
 
 
-def test_a_name_means_its_champion_before_its_challenger(own: Registry) -> None:
-    own.client.create_model_version(NAME, "somewhere", tags={"matbind.digest": "d", "combination": EVERYTHING})
-    first, second = own.versions(NAME)[1], own.versions(NAME)[0]
-    own.set_alias(second, CHALLENGER)
-    own.set_alias(first, CHAMPION)
+def test_a_name_means_its_champion_before_its_challenger(fresh_registry: Registry) -> None:
+    fresh_registry.client.create_model_version(
+        NAME, "somewhere", tags={"matbind.digest": "d", "combination": EVERYTHING}
+    )
+    first, second = fresh_registry.versions(NAME)[1], fresh_registry.versions(NAME)[0]
+    fresh_registry.set_alias(second, CHALLENGER)
+    fresh_registry.set_alias(first, CHAMPION)
 
-    assert own.resolve(NAME).number == 1
+    assert fresh_registry.resolve(NAME).number == 1
 
 
 def test_a_store_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,18 +21,18 @@ MODEL = "matbind-crystal-dos-pxrd-text@challenger"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in whose store a model is registered, and whose models and features are at hand."""
-    home = tmp_path_factory.mktemp("project")
+    project = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        register(registry_in(home))
-    (home / "models").symlink_to(trained().models)
-    (home / "artifacts").mkdir()
-    (home / "artifacts" / "features").symlink_to(real_features())
-    return home
+        register(registry_in(project))
+    (project / "models").symlink_to(trained().models)
+    (project / "artifacts").mkdir()
+    (project / "artifacts" / "features").symlink_to(real_features())
+    return project
 
 
 @pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def _default_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -97,43 +97,43 @@ def test_an_unknown_kind_of_file_is_refused_with_what_is_known(tmp_path: Path) -
 def test_files_are_answered_one_by_one_past_bad_ones(root: Path, files: dict[str, Path], tmp_path: Path) -> None:
     asked = [files["s.cif"], tmp_path / "none.cif", files["bare.xy"], files["p.xy"], files["d.json"], files["t.txt"]]
 
-    found = search(asked, model=MODEL, options=Options(k=3), root=root)
+    answers = search(asked, model=MODEL, options=Options(k=3), root=root)
 
-    assert [answer.get("error") is None for answer in found] == [True, False, False, True, True, True]
-    assert found[0]["nearest"][0]["similarity"] == pytest.approx(1.0, abs=1e-3)
-    assert found[1]["error"].endswith("none.cif: the file does not exist, expected a file to search with")
-    assert "the file names no wavelength" in found[2]["error"]
-    assert "wavelength 1.54184 A from the file" in found[3]["notes"][0]
-    assert found[0]["model"] == "matbind-crystal-dos-pxrd-text/1"
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert [answer.get("error") is None for answer in answers] == [True, False, False, True, True, True]
+    assert answers[0]["nearest"][0]["similarity"] == pytest.approx(1.0, abs=1e-3)
+    assert answers[1]["error"].endswith("none.cif: the file does not exist, expected a file to search with")
+    assert "the file names no wavelength" in answers[2]["error"]
+    assert "wavelength 1.54184 A from the file" in answers[3]["notes"][0]
+    assert answers[0]["model"] == "matbind-crystal-dos-pxrd-text/1"
+    assert json.loads(json.dumps(answers, allow_nan=False)) == answers
 
 
 def test_the_wavelength_of_a_bare_file_is_given(root: Path, files: dict[str, Path]) -> None:
     reading = Reading(wavelength="CuKa")
 
     [bare] = search([files["bare.xy"]], model=MODEL, reading=reading, root=root)
-    [told] = search([files["p.xy"]], model=MODEL, root=root)
+    [complete] = search([files["p.xy"]], model=MODEL, root=root)
 
-    assert bare["nearest"] == told["nearest"]
+    assert bare["nearest"] == complete["nearest"]
 
 
 def test_several_files_make_one_query(root: Path, files: dict[str, Path]) -> None:
-    [found] = search([files["p.json"], files["t.txt"]], model=MODEL, together=True, root=root)
+    [answer] = search([files["p.json"], files["t.txt"]], model=MODEL, together=True, root=root)
 
-    assert found["error"] is None
-    assert found["query"] == [str(files["p.json"]), str(files["t.txt"])]
+    assert answer["error"] is None
+    assert answer["query"] == [str(files["p.json"]), str(files["t.txt"])]
 
 
 def test_two_files_of_one_kind_are_no_query(root: Path, files: dict[str, Path]) -> None:
-    [found] = search([files["p.json"], files["p.xy"]], model=MODEL, together=True, root=root)
+    [answer] = search([files["p.json"], files["p.xy"]], model=MODEL, together=True, root=root)
 
-    assert found["error"].endswith("p.xy: a second pxrd in one query, expected each modality once")
+    assert answer["error"].endswith("p.xy: a second pxrd in one query, expected each modality once")
 
 
 def test_what_a_file_holds_can_be_said(root: Path, files: dict[str, Path]) -> None:
-    [found] = search([files["t.txt"]], model=MODEL, reading=Reading(modality="dos"), root=root)
+    [answer] = search([files["t.txt"]], model=MODEL, reading=Reading(modality="dos"), root=root)
 
-    assert found["error"].startswith(str(files["t.txt"]))
+    assert answer["error"].startswith(str(files["t.txt"]))
 
 
 def test_a_dos_has_to_say_whose_cell_it_counts(root: Path, tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_a_dos_has_to_say_whose_cell_it_counts(root: Path, tmp_path: Path) -> No
 
 
 def test_elements_are_filtered(root: Path, files: dict[str, Path]) -> None:
-    [found] = search([files["t.txt"]], model=MODEL, options=Options(contains=("O",)), root=root)
+    [answer] = search([files["t.txt"]], model=MODEL, options=Options(contains=("O",)), root=root)
 
-    assert all("O" in hit["formula"] for hit in found["nearest"])
+    assert all("O" in hit["formula"] for hit in answer["nearest"])
 
 
 def test_a_model_that_is_not_registered_searches_too(root: Path, files: dict[str, Path]) -> None:

@@ -37,23 +37,23 @@ def test_the_gallery_holds_all_materials_as_the_evaluation_embedded_them() -> No
     assert set(split) == {"train", "validation", "test"}
     for name, stored in trained().test_embeddings.items():
         keys = gallery.keys[name]
-        held = np.isfinite(stored).all(axis=1)
-        ours = keys.vectors[np.searchsorted(keys.rows, test[held])]
-        np.testing.assert_allclose(ours, stored[held], atol=1e-3)
+        present = np.isfinite(stored).all(axis=1)
+        ours = keys.vectors[np.searchsorted(keys.rows, test[present])]
+        np.testing.assert_allclose(ours, stored[present], atol=1e-3)
 
 
 def test_every_question_is_calibrated() -> None:
-    found = json.loads((bundle() / CONFIDENCE).read_text())
+    confidence = json.loads((bundle() / CONFIDENCE).read_text())
 
-    assert len(found) == 15 * 4
-    assert {"pxrd->crystal", "dos+pxrd+text->crystal", "crystal->crystal"} <= set(found)
+    assert len(confidence) == 15 * 4
+    assert {"pxrd->crystal", "dos+pxrd+text->crystal", "crystal->crystal"} <= set(confidence)
 
 
 def test_it_counts_what_the_gallery_holds() -> None:
-    found = json.loads((bundle() / MODEL).read_text())["counts"]
+    counts = json.loads((bundle() / MODEL).read_text())["counts"]
     index = pl.read_parquet(real_features() / "index.parquet")
 
-    assert {side: n["crystal"] for side, n in found.items()} == dict(index["split"].value_counts().iter_rows())
+    assert {side: n["crystal"] for side, n in counts.items()} == dict(index["split"].value_counts().iter_rows())
 
 
 def test_the_digest_of_the_same_model_is_the_same() -> None:
@@ -62,13 +62,14 @@ def test_the_digest_of_the_same_model_is_the_same() -> None:
 
 @pytest.mark.parametrize("part", ["settings.json", "model.safetensors"])
 def test_another_part_of_the_model_is_another_digest(part: str, tmp_path: Path) -> None:
-    home = shutil.copytree(trained().directory, tmp_path / "model")
+    model_dir = shutil.copytree(trained().directory, tmp_path / "model")
+    path = model_dir / part
     if part.endswith(".json"):
-        (home / part).write_text((home / part).read_text().replace('"projection_dim": 128', '"projection_dim": 64'))
+        path.write_text(path.read_text().replace('"projection_dim": 128', '"projection_dim": 64'))
     else:
-        (home / part).write_bytes((home / part).read_bytes()[:-1] + b"\x01")
+        path.write_bytes(path.read_bytes()[:-1] + b"\x01")
 
-    assert digest(model_dir=home) != digest()
+    assert digest(model_dir=model_dir) != digest()
 
 
 def test_other_code_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +80,11 @@ def test_other_code_is_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_without_weights_is_said(tmp_path: Path) -> None:
-    home = shutil.copytree(trained().directory, tmp_path / "model")
-    (home / "settings.json").unlink()
+    model_dir = shutil.copytree(trained().directory, tmp_path / "model")
+    (model_dir / "settings.json").unlink()
 
     with pytest.raises(UserError, match=r"settings\.json: the file does not exist"):
-        digest(model_dir=home)
+        digest(model_dir=model_dir)
 
 
 def test_the_test_set_is_known_by_its_materials(tmp_path: Path) -> None:
@@ -106,46 +107,46 @@ def test_the_path_of_the_data_stays_at_home() -> None:
 
 
 def test_settings_of_other_stages_may_have_changed_since(tmp_path: Path) -> None:
-    home = shutil.copytree(bundle(), tmp_path / "bundle")
-    settings = json.loads((home / "settings.json").read_text())
+    bundle_dir = shutil.copytree(bundle(), tmp_path / "bundle")
+    settings = json.loads((bundle_dir / "settings.json").read_text())
     del settings["evaluation"]
-    (home / "settings.json").write_text(json.dumps(settings | {"new": {"stage": 1}}))
+    (bundle_dir / "settings.json").write_text(json.dumps(settings | {"new": {"stage": 1}}))
 
-    assert read_settings(home, ["pxrd"]).modalities.keys() == {"pxrd"}
+    assert read_settings(bundle_dir, ["pxrd"]).modalities.keys() == {"pxrd"}
 
 
 def test_settings_of_another_version_are_told(tmp_path: Path) -> None:
-    home = shutil.copytree(trained().directory, tmp_path / "model")
-    settings = json.loads((home / "settings.json").read_text())
+    model_dir = shutil.copytree(trained().directory, tmp_path / "model")
+    settings = json.loads((model_dir / "settings.json").read_text())
     del settings["modalities"]["pxrd"]["transform"]["hidden"]
-    (home / "settings.json").write_text(json.dumps(settings))
+    (model_dir / "settings.json").write_text(json.dumps(settings))
 
     with pytest.raises(
         UserError, match=r"settings\.json: hidden: field required; expected .*, train it anew: dvc repro$"
     ):
-        read_settings(home, ("pxrd",))
+        read_settings(model_dir, ("pxrd",))
 
 
 def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
-    home = shutil.copytree(bundle(), tmp_path / "bundle")
-    told = json.loads((home / "model.json").read_text())
-    (home / "model.json").write_text(json.dumps(told | {"format": 7}))
+    bundle_dir = shutil.copytree(bundle(), tmp_path / "bundle")
+    model = json.loads((bundle_dir / "model.json").read_text())
+    (bundle_dir / "model.json").write_text(json.dumps(model | {"format": 7}))
 
     with pytest.raises(UserError, match=r"model\.json: the format is 7, expected 1"):
-        Searcher(home)
+        Searcher(bundle_dir)
 
 
 def test_materials_of_any_size_come_out_in_their_order() -> None:
-    own = searcher(EVERYTHING).embedder
+    embedder = searcher(EVERYTHING).embedder
     index = np.arange(9)[::-1].copy()
     from matbind.modalities.store import Store
 
     store = Store(real_features() / "text")
 
-    found = own.embed_store("text", store, index)
+    vectors = embedder.embed_store("text", store, index)
 
-    one_by_one = np.concatenate([own.embed_store("text", store, index[i : i + 1]) for i in range(9)])
-    np.testing.assert_allclose(found, one_by_one, atol=1e-5)
+    one_by_one = np.concatenate([embedder.embed_store("text", store, index[i : i + 1]) for i in range(9)])
+    np.testing.assert_allclose(vectors, one_by_one, atol=1e-5)
 
 
 def test_a_language_model_is_carried_without_pickle(tmp_path: Path) -> None:

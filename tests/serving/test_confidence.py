@@ -27,64 +27,64 @@ def noisy(keys: Keys, noise: np.ndarray) -> np.ndarray:
 def asked(noise: float) -> Asked:
     keys = gallery()
     # Some queries are clean and some are nothing but noise.
-    own = np.where(np.arange(300) % 2 == 0, noise, 5.0)
-    return ask(noisy(keys, own), keys.rows, keys)
+    noise_per_query = np.where(np.arange(300) % 2 == 0, noise, 5.0)
+    return ask(noisy(keys, noise_per_query), keys.rows, keys)
 
 
 def test_evidence_is_the_best_similarity_and_its_share_of_the_softmax() -> None:
     similarity = np.array([[0.5, 0.5, -np.inf], [0.9, 0.4, 0.9 - np.log(3) / 30]])
 
-    found = evidence_of(similarity)
+    evidence = evidence_of(similarity)
 
-    np.testing.assert_allclose(found[:, 0], [0.5, 0.9])
-    np.testing.assert_allclose(found[:, 1], [0.5, 1 / (1 + 1 / 3)], atol=1e-6)
+    np.testing.assert_allclose(evidence[:, 0], [0.5, 0.9])
+    np.testing.assert_allclose(evidence[:, 1], [0.5, 1 / (1 + 1 / 3)], atol=1e-6)
 
 
 def test_each_query_is_asked_with_and_without_its_material() -> None:
     keys = gallery(40)
 
-    found = ask(keys.vectors[5:15], np.arange(5, 15), keys)
+    answers = ask(keys.vectors[5:15], np.arange(5, 15), keys)
 
-    assert found.right.tolist() == [True] * 10 + [False] * 10
-    np.testing.assert_allclose(found.evidence[:10, 0], 1.0, atol=1e-6)
+    assert answers.right.tolist() == [True] * 10 + [False] * 10
+    np.testing.assert_allclose(answers.evidence[:10, 0], 1.0, atol=1e-6)
     others = keys.vectors[5] @ np.delete(keys.vectors, 5, axis=0).T
-    assert found.evidence[10, 0] == pytest.approx(others.max(), abs=1e-6)
+    assert answers.evidence[10, 0] == pytest.approx(others.max(), abs=1e-6)
 
 
 def test_materials_that_the_gallery_does_not_hold_are_left_out() -> None:
     keys = Keys(np.array([2, 4]), unit(np.random.default_rng(0), 2))
 
-    found = ask(keys.vectors[[1, 1]], np.array([3, 4]), keys)
+    answers = ask(keys.vectors[[1, 1]], np.array([3, 4]), keys)
 
-    assert found.right.tolist() == [True, False]
+    assert answers.right.tolist() == [True, False]
 
 
 def test_the_threshold_keeps_the_precision_and_finds_the_clean_queries() -> None:
-    own = asked(0.02)
+    queries = asked(0.02)
 
-    found = calibrate(own, own)
+    confidence = calibrate(queries, queries)
 
-    assert found.threshold is not None
-    assert found.validation["precision"] >= 0.9
-    assert found.validation["coverage"] > 0.4  # half of the queries are clean
+    assert confidence.threshold is not None
+    assert confidence.validation["precision"] >= 0.9
+    assert confidence.validation["coverage"] > 0.4  # half of the queries are clean
 
 
 def test_a_model_that_knows_nothing_is_never_sure() -> None:
-    own = asked(5.0)
+    queries = asked(5.0)
 
-    found = calibrate(own, own)
+    confidence = calibrate(queries, queries)
 
-    assert found.threshold is None
-    assert not found.is_confident(0.999)
-    assert found.test == {"n": 0, "precision": 0.0, "coverage": 0.0}
+    assert confidence.threshold is None
+    assert not confidence.is_confident(0.999)
+    assert confidence.test == {"n": 0, "precision": 0.0, "coverage": 0.0}
 
 
 def test_probabilities_are_those_of_the_answers() -> None:
-    own = asked(0.1)
-    probability = calibrate(own, own).probability(own.evidence)
+    queries = asked(0.1)
+    probability = calibrate(queries, queries).probability(queries.evidence)
 
-    assert probability.mean() == pytest.approx(own.right.mean(), abs=0.01)
-    assert probability[own.right].mean() > probability[~own.right].mean() + 0.3
+    assert probability.mean() == pytest.approx(queries.right.mean(), abs=0.01)
+    assert probability[queries.right].mean() > probability[~queries.right].mean() + 0.3
 
 
 def test_the_test_split_has_no_part_in_the_threshold() -> None:
@@ -101,6 +101,6 @@ def test_without_queries_there_is_no_threshold() -> None:
 
 
 def test_it_is_the_same_after_json() -> None:
-    own = calibrate(asked(0.02), asked(0.02))
+    confidence = calibrate(asked(0.02), asked(0.02))
 
-    assert Confidence(**json.loads(json.dumps(asdict(own)))) == own
+    assert Confidence(**json.loads(json.dumps(asdict(confidence)))) == confidence

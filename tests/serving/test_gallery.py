@@ -44,11 +44,11 @@ def test_what_is_no_element_is_refused(gallery: Gallery) -> None:
 def test_it_is_the_same_after_writing_in_half_precision(gallery: Gallery, tmp_path: Path) -> None:
     gallery.write(tmp_path)
 
-    found = Gallery.read(tmp_path)
+    stored = Gallery.read(tmp_path)
 
-    assert found.keys["dos"].rows.tolist() == [0, 2]
-    np.testing.assert_allclose(found.keys["dos"].vectors, gallery.keys["dos"].vectors, atol=5e-4)
-    assert found.describe(1) == {"material_id": "b", "formula": "Na0.5Cl", "split": "test"}
+    assert stored.keys["dos"].rows.tolist() == [0, 2]
+    np.testing.assert_allclose(stored.keys["dos"].vectors, gallery.keys["dos"].vectors, atol=5e-4)
+    assert stored.describe(1) == {"material_id": "b", "formula": "Na0.5Cl", "split": "test"}
 
 
 def test_others_may_read_what_was_written(gallery: Gallery, tmp_path: Path) -> None:

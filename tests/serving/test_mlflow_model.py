@@ -74,10 +74,10 @@ def test_it_answers_where_the_source_tree_is_not(files: Path, tmp_path: Path) ->
     )
 
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["code"] == str(files / "code" / "matbind" / "__init__.py")
+    output = json.loads(done.stdout)
+    assert output["code"] == str(files / "code" / "matbind" / "__init__.py")
     stored = trained().test_embeddings
-    for name, answer in zip(names, found["answers"], strict=True):
+    for name, answer in zip(names, output["answers"], strict=True):
         np.testing.assert_allclose(answer["embedding"], stored[name][row], atol=1e-5)
     assert not list(files.rglob("*.nb?")), "compiled code was kept in the files of the model"
 
@@ -93,43 +93,43 @@ def test_no_path_of_this_machine_is_in_it(files: Path) -> None:
     texts = [path.read_text() for path in files.rglob("*") if path.suffix in {".json", ".yaml", ".txt"}]
     texts.append((files / "MLmodel").read_text())
 
-    homes = (str(Path(__file__).parents[2]), tempfile.gettempdir())
-    assert not [text for text in texts for home in homes if home in text]
+    local_paths = (str(Path(__file__).parents[2]), tempfile.gettempdir())
+    assert not [text for text in texts for path in local_paths if path in text]
 
 
 def test_every_column_may_be_left_out(model: Any) -> None:
-    found = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}]))
+    answers = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}]))
 
-    assert list(found.columns) == list(FIELDS)
-    assert found["error"][0] is None
-    assert len(found["nearest"][0]) == 10
+    assert list(answers.columns) == list(FIELDS)
+    assert answers["error"][0] is None
+    assert len(answers["nearest"][0]) == 10
 
 
 def test_one_bad_row_stops_no_other(model: Any) -> None:
     good = pattern_json(intensity(test_materials()[0]))
     bad = pattern_json(intensity(test_materials()[0]), wavelength_angstrom=None)
 
-    found = model.predict(pd.DataFrame([{"pxrd": bad}, {"pxrd": good}, {"text": " "}]))
+    answers = model.predict(pd.DataFrame([{"pxrd": bad}, {"pxrd": good}, {"text": " "}]))
 
-    assert found["error"][0].startswith("pxrd: the wavelength is missing and is never guessed")
-    assert found["error"][1] is None
-    assert found["error"][2].startswith("the query is empty")
-    assert found["nearest"][1]
+    assert answers["error"][0].startswith("pxrd: the wavelength is missing and is never guessed")
+    assert answers["error"][1] is None
+    assert answers["error"][2].startswith("the query is empty")
+    assert answers["nearest"][1]
 
 
 def test_parameters_are_taken(model: Any) -> None:
     params = {"k": 2, "key": "pxrd", "contains": "O", "without": "Ba, Ti"}
 
-    found = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}]), params=params)["nearest"][0]
+    nearest = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}]), params=params)["nearest"][0]
 
-    assert len(found) == 2
-    assert all("O" in hit["formula"] and "Ba" not in hit["formula"] for hit in found)
+    assert len(nearest) == 2
+    assert all("O" in hit["formula"] and "Ba" not in hit["formula"] for hit in nearest)
 
 
 def test_a_parameter_out_of_range_is_an_error_of_every_row(model: Any) -> None:
-    found = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}] * 2), params={"k": 0})
+    answers = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}] * 2), params={"k": 0})
 
-    assert list(found["error"]) == ["k is 0, expected 1 to 1000"] * 2
+    assert list(answers["error"]) == ["k is 0, expected 1 to 1000"] * 2
 
 
 def test_the_input_example_is_answered(model: Any) -> None:

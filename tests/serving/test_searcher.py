@@ -43,18 +43,18 @@ def test_a_query_is_embedded_as_the_evaluation_embedded_it(name: str, column: st
     stored = trained().test_embeddings[name]
     rows = [row for row in range(len(stored)) if np.isfinite(stored[row]).all()][:4]
 
-    found = [embedding(query(test_materials()[row], name, column)) for row in rows]
+    vectors = [embedding(query(test_materials()[row], name, column)) for row in rows]
 
-    np.testing.assert_allclose(found, stored[rows], atol=tolerance)
+    np.testing.assert_allclose(vectors, stored[rows], atol=tolerance)
 
 
 def test_several_modalities_are_one_query_their_normalised_mean() -> None:
     material = with_dos()
     parts = [embedding(query(material, name)) for name in ("dos", "text")]
 
-    found = embedding(query(material, "dos") | query(material, "text"))
+    vector = embedding(query(material, "dos") | query(material, "text"))
 
-    np.testing.assert_allclose(found, np.sum(parts, axis=0) / np.linalg.norm(np.sum(parts, axis=0)), atol=1e-6)
+    np.testing.assert_allclose(vector, np.sum(parts, axis=0) / np.linalg.norm(np.sum(parts, axis=0)), atol=1e-6)
 
 
 def test_a_material_of_the_gallery_is_its_own_nearest() -> None:

@@ -31,16 +31,16 @@ class Trained:
     """What an ablation of one combination left behind; tests only read it."""
 
     combination: Combination
-    home: Path
-    found: dict[str, Any]
+    root: Path
+    evaluation: dict[str, Any]
 
     @property
     def models(self) -> Path:
-        return self.home / "models"
+        return self.root / "models"
 
     @property
     def metrics(self) -> Path:
-        return self.home / "metrics"
+        return self.root / "metrics"
 
     @property
     def directory(self) -> Path:
@@ -54,13 +54,13 @@ class Trained:
 def trained(name: str = EVERYTHING) -> Trained:
     """Train a combination for one epoch, once a test run."""
 
-    def make(home: Path) -> None:
+    def make(out: Path) -> None:
         settings = small_run({"training.epochs": 1})
-        where = {"models": home / "models", "metrics": home / "metrics"}
+        where = {"models": out / "models", "metrics": out / "metrics"}
         train_and_evaluate(settings, parse_combination(name), features=real_features(), **where)
 
-    home = shared(f"trained-{name}", make)
-    return Trained(parse_combination(name), home, read_json(home / "metrics" / f"{name}.json"))
+    root = shared(f"trained-{name}", make)
+    return Trained(parse_combination(name), root, read_json(root / "metrics" / f"{name}.json"))
 
 
 def bundle(name: str = EVERYTHING) -> Path:

@@ -34,10 +34,10 @@ def keep(tmp_path: Path, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def write(name: str = "crystal+dos", **changes: Any) -> None:
-        home = Path("models") / name
-        write_json(home / "provenance.json", record | changes)
-        write_json(home / "settings.json", {"preset": "smoke", "seed": 0, "model": {"temperature": 0.07}})
-        write_json(home / "trained.json", {"seconds": 12.5, "best_epoch": 3, "fingerprint": "0123456789"})
+        model_dir = Path("models") / name
+        write_json(model_dir / "provenance.json", record | changes)
+        write_json(model_dir / "settings.json", {"preset": "smoke", "seed": 0, "model": {"temperature": 0.07}})
+        write_json(model_dir / "trained.json", {"seconds": 12.5, "best_epoch": 3, "fingerprint": "0123456789"})
         write_json(Path("metrics/combinations") / f"{name}.json", {"run_id": "r1"})
 
     return write
@@ -46,13 +46,13 @@ def keep(tmp_path: Path, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 def test_a_model_tells_where_it_comes_from(keep: Any) -> None:
     keep()
 
-    found = lineage_of("crystal+dos")
+    lineage = lineage_of("crystal+dos")
 
-    assert (found.run_id, found.data_md5, found.git_commit) == ("r1", "1234.dir", "abcdef0123456789")
-    assert (found.seconds, found.best_epoch, found.fingerprint) == (12.5, 3, "0123456789")
-    assert found.settings["model.temperature"] == "0.07"
-    assert ["prepare wrote", "artifacts/records r1.dir"] in rows(found)
-    assert ["this environment", "is the one it was trained in"] in rows(found)
+    assert (lineage.run_id, lineage.data_md5, lineage.git_commit) == ("r1", "1234.dir", "abcdef0123456789")
+    assert (lineage.seconds, lineage.best_epoch, lineage.fingerprint) == (12.5, 3, "0123456789")
+    assert lineage.settings["model.temperature"] == "0.07"
+    assert ["prepare wrote", "artifacts/records r1.dir"] in rows(lineage)
+    assert ["this environment", "is the one it was trained in"] in rows(lineage)
 
 
 def test_a_model_is_found_by_its_directory_too(keep: Any) -> None:
@@ -86,19 +86,23 @@ def test_a_registered_version_is_read_from_its_run(keep: Any, tmp_path: Path) ->
     tracker = Tracker(warn=pytest.fail)
     run_id = tracker.start_combination(None, settings.load(params, preset="smoke"), parse_combination("dos"))
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
-    told = {"combination": "dos", "hub": "dos", "pairs": pairs, "seconds": 9.0, "fingerprint": "f9", "best_epoch": 1}
-    write_json(tmp_path / "dos.json", told)
+    metrics = {"combination": "dos", "hub": "dos", "pairs": pairs, "seconds": 9.0, "fingerprint": "f9", "best_epoch": 1}
+    write_json(tmp_path / "dos.json", metrics)
     files = [Path("dos.json"), Path("models/dos/settings.json"), Path("models/dos/provenance.json")]
-    tracker.finish_combination(run_id, told, files)
+    tracker.finish_combination(run_id, metrics, files)
     client = tracker._runs.client  # type: ignore[union-attr]
     client.create_registered_model("matbind-dos")
     client.create_model_version("matbind-dos", f"runs:/{run_id}/model", run_id)
     client.set_registered_model_alias("matbind-dos", "champion", "1")
 
-    found = {which: lineage_of(which) for which in ("matbind-dos@champion", "matbind-dos/1", "models:/matbind-dos/1")}
+    lineages = {
+        which: lineage_of(which) for which in ("matbind-dos@champion", "matbind-dos/1", "models:/matbind-dos/1")
+    }
 
-    assert {each.run_id for each in found.values()} == {run_id}
-    assert {(each.seconds, each.fingerprint, each.data_md5) for each in found.values()} == {(9.0, "f9", "1234.dir")}
+    assert {lineage.run_id for lineage in lineages.values()} == {run_id}
+    assert {(lineage.seconds, lineage.fingerprint, lineage.data_md5) for lineage in lineages.values()} == {
+        (9.0, "f9", "1234.dir")
+    }
     with pytest.raises(UserError, match=r"^matbind-dos@best: no registered model of an ablation was found"):
         lineage_of("matbind-dos@best")
 

@@ -22,7 +22,7 @@ from matbind.tracking.record import (
     summarise,
 )
 
-FOUND: dict[str, Any] = {
+EVALUATION: dict[str, Any] = {
     "combination": "crystal+dos+text",
     "run_id": "abc",
     "pairs": {
@@ -37,7 +37,7 @@ FOUND: dict[str, Any] = {
 
 
 def test_means_are_taken_over_the_pairs_of_each_kind() -> None:
-    assert summarise(FOUND) == {
+    assert summarise(EVALUATION) == {
         "recall_at_1.aligned_mean": 0.5,
         "recall_at_5.aligned_mean": 0.75,
         "recall_at_1.emergent_mean": 0.125,
@@ -50,7 +50,7 @@ def test_a_failed_combination_has_no_means() -> None:
 
 
 def test_metrics_are_named_by_measure_and_pair() -> None:
-    flat = flatten_metrics(FOUND)
+    flat = flatten_metrics(EVALUATION)
 
     assert flat["recall_at_1.text_to_dos"] == 0.125
     assert flat["retrieval/n.dos_to_crystal"] == 40.0
@@ -60,7 +60,7 @@ def test_metrics_are_named_by_measure_and_pair() -> None:
 
 
 def test_names_are_made_of_what_mlflow_accepts() -> None:
-    names = [*flatten_metrics(FOUND), *curve_point({"loss": 1.0, "validation_recall_at_1.dos->crystal": 0.5})]
+    names = [*flatten_metrics(EVALUATION), *curve_point({"loss": 1.0, "validation_recall_at_1.dos->crystal": 0.5})]
 
     assert [name for name in names if not re.fullmatch(r"[\w./: -]+", name)] == []
 
@@ -75,11 +75,11 @@ def test_epoch_and_time_are_the_axes_of_a_curve_not_points_of_it() -> None:
 
 
 def test_the_digest_does_not_depend_on_the_run_that_made_the_file() -> None:
-    assert result_digest(FOUND) == result_digest(FOUND | {"run_id": None})
+    assert result_digest(EVALUATION) == result_digest(EVALUATION | {"run_id": None})
 
 
 def test_the_digest_depends_on_the_figures() -> None:
-    assert result_digest(FOUND) != result_digest(FOUND | {"seconds": 61.6})
+    assert result_digest(EVALUATION) != result_digest(EVALUATION | {"seconds": 61.6})
 
 
 def test_tags_tell_hub_and_spokes() -> None:
@@ -106,10 +106,12 @@ def test_a_model_without_settings_has_none(tmp_path: Path) -> None:
 
 
 def test_a_combination_is_described_by_a_table_of_its_pairs() -> None:
-    found = FOUND | {"hub": "crystal"}
-    found["pairs"] = {"text->dos": FOUND["pairs"]["text->dos"] | {"recall_at_1_ci95": [0.05, 0.25], "median_rank": 4.0}}
+    evaluation = EVALUATION | {"hub": "crystal"}
+    evaluation["pairs"] = {
+        "text->dos": EVALUATION["pairs"]["text->dos"] | {"recall_at_1_ci95": [0.05, 0.25], "median_rank": 4.0}
+    }
 
-    lines = describe_combination(found).splitlines()
+    lines = describe_combination(evaluation).splitlines()
 
     assert lines[0] == "**crystal+dos+text**, hub crystal: retrieval on the test split."
     assert lines[4] == "| text → dos | emergent | 40 | 0.125 | 0.050 to 0.250 | 0.250 | 4.0 |  |"

@@ -87,7 +87,7 @@ def test_a_full_disk_stops_the_record_and_not_the_training(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     params = project_root / "params.yaml"
-    own = settings_module.load(params, preset="smoke")
+    settings = settings_module.load(params, preset="smoke")
 
     done = subprocess.run(
         [sys.executable, "-c", TRAINING, str(tmp_path), str(params)],
@@ -105,7 +105,7 @@ def test_a_full_disk_stops_the_record_and_not_the_training(
 
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
     write_json(tmp_path / "metrics/dos.json", {"combination": "dos", "hub": "dos", "run_id": None, "pairs": pairs})
-    write_json(tmp_path / "models/dos/settings.json", own.model_dump(mode="json"))
+    write_json(tmp_path / "models/dos/settings.json", settings.model_dump(mode="json"))
     assert Tracker(warn=pytest.fail, root=tmp_path).backfill(tmp_path / "models", tmp_path / "metrics") == 1
 
 

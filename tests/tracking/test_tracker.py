@@ -55,15 +55,15 @@ def runs(root: Path) -> Callable[[], dict[str, Any]]:
 
         client = MlflowClient(tracking_uri(root))
         experiment = client.get_experiment_by_name("matbind")
-        found = client.search_runs([experiment.experiment_id])
-        by_name = {run.info.run_name: run for run in found}
-        assert len(by_name) == len(found)
+        stored = client.search_runs([experiment.experiment_id])
+        by_name = {run.info.run_name: run for run in stored}
+        assert len(by_name) == len(stored)
         return by_name
 
     return read
 
 
-def _found(name: str) -> dict[str, Any]:
+def _evaluation(name: str) -> dict[str, Any]:
     combination = parse_combination(name)
     pairs = {
         f"{q}->{k}": {"kind": combination.kind(q, k), "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18, "mrr": 0.6}
@@ -83,7 +83,7 @@ def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Pa
     """What an ablation leaves behind in files."""
     models, metrics = root / "models", root / "metrics"
     for name in names:
-        write_json(metrics / f"{name}.json", _found(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
+        write_json(metrics / f"{name}.json", _evaluation(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
         write_json(models / name / "settings.json", settings.model_dump(mode="json", by_alias=True))
         history = [{"epoch": e, "seconds": 6.0 * e, "loss": 3.0 - e, "validation_recall_at_1": 0.1 * e} for e in (1, 2)]
         write_json(models / name / "history.json", history)
@@ -106,17 +106,17 @@ def test_an_ablation_is_a_parent_with_a_child_a_combination(
     def one(combination: Combination) -> None:
         run_id = tracker.start_combination(parent, settings, combination)
         tracker.log_epoch(run_id, {"epoch": 1.0, "seconds": 1.0, "loss": 2.5})
-        tracker.finish_combination(run_id, _found(combination.name), [])
+        tracker.finish_combination(run_id, _evaluation(combination.name), [])
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(one, all_combinations()))
     tracker.finish_ablation(parent)
 
-    found = runs()
-    children = {name for name, run in found.items() if run.data.tags.get(PARENT) == parent}
+    by_name = runs()
+    children = {name for name, run in by_name.items() if run.data.tags.get(PARENT) == parent}
     assert children == {combination.name for combination in all_combinations()}
-    assert {run.info.status for run in found.values()} == {"FINISHED"}
-    assert len(found) == 16
+    assert {run.info.status for run in by_name.values()} == {"FINISHED"}
+    assert len(by_name) == 16
 
 
 def test_a_run_holds_settings_origin_metrics_curves_and_files(
@@ -129,12 +129,12 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"))
     for epoch in (1.0, 2.0):
         tracker.log_epoch(run_id, {"epoch": epoch, "loss": 4.0 - epoch, "validation_recall_at_1.text->crystal": 0.5})
-    tracker.finish_combination(run_id, _found("crystal+dos+text"), [figure])
+    tracker.finish_combination(run_id, _evaluation("crystal+dos+text"), [figure])
 
     run, client = runs()["crystal+dos+text"], MlflowClient(tracking_uri(root))
-    own = {"combination": "crystal+dos+text", "hub": "crystal"}
-    own |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1"}
-    assert run.data.params == own | settings.flat()
+    params = {"combination": "crystal+dos+text", "hub": "crystal"}
+    params |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1"}
+    assert run.data.params == params | settings.flat()
     assert {
         key: run.data.tags[key] for key in ("hub", "spokes", "n_modalities", "data_md5", "preset", "git_dirty")
     } == {
@@ -172,7 +172,7 @@ def test_the_data_of_a_run_are_those_dvc_names(
     Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
 
     inputs = runs()["dos"].inputs.dataset_inputs
-    assert {(each.tags[0].value, each.dataset.digest, each.dataset.profile) for each in inputs} == {
+    assert {(entry.tags[0].value, entry.dataset.digest, entry.dataset.profile) for entry in inputs} == {
         ("train", "1234.dir", '{"materials": 2}'),
         ("test", "1234.dir", '{"materials": 1}'),
     }
@@ -206,9 +206,9 @@ def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
     tracker.start_combination(parent, settings, parse_combination("dos"))
 
     assert parent != plain
-    found = {name: run.data.tags.get("dvc_exp_name") for name, run in runs().items()}
-    assert found["dos"] == "puffy-cage"
-    assert [name for name in found if name.startswith("ablation") and name.endswith("(puffy-cage)")] != []
+    experiments = {name: run.data.tags.get("dvc_exp_name") for name, run in runs().items()}
+    assert experiments["dos"] == "puffy-cage"
+    assert [name for name in experiments if name.startswith("ablation") and name.endswith("(puffy-cage)")] != []
 
 
 def test_what_was_locked_before_the_training_is_told_by_its_runs(
@@ -227,23 +227,23 @@ def test_what_was_locked_before_the_training_is_told_by_its_runs(
     assert "dvc.ablate.models" not in tags  # that is the lock of the last ablation, this one is only beginning
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["its own", "another"])
+@pytest.mark.parametrize("matches", [True, False], ids=["its own", "another"])
 def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
-    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], *, own: bool
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], *, matches: bool
 ) -> None:
     models, _ = _write_results(root, ["dos"], settings)
-    found = _found("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
-    write_json(root / METRICS / "dos.json", found)
+    evaluation = _evaluation("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    write_json(root / METRICS / "dos.json", evaluation)
     tracker = Tracker(warn=pytest.fail, root=root)
     tracker.backfill(models, root / METRICS)
-    md5 = dvc_md5(root / METRICS) if own else "0.dir"
+    md5 = dvc_md5(root / METRICS) if matches else "0.dir"
     (root / "dvc.lock").write_text(
         f"stages:\n  ablate: {{deps: [], outs: [{{path: {METRICS}, md5: {md5}}}, {{path: models, md5: m1.dir}}]}}\n"
     )
 
-    tracker.log_comparison([found], [])
+    tracker.log_comparison([evaluation], [])
 
-    assert {run.data.tags.get("dvc.ablate.models") for run in runs().values()} == {"m1.dir" if own else None}
+    assert {run.data.tags.get("dvc.ablate.models") for run in runs().values()} == {"m1.dir" if matches else None}
 
 
 def test_a_training_and_the_machine_are_measured_while_they_run(
@@ -303,10 +303,10 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
 
-    found = runs()
-    assert found["crystal+dos"].info.run_id == child
-    assert {run.info.status for run in found.values()} == {"RUNNING"}
-    assert len(found) == 2
+    by_name = runs()
+    assert by_name["crystal+dos"].info.run_id == child
+    assert {run.info.status for run in by_name.values()} == {"RUNNING"}
+    assert len(by_name) == 2
 
 
 def test_an_ablation_with_other_settings_is_a_new_parent(root: Path, settings: Settings) -> None:
@@ -347,15 +347,15 @@ def test_files_without_runs_are_backfilled_once(
     assert tracker.backfill(models, metrics) == 2
     assert tracker.backfill(models, metrics) == 0
 
-    found = runs()
+    by_name = runs()
     path = unquote(tracker.comparison_path())
     assert path.startswith("/#/compare-runs?runs=[")
     assert path.endswith('&experiments=["1"]')
-    assert {found[name].info.run_id for name in names} == set(re.findall(r"[0-9a-f]{32}", path))
-    parents = [run for name, run in found.items() if name.startswith("ablation smoke")]
+    assert {by_name[name].info.run_id for name in names} == set(re.findall(r"[0-9a-f]{32}", path))
+    parents = [run for name, run in by_name.items() if name.startswith("ablation smoke")]
     assert len(parents) == 1
-    assert {found[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
-    run = found["crystal+dos"]
+    assert {by_name[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
+    run = by_name["crystal+dos"]
     assert run.data.params == combination_params(parse_combination("crystal+dos")) | settings.flat()
     assert run.data.metrics["recall_at_1.dos_to_crystal"] == 0.5
     assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
@@ -375,8 +375,8 @@ def test_what_a_failed_store_missed_is_added_to_the_ablation_that_holds_the_rest
     _write_results(root, ["text"], settings)
 
     assert tracker.backfill(models, metrics) == 1
-    found = runs()
-    assert found["text"].data.tags[PARENT] == found["dos"].data.tags[PARENT]
+    by_name = runs()
+    assert by_name["text"].data.tags[PARENT] == by_name["dos"].data.tags[PARENT]
 
 
 def test_a_result_that_lost_only_its_end_keeps_its_run(
@@ -389,8 +389,8 @@ def test_a_result_that_lost_only_its_end_keeps_its_run(
 
     assert tracker.backfill(models, metrics, parent=parent) == 1
 
-    found = _found("crystal+dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
-    assert tracker.run_of(found, parent=parent) == child
+    evaluation = _evaluation("crystal+dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    assert tracker.run_of(evaluation, parent=parent) == child
     assert runs()["crystal+dos"].info.run_id == child
     assert runs()["crystal+dos"].info.status == "FINISHED"
 
@@ -410,8 +410,8 @@ def test_the_comparison_is_kept_with_its_ablation(root: Path, settings: Settings
     table = root / "comparison.md"
     table.write_text("# Comparison\n")
 
-    found = _found("crystal") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
-    tracker.log_comparison([found], [table])
+    evaluation = _evaluation("crystal") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    tracker.log_comparison([evaluation], [table])
 
     client = MlflowClient(tracking_uri(root))
     experiment = client.get_experiment_by_name("matbind").experiment_id
@@ -430,7 +430,7 @@ def test_a_broken_store_costs_one_sentence_and_nothing_else(
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
     run_id = tracker.start_combination(parent, settings, parse_combination("dos"))
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
-    tracker.finish_combination(run_id, _found("dos"), [])
+    tracker.finish_combination(run_id, _evaluation("dos"), [])
 
     assert tracker._runs is None
     assert (parent, run_id) == (None, None)
@@ -448,7 +448,7 @@ def test_a_store_that_dies_on_the_way_costs_one_sentence(
     (root / "mlflow.db").write_text("overwritten" * 100)
 
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
-    tracker.finish_combination(run_id, _found("dos"), [])
+    tracker.finish_combination(run_id, _evaluation("dos"), [])
 
     assert len(warnings) == 1
 
@@ -463,10 +463,10 @@ def test_a_validation_is_a_run_with_its_counts_and_its_report(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
     (root / "index.html").write_text("<p>sound</p>")
-    found = {"values": 10, "quarantined": 1, "share": 0.1}
+    counts = {"values": 10, "quarantined": 1, "share": 0.1}
 
     Tracker(warn=pytest.fail, root=root).log_validation(
-        settings, {"passed": True, "modalities": {"dos": found}}, [root / "index.html"]
+        settings, {"passed": True, "modalities": {"dos": counts}}, [root / "index.html"]
     )
 
     (run,) = runs().values()

@@ -46,12 +46,12 @@ def _start(tracker, *, fingerprint="m1", number=3):
 
 def test_a_trial_is_below_its_tuning(tracker, root):
     parent, trial = _start(tracker)
-    found = _run(root, trial)
+    run = _run(root, trial)
 
-    assert found.info.run_name == "trial 3"
-    assert found.data.tags[PARENT] == parent
-    assert found.data.tags["combination"] == "crystal+text"
-    assert found.data.params["model.temperature"] == "0.07"
+    assert run.info.run_name == "trial 3"
+    assert run.data.tags[PARENT] == parent
+    assert run.data.tags["combination"] == "crystal+text"
+    assert run.data.params["model.temperature"] == "0.07"
     assert _run(root, parent).info.run_name.startswith("tuning smoke ")
 
 
@@ -59,10 +59,10 @@ def test_a_trial_is_below_its_tuning(tracker, root):
 def test_how_a_trial_ends(tracker, root, state, status):
     _, trial = _start(tracker)
     tracker.finish_trial(trial, state, history=HISTORY, figures={}, reason="it diverged")
-    found = _run(root, trial)
+    run = _run(root, trial)
 
-    assert found.info.status == status
-    assert (found.data.tags["matbind.state"], found.data.tags["error"]) == (state, "it diverged")
+    assert run.info.status == status
+    assert (run.data.tags["matbind.state"], run.data.tags["error"]) == (state, "it diverged")
 
 
 def test_curves_hold_every_epoch_and_no_nan(tracker, root):
@@ -100,20 +100,20 @@ def test_the_tuning_keeps_its_figures_and_files(tracker, root, tmp_path):
     parent, _ = _start(tracker)
     (tmp_path / "tuned.yaml").write_text("preset: smoke\n")
     tracker.finish_tuning(parent, {"best_trial": 4}, [tmp_path / "tuned.yaml"], note="Trial 4 is better.")
-    found = _run(root, parent)
+    run = _run(root, parent)
 
-    assert found.info.status == "FINISHED"
-    assert found.data.metrics == {"best_trial": 4.0}
-    assert found.data.tags["mlflow.note.content"] == "Trial 4 is better."
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"best_trial": 4.0}
+    assert run.data.tags["mlflow.note.content"] == "Trial 4 is better."
     assert list((tmp_path / "mlartifacts").rglob("tuned.yaml"))
 
 
 def test_without_a_store_nothing_is_recorded_and_one_warning_told(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://store")
-    told = []
-    tracker = TuningTracker(warn=told.append, root=tmp_path)
+    warnings = []
+    tracker = TuningTracker(warn=warnings.append, root=tmp_path)
     parent, trial = _start(tracker)
     tracker.finish_trial(trial, "complete", history=HISTORY, figures={})
     tracker.finish_tuning(parent, {}, [])
 
-    assert (parent, trial, len(told)) == (None, None, 1)
+    assert (parent, trial, len(warnings)) == (None, None, 1)

@@ -37,23 +37,29 @@ def evaluation(
     """A metrics file in which every pair has the same recall@1, but for those that are given."""
     import numpy as np
 
-    own = parse_combination(combination)
-    found = {}
-    for query, key in own.pairs():
+    parsed = parse_combination(combination)
+    measured = {}
+    for query, key in parsed.pairs():
         hits = np.arange(n) < round((pairs or {}).get(f"{query}->{key}", recall) * n)
-        found[f"{query}->{key}"] = {
-            "kind": own.kind(query, key),
+        measured[f"{query}->{key}"] = {
+            "kind": parsed.kind(query, key),
             "n": n,
             "recall_at_1": float(hits.mean()),
             "recall_at_5": 1.0,
             "recall_at_1_ci95": list(bootstrap_interval(hits, seed=0)),
         }
-    return {"combination": own.name, "hub": own.hub, "pairs": found, "data_md5": "12.dir", "git_commit": "abcdef01234"}
+    return {
+        "combination": parsed.name,
+        "hub": parsed.hub,
+        "pairs": measured,
+        "data_md5": "12.dir",
+        "git_commit": "abcdef01234",
+    }
 
 
 def add_version(
     registry: Registry,
-    found: dict[str, Any],
+    metrics: dict[str, Any],
     *,
     features: Path,
     attached: dict[str, Any] | None = None,
@@ -63,41 +69,41 @@ def add_version(
     """Register a version that holds nothing but its evaluation, and make it the challenger.
 
     Args:
-        found: its evaluation.
+        metrics: its evaluation.
         features: whose test split its tags name.
         attached: what is kept in the place of the evaluation; nothing if empty.
         tags: others than those that follow from the evaluation.
         files: a directory to write to.
     """
-    name, own = registered_name(found["combination"]), parse_combination(found["combination"])
+    name, combination = registered_name(metrics["combination"]), parse_combination(metrics["combination"])
     number = len(registry.versions(name)) + 1
     model = registry.client.create_logged_model(registry.experiment, name=name)
-    kept = found if attached is None else attached
+    kept = metrics if attached is None else attached
     if kept:
         write_json(files / f"{name}-{number}" / "evaluation.json", kept)
         registry.client.log_model_artifacts(model.model_id, str(files / f"{name}-{number}"))
     registry.client.finalize_logged_model(model.model_id, "READY")
-    told = {key: value for key, value in combination_tags(own).items() if value} | {
-        "data_md5": str(found["data_md5"]),
-        "git_commit": str(found["git_commit"]),
+    evaluation_tags = {key: value for key, value in combination_tags(combination).items() if value} | {
+        "data_md5": str(metrics["data_md5"]),
+        "git_commit": str(metrics["git_commit"]),
         "test_set_digest": split_digest(features),
-        **{key: f"{mean:.4f}" for key, mean in summarise(found).items()},
+        **{key: f"{mean:.4f}" for key, mean in summarise(metrics).items()},
         "matbind.digest": f"digest-{number}",
-        "matbind.evaluation": result_digest(found),
+        "matbind.evaluation": result_digest(metrics),
     }
     if number == 1:
         registry.client.create_registered_model(name)
     with registry.as_default_store():
         registry.client.create_model_version(
-            name, f"models:/{model.model_id}", tags=told | dict(tags or {}), model_id=model.model_id
+            name, f"models:/{model.model_id}", tags=evaluation_tags | dict(tags or {}), model_id=model.model_id
         )
     version = registry.versions(name)[0]
     registry.set_alias(version, CHALLENGER)
     return version
 
 
-def changed(found: dict[str, Any], pair: str, **figures: Any) -> dict[str, Any]:
+def changed(metrics: dict[str, Any], pair: str, **figures: Any) -> dict[str, Any]:
     """An evaluation with other figures of a pair."""
-    other = copy.deepcopy(found)
+    other = copy.deepcopy(metrics)
     other["pairs"][pair] |= figures
     return other

@@ -14,14 +14,14 @@ from tests.registry.promotion.promoted import COMBINATION, NAME, changed, evalua
 EVERYTHING = "crystal+dos+pxrd+text"
 
 
-def candidate(found: dict[str, Any], number: int = 2, **tags: str) -> Candidate:
-    told = {
-        "combination": found["combination"],
-        "matbind.evaluation": result_digest(found),
+def candidate(metrics: dict[str, Any], number: int = 2, **tags: str) -> Candidate:
+    all_tags = {
+        "combination": metrics["combination"],
+        "matbind.evaluation": result_digest(metrics),
         "test_set_digest": "t1",
         **tags,
     }
-    return Candidate(Version(NAME, number, None, "m-1", told), found)
+    return Candidate(Version(NAME, number, None, "m-1", all_tags), metrics)
 
 
 def failed(new: dict[str, Any], old: dict[str, Any] | None, **tags: str) -> dict[str, str]:
@@ -144,7 +144,7 @@ def test_what_cannot_be_compared_is_said(old: dict[str, Any], tags: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("found", "lack"),
+    ("metrics", "lack"),
     [
         (evaluation() | {"pairs": {}}, "lacks crystal->pxrd, pxrd->crystal"),
         (evaluation() | {"hub": "dos"}, "is no evaluation of crystal+pxrd"),
@@ -157,18 +157,18 @@ def test_what_cannot_be_compared_is_said(old: dict[str, Any], tags: dict[str, st
         ),
     ],
 )
-def test_an_evaluation_that_is_not_whole_is_told(found: dict[str, Any], lack: str, tmp_path: Path) -> None:
-    whole = gate("evaluation", candidate(found), write_features(tmp_path))
+def test_an_evaluation_that_is_not_whole_is_told(metrics: dict[str, Any], lack: str, tmp_path: Path) -> None:
+    whole = gate("evaluation", candidate(metrics), write_features(tmp_path))
 
     assert not whole.passed
     assert whole.says.startswith(f"its evaluation.json {lack}")
 
 
 def test_a_pair_that_nothing_was_there_to_measure_is_not_missing(tmp_path: Path) -> None:
-    found = evaluation()
-    del found["pairs"]["pxrd->crystal"]
+    metrics = evaluation() | {"unmeasured": {"pxrd->crystal": 1}}
+    del metrics["pairs"]["pxrd->crystal"]
 
-    assert gate("evaluation", candidate(found | {"unmeasured": {"pxrd->crystal": 1}}), write_features(tmp_path)).passed
+    assert gate("evaluation", candidate(metrics), write_features(tmp_path)).passed
 
 
 def test_the_current_split_passes_and_another_is_stale(tmp_path: Path) -> None:

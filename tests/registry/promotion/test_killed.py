@@ -80,7 +80,7 @@ N_CALLS = 7  # intent, alias, outcome, staging alias, two stage tags, classic st
 
 
 @pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def _default_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -104,9 +104,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         _store(template, 2)
-        own: dict[str, Any] = {"features": template / "artifacts/features", "root": template}
-        promotion.promote(COMBINATION, to="production", version=1, **own)
-        promotion.promote(COMBINATION, to="staging", version=2, **own)
+        where: dict[str, Any] = {"features": template / "artifacts/features", "root": template}
+        promotion.promote(COMBINATION, to="production", version=1, **where)
+        promotion.promote(COMBINATION, to="staging", version=2, **where)
         roots = [tmp_path_factory.mktemp(f"after-{number}") for number in range(1, N_CALLS + 2)]
         for root in roots:
             shutil.copytree(template / "artifacts", root / "artifacts")

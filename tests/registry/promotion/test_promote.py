@@ -38,7 +38,7 @@ except UserError as error:
 
 
 @pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def _default_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -53,9 +53,9 @@ def add(registry: Registry, tmp_path: Path) -> Add:
     """Registers a version whose pairs have this recall@1, and gives its number."""
 
     def register(recall: float = 0.5, **options: Any) -> int:
-        found = options.pop("found", None) or evaluation(recall, combination=options.pop("name", COMBINATION))
-        own = {"features": tmp_path / "artifacts/features", "files": tmp_path / "files"}
-        return add_version(registry, found, **own, **options).number
+        metrics = evaluation(recall, combination=options.pop("name", COMBINATION))
+        where = {"features": tmp_path / "artifacts/features", "files": tmp_path / "files"}
+        return add_version(registry, metrics, **where, **options).number
 
     return register
 
@@ -75,7 +75,8 @@ def rollback(tmp_path: Path) -> Callable[..., Decision]:
 
 def stages(registry: Registry, name: str = NAME) -> dict[int, str]:
     """By version, as the tags say."""
-    return {number: each.tags.get("stage", "none") for number, each in sorted(state(registry, name).versions.items())}
+    versions = sorted(state(registry, name).versions.items())
+    return {number: version.tags.get("stage", "none") for number, version in versions}
 
 
 def state(registry: Registry, name: str = NAME) -> State:
@@ -325,17 +326,17 @@ def test_the_trail_is_in_order_and_tells_all(registry: Registry, add: Add, promo
     promote("production", version=add())
     rollback()
 
-    told = [
-        (each.number, each.action, each.version, each.source, each.to, each.replaced, each.outcome)
-        for each in state(registry).entries
+    steps = [
+        (entry.number, entry.action, entry.version, entry.source, entry.to, entry.replaced, entry.outcome)
+        for entry in state(registry).entries
     ]
-    assert told == [
+    assert steps == [
         (1, "promote", 1, "none", "staging", None, "done"),
         (2, "promote", 1, "staging", "production", None, "done"),
         (3, "promote", 2, "none", "production", 1, "done"),
         (4, "rollback", 1, "archived", "production", 2, "done"),
     ]
-    assert sorted(each.at for each in state(registry).entries) == [each.at for each in state(registry).entries]
+    assert sorted(entry.at for entry in state(registry).entries) == [entry.at for entry in state(registry).entries]
     assert [gate.name for gate in state(registry).entries[2].gates] == [
         "evaluation",
         "attached",
