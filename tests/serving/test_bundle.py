@@ -127,6 +127,16 @@ def test_settings_of_another_version_are_told(tmp_path: Path) -> None:
         read_settings(model_dir, ("pxrd",))
 
 
+def test_a_model_from_before_transforms_had_their_name_is_told(tmp_path: Path) -> None:
+    model_dir = shutil.copytree(trained().directory, tmp_path / "model")
+    settings = json.loads((model_dir / "settings.json").read_text())
+    settings["modalities"]["pxrd"]["views"] = settings["modalities"]["pxrd"].pop("transform")
+    (model_dir / "settings.json").write_text(json.dumps(settings))
+
+    with pytest.raises(UserError, match=r"settings\.json: transform is missing; .*, train it anew: dvc repro$"):
+        read_settings(model_dir, ("pxrd",))
+
+
 def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
     bundle_dir = shutil.copytree(bundle(), tmp_path / "bundle")
     model = json.loads((bundle_dir / "model.json").read_text())

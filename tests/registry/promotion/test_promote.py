@@ -347,6 +347,23 @@ def test_the_trail_is_in_order_and_tells_all(registry: Registry, add: Add, promo
     ]
 
 
+def test_a_first_champion_that_somebody_else_set_meanwhile_is_left_there(
+    registry: Registry, add: Add, promote: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add()
+
+    def refused(*_: Any) -> None:
+        cause = RuntimeError("(sqlite3.IntegrityError) UNIQUE constraint failed: registered_model_aliases.name")
+        raise UserError("the registry of models cannot be used") from cause
+
+    monkeypatch.setattr(Registry, "set_alias", refused)
+
+    with pytest.raises(UserError, match=rf"^{NAME}: somebody else set the alias champion meanwhile, "):
+        promote(version=1)
+
+    assert [entry.outcome for entry in state(registry).entries] == ["interrupted"]
+
+
 def test_a_champion_that_somebody_else_moved_meanwhile_is_left_there(
     registry: Registry, add: Add, promote: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ Sides = tuple[Candidate, Candidate | None]
 STAGES = (STAGING, PRODUCTION, ARCHIVED)
 CLASSIC = {STAGING: "Staging", PRODUCTION: "Production", ARCHIVED: "Archived"}
 STAGE = "stage"  # the tag of a version; aliases are what counts
-_INSERTED_TWICE = re.compile(r"unique constraint|duplicate (key|entry)", re.IGNORECASE)  # of any kind of database
+_INSERTED_TWICE = re.compile(r"unique constraint|duplicate (key|entry)", re.IGNORECASE)  # as any database says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +177,18 @@ def _carry_out(registry: Registry, state: State, entry: Entry, root: Path) -> De
     for alias in ALIASES.values():
         before, after = (f"version {where[alias]}" if alias in where else "none" for where in (state.aliases, present))
         if before != after:
-            with registry.usable():
-                registry.client.set_terminated(run_id, "FAILED")
-            raise UserError(
-                f"{state.name}: somebody else moved the alias {alias} from {before} to {after} meanwhile, expected it "
-                "to stay; nothing was changed, look at matbind models and promote again"
+            raise _too_late(
+                registry, run_id, f"{state.name}: somebody else moved the alias {alias} from {before} to {after}"
             )
-    if entry.points_to is not None:
-        registry.set_alias(state.versions[entry.version], entry.alias)
-    elif entry.alias:
-        registry.delete_alias(state.name, entry.alias)
+    try:
+        if entry.points_to is not None:
+            registry.set_alias(state.versions[entry.version], entry.alias)
+        elif entry.alias:
+            registry.delete_alias(state.name, entry.alias)
+    except UserError as error:
+        if _INSERTED_TWICE.search(str(error.__cause__)):  # both saw no alias, and the other was first to set it
+            raise _too_late(registry, run_id, f"{state.name}: somebody else set the alias {entry.alias}") from error
+        raise
     with registry.usable():
         registry.client.set_terminated(run_id, "FINISHED")
     warning = _show(registry, state.name)
@@ -197,6 +199,15 @@ def _carry_out(registry: Registry, state: State, entry: Entry, root: Path) -> De
                 state.name, str(entry.version), CLASSIC[entry.to], archive_existing_versions=entry.to != ARCHIVED
             )
     return Decision(state.name, entry, True, True, _moved(state.name, entry) + warning)
+
+
+def _too_late(registry: Registry, run_id: str, what: str) -> UserError:
+    """Close the trail of a promotion that came too late, and return what to tell of it."""
+    with registry.usable():
+        registry.client.set_terminated(run_id, "FAILED")
+    return UserError(
+        f"{what} meanwhile, expected it to stay; nothing was changed, look at matbind models and promote again"
+    )
 
 
 def _show(registry: Registry, name: str) -> str:
