@@ -31,12 +31,12 @@ class Plate(NamedTuple):
 
     @property
     def title(self) -> str:
-        """A few words."""
+        """Return what stands above it, a few words."""
         return str(wording()["figure"][self.name]["title"])
 
     @property
     def alt(self) -> str:
-        """The figure in words, for those who do not see it."""
+        """Return the figure in words, for those who do not see it."""
         return f"{wording()['figure'][self.name]['shape']} {self.caption}"
 
 
@@ -65,7 +65,7 @@ class Cell:
 
     @property
     def sort_key(self) -> str:
-        """What the script of the page sorts by."""
+        """Return what the script of the page sorts by."""
         return self.text if self.key is None else repr(self.key) if isinstance(self.key, float) else str(self.key)
 
 
@@ -91,12 +91,12 @@ class Table(NamedTuple):
 
     @property
     def title(self) -> str:
-        """A few words."""
+        """Return what stands above it, a few words."""
         return str(wording()["table"][self.name]["title"])
 
     @property
     def columns(self) -> list[str]:
-        """The heads; one that begins with ``*`` is of numbers."""
+        """Return the heads; one that begins with ``*`` is of numbers."""
         return [*wording()["table"][self.name]["columns"], *self.more]
 
 
@@ -118,7 +118,7 @@ class Question(NamedTuple):
 
     @property
     def words(self) -> dict[str, str]:
-        """Its `title`, its `lead`, and what is `missing` where there is no answer."""
+        """Return its `title`, its `lead`, and what is `missing` where there is no answer."""
         return dict(wording()["question"][self.name])
 
     def blocks(self, inputs: Inputs) -> Sequence[Block]:

@@ -249,7 +249,7 @@ class Tracker:
         with self._lock:
             try:
                 return None if self._runs is None else action(self._runs)
-            except Exception as error:  # noqa: BLE001  # see above
+            except Exception as error:  # noqa: BLE001  # as in __init__: no fault of the store stops a training
                 self._give_up(error)
                 return None
 
