@@ -58,15 +58,15 @@ def measure(settings: Settings, combination: str) -> dict[str, float]:
     rows = store.dense("pattern", index)
     specs = pxrd.specs(settings.modalities["pxrd"].features)
     nothing: dict[str, Any] = {k: np.zeros((0, *spec.row_shape)) for k, spec in specs.items() if spec.ragged}
-    found = {"aligned": trainer.progress.best_recall, "cpu_seconds": time.process_time() - started}
+    recalls = {"aligned": trainer.progress.best_recall, "cpu_seconds": time.process_time() - started}
     for name, strength in (("noise", 0.0), *MEASURED):
         worse = PERTURBATIONS[name](rows, strength, bounds=store.meta["two_theta_deg"])
-        held = MemoryStore(specs, [{**nothing, "pattern": row} for row in worse], store.meta)
-        trainer.transforms["pxrd"] = Transform(held, settings.modalities["pxrd"].transform)
+        perturbed = MemoryStore(specs, [{**nothing, "pattern": row} for row in worse], store.meta)
+        trainer.transforms["pxrd"] = Transform(perturbed, settings.modalities["pxrd"].transform)
         queries = trainer.embed_split(model, "pxrd", np.arange(len(rows)), exact=True)
         label = f"{name} {strength:g}" if strength else "as simulated"
-        found[label] = float(np.mean(ranks(queries, keys) <= 1))
-    return found
+        recalls[label] = float(np.mean(ranks(queries, keys) <= 1))
+    return recalls
 
 
 def main() -> None:

@@ -66,9 +66,9 @@ def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any
     client = MlflowClient(tracking_uri(root))
     experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
-        own = None if os.environ.get("MLFLOW_TRACKING_URI") else (project_of(root) / ARTIFACTS).resolve().as_uri()
+        location = None if os.environ.get("MLFLOW_TRACKING_URI") else (project_of(root) / ARTIFACTS).resolve().as_uri()
         try:
-            return client, client.create_experiment(experiment_name, artifact_location=own)
+            return client, client.create_experiment(experiment_name, artifact_location=location)
         except MlflowException:  # another member of the team was faster
             experiment = client.get_experiment_by_name(experiment_name)
             if experiment is None:
