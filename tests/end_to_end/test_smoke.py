@@ -6,16 +6,12 @@ import filecmp
 import json
 import re
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from matbind.base.errors import StageError
@@ -27,74 +23,20 @@ from matbind.tracking.tracker import Tracker
 from matbind.training.ablation import Ablation
 from matbind.training.trainer_process import TrainingError
 from tests.cache import lend_kernels
-from tests.end_to_end.copies import Project, copy_project
+from tests.end_to_end.copies import Project
+from tests.end_to_end.smoke import FINISHED_BEFORE_THE_KILL, Run, edit_params, smoke_run, weights_written
 
 pytestmark = pytest.mark.end_to_end
-
-FINISHED_BEFORE_THE_KILL = 3
-PATIENCE_SECONDS = 600
-
-
-@dataclass
-class Run:
-    """What came of `dvc repro`, killed and run again."""
-
-    project: Project
-    done_at_kill: dict[str, int]  # when the weights of a combination were written, ns
-    killed: subprocess.CompletedProcess[str]
-    resumed: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
 def run(project_root: Path, prefect_api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    project = copy_project(project_root, tmp_path_factory.mktemp("project"), prefect_api_url)
-    for pattern, value in ((r"^preset: \w+", "preset: smoke"), (r"^  combinations: .*", "  combinations: null")):
-        _edit(project, pattern, value)
-    project.commit_and_pull()
-    killed = _repro_until_killed(project)
-    done_at_kill = _weights(project.root)
-    resumed = project.call("dvc", "repro")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    return Run(project, done_at_kill, killed, resumed)
+    return smoke_run(project_root, tmp_path_factory, prefect_api_url)
 
 
 @pytest.fixture(scope="module")
 def project(run: Run) -> Project:
     return run.project
-
-
-def _edit(project: Project, pattern: str, replacement: str) -> None:
-    path = project.root / "params.yaml"
-    text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
-    assert count == 1, pattern
-    path.write_text(text)
-
-
-def _weights(root: Path) -> dict[str, int]:
-    done = {path.parent.name: path.with_name("model.safetensors") for path in root.glob("models/*/done.json")}
-    return {name: path.stat().st_mtime_ns for name, path in done.items()}
-
-
-def _repro_until_killed(project: Project) -> subprocess.CompletedProcess[str]:
-    """Run `dvc repro` and kill the ablate stage, without a chance to tidy up, when some combinations are finished."""
-    output = project.root / ".dvc" / "tmp" / "killed.txt"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            ["dvc", "repro"], cwd=project.root, env=project.environment, stdout=file, stderr=subprocess.STDOUT
-        )
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(_weights(project.root)) < FINISHED_BEFORE_THE_KILL:
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.2)
-        stages = psutil.Process(process.pid).children()
-        trainers = [child for stage in stages for child in stage.children(recursive=True)]
-        for stage in stages:
-            stage.kill()
-        code = process.wait(timeout=60)
-    _, alive = psutil.wait_procs(trainers, timeout=60)
-    assert alive == []
-    return subprocess.CompletedProcess(["dvc", "repro"], code, output.read_text(), "")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +50,7 @@ def edited(project: Project) -> Any:
     """Edits params.yaml and puts it back afterwards."""
     path = project.root / "params.yaml"
     before = path.read_text()
-    yield partial(_edit, project)
+    yield partial(edit_params, project)
     path.write_text(before)
 
 
@@ -157,7 +99,7 @@ def test_the_validation_is_a_run_with_its_report(project: Project) -> None:
 
 
 def test_a_finished_combination_is_not_trained_again_after_a_kill(run: Run) -> None:
-    after = _weights(run.project.root)
+    after = weights_written(run.project.root)
 
     assert run.killed.returncode != 0
     assert FINISHED_BEFORE_THE_KILL <= len(run.done_at_kill) < len(after) == 15
@@ -230,7 +172,7 @@ def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
     assert failed.returncode != 0
     assert "matbind: params.yaml: model.temperature is -1" in failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
-    assert len(_weights(project.root)) == 15
+    assert len(weights_written(project.root)) == 15
 
 
 def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
@@ -278,13 +220,13 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
     params = re.sub(r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", params)
     (tmp_path / "params.yaml").write_text(re.sub(r"  combinations: .*", "  combinations: [text]", params))
     monkeypatch.chdir(tmp_path)
-    before = _weights(tmp_path)
+    before = weights_written(tmp_path)
 
     ablation_run = Ablation(settings_module.load(), draw_curves=learning_curves, log=lambda _: None)
     ablation_run.train("text")
     ablation_run.finish({})
 
-    assert _weights(tmp_path) == before
+    assert weights_written(tmp_path) == before
     metrics = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
     history = json.loads((tmp_path / "models/text/history.json").read_text())
     curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(metrics["run_id"], "training/loss")
