@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from matbind.materials.structure import Structure
 from matbind.modalities.crystal.encoder import Encoder, Settings
 from matbind.modalities.crystal.transform import N_ELEMENTS, CrystalBatch, LongRangeBatch, Transform, graph_batch
 from matbind.modalities.crystal.transform import Settings as TransformSettings
-from tests.factories import copper, make_settings, material, mixed, rocksalt, store_of, supercell, triclinic
+from tests.factories import ROOT, copper, make_settings, material, mixed, rocksalt, store_of, supercell, triclinic
 
 READOUT = make_settings().modalities["crystal"].encoder.reciprocal
 
@@ -127,3 +130,11 @@ def test_models_from_before_there_was_a_choice_have_the_split_convolution():
     block = make_settings().modalities["crystal"].encoder.model_dump()
     del block["convolution"]
     assert Settings(**block).convolution == "SplitCGConv"
+
+
+def test_settings_are_read_without_pytorch_geometric():
+    code = (
+        "import sys; from matbind.settings.load import load; load();"
+        " assert 'matbind.modalities.crystal.encoder' in sys.modules and 'torch_geometric' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
