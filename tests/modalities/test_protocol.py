@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 from pydantic import ValidationError
+from torch_geometric.data import Data
 
 from matbind.modalities import protocol
 from matbind.modalities.batch import Batch
@@ -96,11 +97,13 @@ def store_of(name: str, settings: Settings, directory: Path | None, n: int = 2) 
 
 
 def tensors(batch: Batch) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor of a batch and of the batches in it."""
+    """Every tensor of a batch, and of the batches and graphs in it."""
     for field in dataclasses.fields(batch):
         value = getattr(batch, field.name)
         if isinstance(value, Batch):
             yield from tensors(value)
+        elif isinstance(value, Data):
+            yield from value.to_dict().items()
         else:
             yield field.name, value
 

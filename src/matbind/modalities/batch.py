@@ -12,7 +12,7 @@ import torch
 class Batch:
     """Named tensors of some materials; every modality derives its own from this, beside its transform.
 
-    A field is a tensor or another batch.
+    A field is a tensor, another batch, or a graph of PyTorch Geometric.
     """
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Self:

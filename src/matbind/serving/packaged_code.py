@@ -25,6 +25,7 @@ _NEEDED = (
     "safetensors",
     "spglib",
     "torch",
+    "torch-geometric",
     "transformers",
 )
 

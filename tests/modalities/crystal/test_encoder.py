@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from matbind.materials.structure import Structure
-from matbind.modalities.crystal.encoder import CrystalConvolution, Encoder, Settings
-from matbind.modalities.crystal.transform import CrystalBatch, LongRangeBatch, Transform
+from matbind.modalities.crystal.encoder import Encoder, Settings
+from matbind.modalities.crystal.transform import N_ELEMENTS, CrystalBatch, LongRangeBatch, Transform, graph_batch
 from matbind.modalities.crystal.transform import Settings as TransformSettings
-from tests.factories import copper, make_settings, material, mixed, rocksalt, store_of, supercell, triclinic
+from tests.factories import ROOT, copper, make_settings, material, mixed, rocksalt, store_of, supercell, triclinic
 
 READOUT = make_settings().modalities["crystal"].encoder.reciprocal
 
@@ -27,46 +30,14 @@ def encode(directory, *structures: Structure, net: Encoder | None = None, index=
         return (net or encoder())(transform(np.arange(len(structures)) if index is None else index)).numpy()
 
 
-def test_the_convolution_equals_cgconv_of_pytorch_geometric():
-    from torch_geometric.nn import CGConv
-
-    torch.manual_seed(0)
-    n_sites, k, width, edge_dim = 7, 5, 6, 4
-    ours, oracle = CrystalConvolution(width, edge_dim), CGConv(width, dim=edge_dim, aggr="add")
-    with torch.no_grad():
-        receiver_gate, receiver_value, sender_gate, sender_value = ours.site.weight.chunk(4)
-        edge_gate, edge_value = ours.edge.weight.chunk(2)
-        oracle.lin_f.weight.copy_(torch.cat([receiver_gate, sender_gate, edge_gate], dim=1))
-        oracle.lin_s.weight.copy_(torch.cat([receiver_value, sender_value, edge_value], dim=1))
-        bias = ours.site.bias.chunk(4)
-        oracle.lin_f.bias.copy_(bias[0] + bias[2])
-        oracle.lin_s.bias.copy_(bias[1] + bias[3])
-    x, edge = torch.randn(n_sites, width), torch.randn(n_sites, k, edge_dim)
-    neighbor = torch.randint(0, n_sites, (n_sites, k))
-    mask = torch.rand(n_sites, k) < 0.8
-    receivers = torch.arange(n_sites)[:, None].expand(n_sites, k)
-    expected = oracle(x, torch.stack([neighbor[mask], receivers[mask]]), edge[mask])
-    torch.testing.assert_close(ours(x, neighbor, edge, mask[..., None].float()), expected)
-
-
 def test_edges_are_expanded_in_gaussians_of_the_width_of_the_settings():
     net = encoder(gaussians=3, gaussian_stop_angstrom=2.0, gaussian_width_angstrom=0.5, reciprocal=None)
     seen = []
     net.convolutions[0].register_forward_hook(lambda _, given, __: seen.append(given[2]))
-    one = torch.ones(1, dtype=torch.long)
-    net(
-        CrystalBatch(
-            site_material=one - 1,
-            element=one,
-            occupancy=one.float(),
-            entry_site=one - 1,
-            neighbor=torch.zeros(1, 1, dtype=torch.long),
-            distance=torch.tensor([[1.25]]),
-            mask=torch.ones(1, 1, dtype=torch.bool),
-            n_sites=one,
-            long_range=LongRangeBatch(*[one] * 7),
-        )
-    )
+    itself, one = np.zeros((2, 1), dtype=np.int64), torch.ones(1)
+    x = np.eye(1, N_ELEMENTS, dtype=np.float32)
+    graph = graph_batch(x, itself, np.array([[1.25]], dtype=np.float32), np.array([0, 1]))
+    net(CrystalBatch(graph=graph, long_range=LongRangeBatch(*[one] * 7)))
     # Centres 0, 1, 2 angstrom: exp(-(1.25 - centre)^2 / 0.5^2).
     np.testing.assert_allclose(seen[0].detach().ravel(), np.exp([-6.25, -0.25, -2.25]), rtol=1e-5)
 
@@ -127,7 +98,7 @@ def test_the_occupancies_of_a_mixed_site_count(tmp_path):
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
-def test_padding_does_not_reach_the_sites(tmp_path):
+def test_a_crystal_without_edges_is_encoded_like_any_other(tmp_path):
     lonely = Structure.ordered(np.eye(3) * 20.0, [[0.0, 0.0, 0.0]], [18])
     net = encoder(reciprocal=None)
     alone = encode(tmp_path / "a", lonely, net=net)
@@ -153,3 +124,17 @@ def test_branches_are_dropped_only_in_training(tmp_path):
 def test_settings_refuse_an_unknown_key():
     with pytest.raises(ValueError, match="depth"):
         Settings(**(make_settings().modalities["crystal"].encoder.model_dump() | {"depth": 3}))
+
+
+def test_models_from_before_there_was_a_choice_have_the_split_convolution():
+    block = make_settings().modalities["crystal"].encoder.model_dump()
+    del block["convolution"]
+    assert Settings(**block).convolution == "SplitCGConv"
+
+
+def test_settings_are_read_without_pytorch_geometric():
+    code = (
+        "import sys; from matbind.settings.load import load; load();"
+        " assert 'matbind.modalities.crystal.encoder' in sys.modules and 'torch_geometric' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

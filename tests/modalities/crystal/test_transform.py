@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Batch, Data
 
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal.transform import Settings, Transform
@@ -22,31 +25,68 @@ def transform(store):
     return Transform(store, Settings(jitter_angstrom=0))
 
 
-def test_copper_has_twelve_edges_of_2_553_angstrom(transform):
-    batch = transform(np.array([0]))
-    np.testing.assert_allclose(batch.distance, np.full((1, 12), 2.5527), atol=1e-4)
-    assert batch.mask.all()
-    assert batch.element.tolist() == [29]
+def lengths(batch) -> np.ndarray:
+    return batch.graph.edge_attr[:, 0].numpy()
 
 
-def test_padding_is_masked(transform):
-    batch = transform(np.array([2]))
-    assert not batch.mask.any()
-    assert batch.neighbor.tolist() == [[0] * 12]
+def test_copper_has_twelve_edges_of_2_553_angstrom_to_its_images(transform):
+    graph = transform(np.array([0])).graph
+    np.testing.assert_allclose(graph.edge_attr, np.full((12, 1), 2.5527), atol=1e-4)
+    assert graph.edge_index.tolist() == [[0] * 12] * 2
+    assert graph.x.nonzero().tolist() == [[0, 28]]
 
 
-def test_sites_of_a_batch_stand_end_to_end(transform):
-    batch = transform(np.array([1, 0, 3]))
-    assert batch.n_sites.tolist() == [5, 1, 4]
-    assert batch.site_material.tolist() == [0] * 5 + [1] + [2] * 4
-    assert batch.element.tolist() == [38, 56, 22, 8, 8, 8, 29, 20, 14, 8, 8]
-    assert batch.entry_site.tolist() == [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+def test_a_lonely_site_has_no_edges(transform):
+    graph = transform(np.array([2])).graph
+    assert graph.edge_index.shape == (2, 0)
+    assert graph.num_nodes == 1
 
 
-def test_neighbours_point_into_their_own_crystal(transform):
-    batch = transform(np.array([1, 0, 3]))
-    owner = batch.site_material[batch.neighbor]
-    assert (owner == batch.site_material[:, None])[batch.mask].all()
+def test_the_graphs_of_a_batch_stand_end_to_end(transform):
+    graph = transform(np.array([1, 0, 3])).graph
+    assert graph.num_graphs == 3
+    assert graph.ptr.tolist() == [0, 5, 6, 10]
+    assert graph.batch.tolist() == [0] * 5 + [1] + [2] * 4
+    assert graph.validate()
+
+
+def test_a_site_holds_its_elements_by_their_occupancies(transform):
+    x = transform(np.array([0, 1])).graph.x
+    assert (x.nonzero() + torch.tensor([0, 1])).tolist() == [[0, 29], [1, 38], [1, 56], [2, 22], [3, 8], [4, 8], [5, 8]]
+    np.testing.assert_allclose(x[x > 0], [1, 0.3, 0.6, 1, 1, 1, 1])
+
+
+def test_edges_are_sorted_by_the_site_they_reach(transform):
+    assert transform(np.array([3, 1, 2, 3])).graph.is_sorted(sort_by_row=False)
+
+
+@pytest.mark.parametrize("index", [[0], [1, 2, 0, 3], [2, 2]])
+def test_pytorch_geometric_takes_a_batch_apart_and_makes_the_same_of_its_graphs(transform, index):
+    graph = transform(np.array(index)).graph
+    singles = graph.to_data_list()
+
+    assert all(isinstance(single, Data) for single in singles)
+    for position, single in zip(index, singles, strict=True):
+        alone = transform(np.array([position])).graph
+        for name in ("x", "edge_index", "edge_attr"):
+            torch.testing.assert_close(single[name], alone[name], rtol=0, atol=0)
+    made = Batch.from_data_list(singles)
+    assert sorted(made.keys()) == sorted(graph.keys())
+    for name in made.keys():  # noqa: SIM118  # a batch is iterated over by graph
+        torch.testing.assert_close(graph[name], made[name], rtol=0, atol=0)
+
+
+def test_a_batch_goes_to_a_device_whole(transform):
+    batch = transform(np.array([1, 0])).to("meta")
+    assert {value.device.type for value in batch.graph.to_dict().values()} == {"meta"}
+    assert batch.long_range.g.device.type == "meta"
+
+
+def test_a_batch_comes_back_from_another_process(transform):
+    batch = transform(np.array([1, 0]))
+    again = pickle.loads(pickle.dumps(batch))  # noqa: S301  # just written
+    assert isinstance(again.graph, Batch)
+    torch.testing.assert_close(again.graph[1].edge_attr, batch.graph[1].edge_attr)
 
 
 def test_partial_structure_factors_of_a_batch_stand_end_to_end(transform, store):
@@ -73,8 +113,8 @@ def test_a_strain_stretches_every_edge_by_its_own_direction(transform):
     batch = transform(np.array([3]), strain=Strain(gradient[None]))
     strained = Structure.ordered(triclinic().lattice @ gradient, triclinic().frac_coords, triclinic().atomic_number)
     by_pymatgen = strained.to_pymatgen().get_neighbor_list(8.0)[3]
-    assert np.abs(batch.distance.numpy().ravel()[:, None] - by_pymatgen).min(axis=1).max() < 1e-5
-    assert np.abs(batch.distance - transform(np.array([3])).distance).max() > 0.05
+    assert np.abs(lengths(batch)[:, None] - by_pymatgen).min(axis=1).max() < 1e-5
+    assert np.abs(lengths(batch) - lengths(transform(np.array([3])))).max() > 0.05
 
 
 def test_a_strain_moves_reflections_by_the_inverse(transform):
@@ -89,39 +129,37 @@ def test_a_strain_moves_reflections_by_the_inverse(transform):
 def test_each_material_has_its_own_strain(transform):
     gradient = np.stack([np.eye(3) * 1.01, np.eye(3) * 0.98]).astype(np.float32)
     batch = transform(np.array([0, 0]), strain=Strain(gradient))
-    np.testing.assert_allclose(batch.distance[:, 0], [2.5527 * 1.01, 2.5527 * 0.98], atol=1e-4)
+    np.testing.assert_allclose(lengths(batch)[[0, 12]], [2.5527 * 1.01, 2.5527 * 0.98], atol=1e-4)
 
 
 def test_without_jitter_the_random_batch_is_the_plain_one(transform):
     plain, random = transform(np.array([1, 3])), transform(np.array([1, 3]), rng=np.random.default_rng(0))
-    for first, second in ((plain, random), (plain.long_range, random.long_range)):
-        tensors = {name: value for name, value in vars(first).items() if isinstance(value, torch.Tensor)}
-        assert all(torch.equal(value, vars(second)[name]) for name, value in tensors.items())
+    assert all(torch.equal(value, random.graph[name]) for name, value in plain.graph.to_dict().items())
+    assert all(torch.equal(value, vars(random.long_range)[name]) for name, value in vars(plain.long_range).items())
 
 
 def test_jitter_moves_sites_and_not_images(store):
     transform = Transform(store, Settings(jitter_angstrom=0.05))
     rng = np.random.default_rng(0)
-    torch.testing.assert_close(transform(np.array([0]), rng=rng).distance, transform(np.array([0])).distance)
-    moved = transform(np.array([3]), rng=rng).distance - transform(np.array([3])).distance
+    np.testing.assert_allclose(lengths(transform(np.array([0]), rng=rng)), lengths(transform(np.array([0]))), rtol=1e-6)
+    moved = lengths(transform(np.array([3]), rng=rng)) - lengths(transform(np.array([3])))
     assert 0.01 < moved.std() < 0.15
 
 
 def test_jitter_needs_a_source_of_randomness(store):
     plain, jittered = Transform(store, Settings(jitter_angstrom=0.0)), Transform(store, Settings(jitter_angstrom=0.1))
-    assert torch.equal(plain(np.array([3])).distance, jittered(np.array([3])).distance)
+    np.testing.assert_array_equal(lengths(plain(np.array([3]))), lengths(jittered(np.array([3]))))
 
 
 def test_a_batch_of_nothing_is_empty(transform):
     batch = transform(np.array([], dtype=np.int64))
-    assert batch.n_sites.shape == (0,)
-    assert batch.distance.shape == (0, 12)
+    assert batch.graph.num_graphs == 0
+    assert batch.graph.edge_attr.shape == (0, 1)
     assert batch.long_range.g.shape == (0,)
 
 
 def test_rocksalt_sites_see_the_other_kind_first(tmp_path):
     transform = Transform(store_of(tmp_path, "crystal", [material(rocksalt())]), Settings(jitter_angstrom=0))
-    batch = transform(np.array([0]))
-    kinds = batch.element[batch.neighbor]
-    assert kinds[0, :6].tolist() == [17] * 6
-    assert kinds[0, 6:].tolist() == [11] * 6
+    graph = transform(np.array([0])).graph
+    kinds = graph.x.argmax(dim=1)[graph.edge_index[0, :12]] + 1
+    assert kinds.tolist() == [17] * 6 + [11] * 6

@@ -1,10 +1,12 @@
-"""Batches of crystals: their graphs end to end, in training with edges strained and sites jittered."""
+"""Batches of crystals: graphs of PyTorch Geometric, in training with edges strained and sites jittered."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -14,6 +16,11 @@ from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Batch as GraphBatch
+
+N_ELEMENTS = 96
 
 
 class Settings(StrictModel):
@@ -41,17 +48,18 @@ class LongRangeBatch(Batch):
 
 @dataclass(frozen=True)
 class CrystalBatch(Batch):
-    """Crystals as graphs, their sites end to end; a site that several elements share has an entry for every one."""
+    """Crystals as graphs, and what reciprocal space tells of them.
 
-    element: Tensor  # (n_entries,) atomic number
-    occupancy: Tensor  # (n_entries,)
-    entry_site: Tensor  # (n_entries,) site it is on
-    neighbor: Tensor  # (n_sites, k) positions among all sites
-    distance: Tensor  # (n_sites, k) angstrom
-    mask: Tensor  # (n_sites, k) true where there is a neighbour
-    site_material: Tensor  # (n_sites,) material of every site
-    n_sites: Tensor  # (n_materials,)
-    long_range: LongRangeBatch  # what reciprocal space tells of them
+    Attributes:
+        graph: a `torch_geometric.data.Batch`, one graph a crystal: ``x`` (n_sites, N_ELEMENTS), the occupancy of every
+            site by every element; ``edge_index`` (2, n_edges), from the neighbour to the site, sorted by site; an edge
+            into a periodic image ends at the site it is the image of, so some begin and end at one site;
+            ``edge_attr`` (n_edges, 1), lengths in angstrom; ``batch`` and ``ptr``. :meth:`to` moves it in place.
+        long_range: cells and structure factors.
+    """
+
+    graph: GraphBatch
+    long_range: LongRangeBatch
 
 
 class Transform:
@@ -65,31 +73,29 @@ class Transform:
         self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
     ) -> CrystalBatch:
         """Make the batch of some materials, their sites jittered if `rng` is given."""
-        neighbor, counts = self.store.ragged("neighbor", index)
+        neighbor, n_sites = self.store.ragged("neighbor", index)
         vector = self.store.ragged("edge_vector", index).values
-        element, entry_counts = self.store.ragged("atomic_number", index)
-        starts = np.cumsum(counts) - counts
-        material = np.repeat(np.arange(len(index)), counts)
+        ptr = np.concatenate([[0], np.cumsum(n_sites)])
+        material = np.repeat(np.arange(len(index)), n_sites)
         mask = neighbor >= 0
-        neighbor = np.where(mask, neighbor + starts[material][:, None], 0)
+        sender = np.where(mask, neighbor + ptr[material][:, None], 0)
         if rng is not None and self.settings.jitter_angstrom:
-            shift = rng.normal(0, self.settings.jitter_angstrom, (len(neighbor), 3)).astype(np.float32)
-            vector = vector + (shift[neighbor] - shift[:, None]) * mask[..., None]
+            shift = rng.normal(0, self.settings.jitter_angstrom, (len(sender), 3)).astype(np.float32)
+            vector = vector + (shift[sender] - shift[:, None]) * mask[..., None]
         if strain is not None:
             vector = np.matmul(vector, strain.gradient[material])
         distance = np.sqrt((vector * vector).sum(axis=-1))
-        entry_site = self.store.ragged("site_index", index).values + np.repeat(starts, entry_counts)
-        return CrystalBatch(
-            element=torch.from_numpy(element.astype(np.int64)),
-            occupancy=torch.from_numpy(self.store.ragged("occupancy", index).values),
-            entry_site=torch.from_numpy(entry_site),
-            neighbor=torch.from_numpy(neighbor.astype(np.int64)),
-            distance=torch.from_numpy(distance),
-            mask=torch.from_numpy(mask),
-            site_material=torch.from_numpy(material),
-            n_sites=torch.from_numpy(counts),
-            long_range=self.long_range(index, strain),
-        )
+        edge_index = np.stack([sender[mask], np.nonzero(mask)[0]])
+        graph = graph_batch(self.occupancies(index, ptr), edge_index, distance[mask][:, None], ptr)
+        return CrystalBatch(graph=graph, long_range=self.long_range(index, strain))
+
+    def occupancies(self, index: IntArray, ptr: IntArray) -> npt.NDArray[np.float32]:
+        """Collect the occupancy of every site by every element, shape (n_sites, N_ELEMENTS)."""
+        element, n_entries = self.store.ragged("atomic_number", index)
+        site = self.store.ragged("site_index", index).values + np.repeat(ptr[:-1], n_entries)
+        occupancy = np.zeros((ptr[-1], N_ELEMENTS), dtype=np.float32)
+        np.add.at(occupancy, (site, element.astype(np.int64) - 1), self.store.ragged("occupancy", index).values)
+        return occupancy
 
     def long_range(self, index: IntArray, strain: Strain | None) -> LongRangeBatch:
         """Collect cells and partial structure factors; strain moves the peaks and leaves their values."""
@@ -115,3 +121,30 @@ class Transform:
             partial_peak=torch.from_numpy(partial_peak),
             partial_pair=torch.from_numpy(pair[position].astype(np.int64)),
         )
+
+
+def graph_batch(
+    x: npt.NDArray[np.float32], edge_index: IntArray, edge_attr: npt.NDArray[np.float32], ptr: IntArray
+) -> GraphBatch:
+    """Make the batch that `Batch.from_data_list` makes of single graphs, without a loop over them.
+
+    Args:
+        x: of all nodes, the graphs end to end.
+        edge_index: positions among all nodes, sorted by receiver.
+        edge_attr: of all edges.
+        ptr: first node of every graph, and the number of nodes.
+    """
+    from torch_geometric.data import Batch as GraphBatch
+
+    nodes = torch.from_numpy(ptr)
+    edges = torch.from_numpy(np.searchsorted(edge_index[1], ptr))
+    return GraphBatch(
+        x=torch.from_numpy(x),
+        edge_index=torch.from_numpy(edge_index),
+        edge_attr=torch.from_numpy(edge_attr),
+        batch=torch.repeat_interleave(nodes.diff()),
+        ptr=nodes,
+        # By these `batch[i]` and `batch.to_data_list()` take the graphs apart again.
+        _slice_dict={"x": nodes, "edge_index": edges, "edge_attr": edges},
+        _inc_dict={"x": None, "edge_index": nodes[:-1], "edge_attr": None},
+    )
