@@ -29,8 +29,8 @@ from matbind.modalities.table import OPTIONAL_PARTS, TABLE, modality_names, part
 from matbind.settings.load import parse
 from matbind.settings.params import Settings
 from matbind.training.model import parameter_counts
-from tests.factories import DATA, copper, needs_sample, raw_settings
 from tests.checked import outcomes_of
+from tests.factories import DATA, copper, needs_sample, raw_settings
 from tests.modalities import fifth
 
 NAMES = (*modality_names(), fifth.NAME)

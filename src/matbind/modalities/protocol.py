@@ -116,11 +116,13 @@ class ValidationPart(Protocol):
     Settings: type[StrictModel]
     """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
-    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `parameters` and `summarize(batch)`. `crystals`
-    are the rows of sound structures, `records` is `prepare.<name>`, `parameters` are numbers that the suite names besides
-    the settings, `batch` are rows of the table with their number `row`; their summary has the columns row, material_id
-    and the measures. That of the structure itself takes None for both and has `compare(summary, structures)` besides,
-    which measures all structures of the table against those of their formula."""
+    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `parameters` and `summarize(batch)`.
+
+    `crystals` are the rows of sound structures, `records` is `prepare.<name>`, `parameters` are numbers that the suite
+    names besides the settings, `batch` are rows of the table with their number `row`; their summary has the columns
+    row, material_id and the measures. That of the structure itself takes None for both and has
+    `compare(summary, structures)` besides, which measures all structures of the table against those of their formula.
+    """
 
 
 class QueryPart(Protocol):

@@ -20,7 +20,7 @@ from polars import selectors as cs
 
 from matbind.base.errors import UserError
 from matbind.data.validation.outcome import Outcome, outcome_of
-from matbind.data.validation.suites import Expectation, check_columns
+from matbind.data.validation.suites import Expectation, check_columns, check_parameters
 
 CONFIG = "great_expectations.yml"
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,6 +69,7 @@ class Checkpoints:
         import great_expectations as gx
         from great_expectations.core.run_identifier import RunIdentifier
 
+        check_parameters(suite, parameters)
         if rows.is_empty():
             return [outcome_of(expectation, {}, rows) for expectation in suite]
         batch = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")

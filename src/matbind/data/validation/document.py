@@ -156,9 +156,8 @@ def refusal(document: dict[str, Any], present: dict[str, Path], index: Path) -> 
         if block["passed"]:
             continue
         failing = [e for e in block["expectations"] if not e["met"] and e["severity"] == CRITICAL]
-        for expectation in failing:
-            if expectation["worst"][0]["row"] is None:
-                parts.append(f"{present[name]}: {expectation['name']} fails, {expectation['worst'][0]['reason']}")
+        of_table = [e for e in failing if e["worst"][0]["row"] is None]
+        parts += [f"{present[name]}: {e['name']} fails, {e['worst'][0]['reason']}" for e in of_table]
         if block["quarantined"] > block["max_quarantined_share"] * block["values"]:
             first = max(failing, key=lambda expectation: expectation["failed"])
             worst = ", ".join(f"{offender['material_id']} ({offender['reason']})" for offender in first["worst"][:3])

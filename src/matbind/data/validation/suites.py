@@ -133,6 +133,26 @@ def check_columns(suite: Sequence[Expectation], columns: Sequence[str]) -> None:
                 )
 
 
+def check_parameters(suite: Sequence[Expectation], parameters: Mapping[str, Any]) -> None:
+    """Check that whatever a suite names as `$PARAMETER` has a value.
+
+    Raises:
+        UserError: if one has none, or cannot be computed.
+    """
+    from great_expectations.core.suite_parameters import parse_suite_parameter
+    from great_expectations.exceptions import SuiteParameterError
+
+    for expectation in suite:
+        for term in expectation.judge.suite_parameter_options:
+            try:
+                parse_suite_parameter(term, dict(parameters))
+            except SuiteParameterError as error:
+                known = ", ".join(sorted(parameters))
+                raise UserError(
+                    f"{expectation.place} names the parameter {term}, expected one of {known}, or a sum or product"
+                ) from error
+
+
 def parameters_of(settings: StrictModel, further: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a suite may name as `$PARAMETER`: numbers of a block of settings, and what a validator adds.
 
