@@ -107,7 +107,7 @@ def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality:
     lines = []
     explained: set[int] = set()
     for outcome in sorted(outcomes, key=lambda outcome: outcome.name == UNMEASURED):
-        if not outcome.refuses:
+        if not outcome.refuses or not outcome.rows:  # without rows it is about the table as a whole
             continue
         for row, value, reason in zip(outcome.rows, outcome.values, outcome.reasons, strict=True):
             if outcome.name == UNMEASURED and row in explained:
