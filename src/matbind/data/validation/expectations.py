@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from great_expectations.expectations import ExpectColumnValuesToBeBetween
+from great_expectations.expectations import ExpectColumnValuesToBeBetween  # type: ignore[attr-defined]
 
 
 class ExpectArraysToBeFinite(ExpectColumnValuesToBeBetween):

@@ -89,7 +89,7 @@ def _entries(path: Path) -> list[Any]:
 
 
 def _expectation(entry: Any, place: str, *, of_project: bool) -> Expectation:
-    from great_expectations.exceptions import ExpectationNotFoundError, GreatExpectationsError
+    from great_expectations.exceptions import ExpectationNotFoundError, GreatExpectationsError  # type: ignore[attr-defined]
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     import matbind.data.validation.expectations  # noqa: F401  # to be known by their types
@@ -140,7 +140,7 @@ def check_parameters(suite: Sequence[Expectation], parameters: Mapping[str, Any]
         UserError: if one has none, or cannot be computed.
     """
     from great_expectations.core.suite_parameters import parse_suite_parameter
-    from great_expectations.exceptions import SuiteParameterError
+    from great_expectations.exceptions import SuiteParameterError  # type: ignore[attr-defined]
 
     for expectation in suite:
         for term in expectation.judge.suite_parameter_options:
