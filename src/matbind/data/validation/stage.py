@@ -146,7 +146,8 @@ class _Stage:
         self.log(f"{name}: {len(checked.summary)} {noun} checked, {checked.n_quarantined} to quarantine{lost}")
         for outcome in outcomes:
             if not outcome.met and not outcome.refuses:
-                self.log(f"{name}, {outcome.severity}: {outcome.name} is not met, {outcome.reasons[0]}")
+                where = f" in {len(outcome.rows)} rows" if outcome.rows else ""
+                self.log(f"{name}, {outcome.severity}: {outcome.name} is not met{where}, {outcome.reasons[0]}")
 
 
 def _write(records: Path, out: Path, present: dict[str, Path], results: dict[str, Checked]) -> None:
