@@ -63,10 +63,14 @@ def settings_of(params: Path, *, n_points: int | None = None) -> Settings:
 
 def allowing_all(settings: Settings) -> Settings:
     """The same settings, but every share of bad values is allowed."""
-    blocks = {
-        name: block.model_copy(update={"max_quarantined_share": 1.0}) for name, block in settings.validation.items()
-    }
-    return settings.model_copy(update={"validation": blocks})
+    anything = {"max_quarantined_share": 1.0}
+    blocks = {name: settings.validation[name].model_copy(update=anything) for name in modality_names()}
+    return with_blocks(settings, blocks)
+
+
+def with_blocks(settings: Settings, blocks: dict[str, Any]) -> Settings:
+    """The same settings with other blocks of the section `validate`."""
+    return settings.model_copy(update={"validation": settings.validation.model_copy(update=blocks)})
 
 
 def faults(records: Path, params: Path, *, share: float) -> dict[str, Any]:
@@ -142,7 +146,9 @@ def run(records: Path, params: Path) -> None:
         last = now
 
     settings = settings_of(params, n_points=N_POINTS)
-    settings.validation["crystal"] = settings.validation["crystal"].model_copy(update={"duplicates": None})
+    settings = with_blocks(
+        settings, {"crystal": settings.validation["crystal"].model_copy(update={"duplicates": None})}
+    )
     document = validate(settings, records, records.parent / "valid", records.parent / "reports", log=clock)
     clock("write")
     figures = {

@@ -2,7 +2,7 @@
 
 import logging
 
-from matbind.base.files import RECORDS, VALID, VALIDATION_REPORT
+from matbind.base.files import EXPECTATIONS, RECORDS, VALID, VALIDATION_REPORT
 from matbind.data.validation.stage import QUARANTINE
 from matbind.data.validation.stage import validate as validate_records
 from matbind.settings.params import Settings
@@ -15,7 +15,7 @@ def validate(settings: Settings) -> None:
     """Check structures, DOS, patterns and texts, and set aside what is bad."""
     log = reporter("validate")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it logs every temporary directory
-    document = validate_records(settings, RECORDS, VALID, VALIDATION_REPORT, log=log)
+    document = validate_records(settings, RECORDS, VALID, VALIDATION_REPORT, expectations=EXPECTATIONS, log=log)
     Tracker(warn=log).log_validation(settings, document, [*sorted(VALIDATION_REPORT.iterdir()), VALID / QUARANTINE])
 
 

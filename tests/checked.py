@@ -1,12 +1,23 @@
-"""The settings by which the tests validate, and the angles of their patterns."""
+"""The settings by which the tests validate, the angles of their patterns, and how single values are judged."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
+
+from matbind.base.config import StrictModel
+from matbind.data.validation.checkpoint import Checkpoints, flat, judged_rows
+from matbind.data.validation.outcome import Outcome
+from matbind.data.validation.quarantine import UNMEASURED, with_identity
+from matbind.data.validation.suites import parameters_of, suite_of
 from matbind.modalities.pxrd.grid import Grid
-from matbind.modalities.table import part
+from matbind.modalities.records import columns_of
+from matbind.modalities.table import modality_names
+from matbind.settings.load import validation_model
 
 SETTINGS = {
     "crystal": {
@@ -55,10 +66,28 @@ SETTINGS = {
 GRID = Grid(wavelength_angstrom=1.54184, two_theta_deg=(5.0, 90.0), n_points=4251)
 
 
-def settings_with(**changes: dict[str, Any]) -> SimpleNamespace:
+def settings_with(*, data_docs: bool = False, **changes: dict[str, Any]) -> SimpleNamespace:
     """Return what the stage takes of settings, some values replaced: settings_with(dos={"min_points": 3}).dos."""
-    sections = {
-        name: part(name, "validation").Settings.model_validate(block | changes.get(name, {}))
-        for name, block in SETTINGS.items()
-    }
-    return SimpleNamespace(**sections, validation=sections, records={"pxrd": GRID}.get)
+    blocks = {name: block | changes.get(name, {}) for name, block in SETTINGS.items()}
+    validation = validation_model(modality_names()).model_validate(blocks | {"data_docs": data_docs})
+    sections = {name: validation[name] for name in SETTINGS}
+    return SimpleNamespace(**sections, validation=validation, records={"pxrd": GRID}.get)
+
+
+def outcomes_of(name: str, settings: StrictModel, validator: Any, batch: pl.DataFrame) -> list[Outcome]:
+    """Judge rows of a modality's table, compared with each other where they are structures."""
+    suite = suite_of(name, None)
+    summary = with_identity(validator.summarize(batch), batch["material_id"])
+    if hasattr(validator, "compare"):
+        summary = validator.compare(summary, batch)
+    further = {"columns": list(columns_of(name)), "n_materials": len(batch)} | validator.parameters
+    rows = judged_rows(summary, flat(batch, suite), suite)
+    with TemporaryDirectory() as directory:
+        checkpoints = Checkpoints(Path(directory) / "gx", data_docs=False)
+        return checkpoints.run(name, suite, rows, parameters_of(settings, further))
+
+
+def failing(name: str, settings: StrictModel, validator: Any, batch: pl.DataFrame) -> set[str]:
+    """Return the names of the expectations that rows fail, but for measures that could not be computed."""
+    outcomes = outcomes_of(name, settings, validator, batch)
+    return {outcome.name for outcome in outcomes if outcome.rows} - {UNMEASURED}

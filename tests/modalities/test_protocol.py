@@ -19,7 +19,6 @@ from torch_geometric.data import Data
 
 from matbind.modalities import protocol
 from matbind.modalities.batch import Batch
-from matbind.modalities.checks import Check
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.recognition import modality_of
@@ -30,6 +29,7 @@ from matbind.modalities.table import OPTIONAL_PARTS, TABLE, modality_names, part
 from matbind.settings.load import parse
 from matbind.settings.params import Settings
 from matbind.training.model import parameter_counts
+from tests.checked import outcomes_of
 from tests.factories import DATA, copper, needs_sample, raw_settings
 from tests.modalities import fifth
 
@@ -253,22 +253,6 @@ def test_prepared_values_come_back_from_their_table(name: str, settings: Setting
         assert type(value) is type(example(name, settings))
 
 
-def failing(summary: pl.DataFrame, checks: tuple[Check, ...]) -> list[tuple[str, ...]]:
-    """Names of the failing checks of every row; a needed value that is no finite number fails too."""
-    rows = []
-    for row in summary.iter_rows(named=True):
-        names = []
-        for check in checks:
-            value = row[check.column]
-            low = -np.inf if check.minimum is None else check.minimum
-            high = np.inf if check.maximum is None else check.maximum
-            absent = value is None or not np.isfinite(value)
-            if not (check.optional if absent else low <= value <= high):
-                names.append(check.name)
-        rows.append(tuple(names))
-    return rows
-
-
 @needs_sample
 @pytest.mark.parametrize("name", VALUES)
 def test_sound_values_are_accepted_and_empty_ones_refused(name: str, settings: Settings, tables: Path) -> None:
@@ -282,6 +266,8 @@ def test_sound_values_are_accepted_and_empty_ones_refused(name: str, settings: S
     )
 
     assert validator.batch_rows >= 1
-    assert failing(validator.summarize(sound), validator.checks()) == [()] * N_MATERIALS
-    assert all(failing(validator.summarize(empty), validator.checks()))
+    judged = [outcomes_of(name, settings.validation[name], validator, batch) for batch in (sound, empty)]
+    assert [outcome.name for outcome in judged[0] if not outcome.met] == []
+    refused = {row for outcome in judged[1] if outcome.refuses for row in outcome.rows}
+    assert refused == set(range(N_MATERIALS))
     assert len(validator.summarize(sound.head(0))) == 0

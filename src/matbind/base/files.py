@@ -15,6 +15,7 @@ from matbind.base.errors import UserError
 COMPLETED = Path("artifacts/completed")
 SCRATCH = Path("artifacts/scratch")  # what a stopped stage goes on from; no output of any
 RECORDS = Path("artifacts/records")
+EXPECTATIONS = Path("expectations")
 VALID = Path("artifacts/valid")
 FEATURES = Path("artifacts/features")
 LOGS = Path("artifacts/logs")

@@ -107,16 +107,22 @@ class EncoderPart(Protocol):
 
 
 class ValidationPart(Protocol):
-    """`validation.py`: what must hold for a value."""
+    """`validation.py`: measures of a value, by which it is judged.
+
+    What they must be stands beside it in `expectations.json`, a suite of Great Expectations, see
+    `matbind.data.validation.suites`.
+    """
 
     Settings: type[StrictModel]
     """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
-    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `checks()` and `summarize(batch)`; see
-    `matbind.modalities.checks`. `crystals` are the rows of sound structures, `records` is `prepare.<name>`, `batch` are
-    rows of the table with their number `row`; their summary has the columns row, material_id and those of the checks.
-    That of the structure itself takes None for both and has `compare(summary, structures)` besides, which measures all
-    structures of the table against those of their formula."""
+    """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `parameters` and `summarize(batch)`.
+
+    `crystals` are the rows of sound structures, `records` is `prepare.<name>`, `parameters` are numbers that the suite
+    names besides the settings, `batch` are rows of the table with their number `row`; their summary has the columns
+    row, material_id and the measures. That of the structure itself takes None for both and has
+    `compare(summary, structures)` besides, which measures all structures of the table against those of their formula.
+    """
 
 
 class QueryPart(Protocol):

@@ -20,7 +20,7 @@ from matbind.modalities import combinations
 from matbind.modalities.table import modality_names, part
 from matbind.settings.analysis import robustness_model
 from matbind.settings.model import ModalitySettings
-from matbind.settings.params import Settings
+from matbind.settings.params import Settings, ValidationSettings
 from matbind.settings.prepare import PrepareSettings
 
 PARAMS_FILE = Path("params.yaml")
@@ -80,10 +80,7 @@ def _parse(raw: dict[str, Any], preset: str | None) -> Settings:
     blocks = _blocks(merged, "modalities")
     order = merged.get("hub_order")
     _check_names(order if isinstance(order, list) else [order], "hub_order", every=False)
-    merged["validate"] = {
-        name: _validated(part(name, "validation").Settings, block or {}, f"validate.{name}.")
-        for name, block in _blocks(merged, "validate").items()
-    }
+    merged["validate"] = _validation(merged)
     merged["prepare"] = _validated(_prepare_model(modality_names()), merged.get("prepare") or {}, "prepare.")
     merged["modalities"] = {name: _modality(name, block) for name, block in blocks.items()}
     strengths = merged["analysis"].get("robustness", {}) if isinstance(merged.get("analysis"), dict) else None
@@ -129,6 +126,22 @@ def _check_names(names: list[Any], key: str, *, every: bool = True) -> None:
             raise UserError(f"{key} names the unknown modality {name!r}, expected {', '.join(allowed)}")
     if len(set(names)) != len(names) or (every and set(names) != set(allowed)):
         raise UserError(f"{key} has {', '.join(map(str, names))}, expected each of {', '.join(allowed)} once")
+
+
+def _validation(merged: Mapping[str, Any]) -> ValidationSettings:
+    section = merged.get("validate")
+    if not isinstance(section, dict):
+        return _blocks(merged, "validate")  # refuses it
+    own = {key: value for key, value in section.items() if key in ValidationSettings.model_fields}
+    blocks = _blocks({"validate": {key: value for key, value in section.items() if key not in own}}, "validate")
+    return _validated(validation_model(modality_names()), own | blocks, "validate.")
+
+
+@cache
+def validation_model(names: tuple[str, ...]) -> type[ValidationSettings]:
+    """Return the settings of validate with a block for each modality."""
+    fields: dict[str, Any] = {name: (part(name, "validation").Settings, ...) for name in names}
+    return create_model("ValidationSettings", __base__=ValidationSettings, **fields)
 
 
 def _blocks(merged: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -51,6 +51,20 @@ class TrainingSettings(StrictModel):
     patience: int = Field(ge=1)
 
 
+class ValidationSettings(StrictModel):
+    """The validate stage; every modality adds a block of its name.
+
+    Attributes:
+        data_docs: whether Great Expectations builds its pages too.
+    """
+
+    data_docs: bool
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the block of a modality."""
+        return getattr(self, name)
+
+
 class AblateSettings(StrictModel):
     """How the 15 combinations are run: which of them, how many at a time, how often one is tried again."""
 
@@ -75,7 +89,9 @@ class Settings(StrictModel):
     prepare: SerializeAsAny[PrepareSettings]  # with the sections that modalities add
     parallel: ParallelSettings
     complete: CompleteSettings
-    validation: dict[str, Any] = Field(alias="validate")  # pydantic keeps the section's own name for itself
+    validation: SerializeAsAny[ValidationSettings] = Field(
+        alias="validate"
+    )  # pydantic keeps the section's own name for itself
     modalities: dict[str, ModalitySettings]
     deformation: DeformationSettings
     model: ModelSettings

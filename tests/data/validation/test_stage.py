@@ -10,7 +10,9 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.data.validation.stage import validate
+from matbind.data.validation.suites import suite_of
 from matbind.modalities.records import Records
+from matbind.modalities.table import modality_names
 
 TABLES = ("structures", "dos", "pxrd", "text")
 
@@ -210,3 +212,62 @@ def test_the_report_counts_and_lists(run, few_records, tmp_path):
     assert (failed["checked"], failed["failed"], len(failed["worst"])) == (30, 1, 1)
     lengths = next(h for h in block["histograms"] if h["measure"] == "n_characters")
     assert sum(lengths["counts"]) == 30
+
+
+@pytest.fixture
+def run_with(tmp_path, settings, grid, few_records):
+    """Run the stage on sound records with an expectation that a project adds to those of a modality."""
+
+    def run_stage(name: str, expectation: dict, log=quiet, **changes):
+        suites = tmp_path / "expectations"
+        suites.mkdir()
+        (suites / f"{name}.json").write_text(json.dumps({"expectations": [expectation]}))
+        directories = (few_records, tmp_path / "valid", tmp_path / "reports")
+        return validate(settings(**changes), *directories, expectations=suites, log=log)
+
+    return run_stage
+
+
+def test_what_a_project_expects_of_each_value_sets_aside(run_with, tmp_path):
+    longer = {"type": "expect_column_value_lengths_to_be_between", "kwargs": {"column": "text", "min_value": 300}}
+    run_with("text", longer, text={"max_quarantined_share": 1.0})
+    texts, valid = (pl.read_parquet(tmp_path / "valid" / f"{name}.parquet") for name in ("text", "quarantine"))
+    assert texts["text"].str.len_chars().min() >= 300
+    assert valid["expectation"].unique().to_list() == ["expect_column_value_lengths_to_be_between"]
+    assert valid["reason"][0].startswith("text is ")
+
+
+def test_a_warning_is_told_and_sets_nothing_aside(run_with, few_records):
+    told = []
+    mean = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "n_characters", "max_value": 1}}
+    document = run_with("text", mean | {"severity": "warning", "meta": {"name": "short"}}, log=told.append)
+    assert document["passed"]
+    assert any(line.startswith("text, warning: short is not met, found ") for line in told)
+
+
+def test_a_table_that_is_not_as_expected_stops_the_stage(run_with):
+    sides = {"type": "expect_column_distinct_values_to_equal_set", "kwargs": {"column": "split", "value_set": ["a"]}}
+    with pytest.raises(
+        UserError, match=r"structures.parquet: expect_column_distinct_values_to_equal_set fails, found "
+    ):
+        run_with("crystal", sides)
+
+
+def test_an_unknown_column_is_refused(run_with):
+    with pytest.raises(
+        UserError, match=r"text.json: expectation 1 \(expect_column_values_to_be_unique\) names the col"
+    ):
+        run_with("text", {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "words"}})
+
+
+def test_data_docs_are_built_where_they_are_wanted(run, few_records, tmp_path):
+    run(few_records, data_docs=True)
+    pages = tmp_path / "reports/gx/uncommitted/data_docs/local_site"
+    assert "crystal" in (pages / "index.html").read_text()
+    assert len(list((pages / "validations").rglob("*.html"))) == len(TABLES)
+
+
+def test_the_suites_of_this_project_can_be_read():
+    suites = Path(__file__).parents[3] / "expectations"
+    added = {name: [e for e in suite_of(name, suites) if e.of_project] for name in modality_names()}
+    assert {path.stem for path in suites.iterdir()} == {name for name, expectations in added.items() if expectations}

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from matbind.modalities.checks import UNMEASURED, run_checks
 from matbind.modalities.crystal.validation import Validator, split_conflicts
+from tests import checked
 
 SALT = {
     "material_id": "salt",
@@ -38,10 +38,8 @@ def rows(*changes) -> pl.DataFrame:
 
 
 def failing(settings, change, **options) -> set[str]:
-    validator, structures = Validator(settings(crystal=options).crystal), rows(change)
-    compared = validator.compare(validator.summarize(structures), structures)
-    outcomes = run_checks(compared, validator.checks(), suite="test")
-    return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
+    block = settings(crystal=options).crystal
+    return checked.failing("crystal", block, Validator(block), rows(change))
 
 
 def test_measures_of_rock_salt(settings):

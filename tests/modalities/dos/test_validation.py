@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from matbind.modalities.checks import UNMEASURED, run_checks
 from matbind.modalities.dos.valence import electrons_by_element
 from matbind.modalities.dos.validation import Validator
+from tests import checked
 
 CRYSTALS = pl.DataFrame(
     {"material_id": ["salt"], "atomic_numbers": pl.Series([[11, 17]], dtype=pl.List(pl.Int16))},
@@ -20,7 +20,7 @@ def bands(energies=ENERGIES) -> np.ndarray:
     return sum(8 / (0.5 * np.sqrt(2 * np.pi)) * np.exp(-0.5 * ((energies - at) / 0.5) ** 2) for at in (-5.0, 3.0))
 
 
-def summary(settings, *, crystals=CRYSTALS, **change) -> pl.DataFrame:
+def rows(**change) -> pl.DataFrame:
     row = {"material_id": "salt", "energies": ENERGIES, "densities": bands(), "efermi": -2.0} | change
     schema = {
         "material_id": pl.String,
@@ -28,8 +28,11 @@ def summary(settings, *, crystals=CRYSTALS, **change) -> pl.DataFrame:
         "densities": pl.List(pl.Float32),
         "efermi": pl.Float64,
     }
-    frame = pl.DataFrame([row], schema=schema, orient="row").with_row_index("row")
-    return validator(settings, crystals).summarize(frame)
+    return pl.DataFrame([row], schema=schema, orient="row").with_row_index("row")
+
+
+def summary(settings, *, crystals=CRYSTALS, **change) -> pl.DataFrame:
+    return validator(settings, crystals).summarize(rows(**change))
 
 
 def validator(settings, crystals=CRYSTALS) -> Validator:
@@ -37,8 +40,7 @@ def validator(settings, crystals=CRYSTALS) -> Validator:
 
 
 def failing(settings, **change) -> set[str]:
-    outcomes = run_checks(summary(settings, **change), validator(settings).checks(), suite="test")
-    return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
+    return checked.failing("dos", settings().dos, validator(settings), rows(**change))
 
 
 def test_measures_of_a_sound_density(settings):

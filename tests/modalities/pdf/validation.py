@@ -7,7 +7,6 @@ import polars as pl
 from pydantic import Field
 
 from matbind.base.config import StrictModel
-from matbind.modalities.checks import Check
 
 from .records import Settings as RecordsSettings
 
@@ -24,16 +23,7 @@ class Validator:
     batch_rows = 4096
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: RecordsSettings) -> None:  # noqa: ARG002
-        self.settings, self.records = settings, records
-
-    def checks(self) -> tuple[Check, ...]:
-        """Return what is expected of the columns of :meth:`summarize`."""
-        n_points = self.records.n_points
-        return (
-            Check("length", "n_points", "number of points: {value}", minimum=n_points, maximum=n_points),
-            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
-            Check("not_empty", "highest", "its highest density is {value} atoms / angstrom", minimum=1e-3),
-        )
+        self.parameters = {"n_points": records.n_points}
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Measure a batch, one row a function."""

@@ -6,9 +6,9 @@ import pytest
 
 from matbind.materials.diffraction import pattern_grid, simulate_pattern
 from matbind.materials.structure import structure_of
-from matbind.modalities.checks import UNMEASURED, run_checks
 from matbind.modalities.pxrd.validation import Validator
 from matbind.modalities.records import columns_of
+from tests import checked
 
 FCC = np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
 SALT = {"lattice": (FCC * 2.82).ravel().tolist(), "atomic_numbers": [11, 17], "frac_coords": [0.0, 0, 0, 0.5, 0.5, 0.5]}
@@ -25,19 +25,21 @@ def salt(size_nm: float = 40.0, **change) -> np.ndarray:
     )
 
 
-def summary(settings, grid, pattern, *, simulated=True, structures=None) -> pl.DataFrame:
+def rows(pattern, *, simulated=True) -> pl.DataFrame:
     row = {"material_id": "salt", "pattern": pattern, "simulated": simulated}
-    frame = pl.DataFrame([row], schema=columns_of("pxrd"), orient="row").with_row_index("row")
-    return validator(settings, grid, structures).summarize(frame)
+    return pl.DataFrame([row], schema=columns_of("pxrd"), orient="row").with_row_index("row")
+
+
+def summary(settings, grid, pattern, *, structures=None) -> pl.DataFrame:
+    return validator(settings, grid, structures).summarize(rows(pattern))
 
 
 def validator(settings, grid, structures=None) -> Validator:
     return Validator(settings().pxrd, crystals=crystals() if structures is None else structures, records=grid)
 
 
-def failing(settings, grid, pattern, **options) -> set[str]:
-    outcomes = run_checks(summary(settings, grid, pattern, **options), validator(settings, grid).checks(), suite="test")
-    return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
+def failing(settings, grid, pattern, *, simulated=True) -> set[str]:
+    return checked.failing("pxrd", settings().pxrd, validator(settings, grid), rows(pattern, simulated=simulated))
 
 
 def changed(position, value) -> np.ndarray:

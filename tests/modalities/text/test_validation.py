@@ -3,8 +3,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from matbind.modalities.checks import UNMEASURED, run_checks
 from matbind.modalities.text.validation import Validator
+from tests import checked
 
 GOOD = (
     "TiO2 is Rutile structured and crystallizes in the tetragonal P4_2/mnm space group. Ti(1)4+ is bonded to six "
@@ -23,9 +23,7 @@ def rows(words) -> pl.DataFrame:
 
 
 def failing(settings, words, formula="TiO2", **options) -> set[str]:
-    checker = validator(settings, formula, **options)
-    outcomes = run_checks(checker.summarize(rows(words)), checker.checks(), suite="test")
-    return {outcome.check.name for outcome in outcomes if outcome.rows} - {UNMEASURED}
+    return checked.failing("text", settings(text=options).text, validator(settings, formula, **options), rows(words))
 
 
 EMPTY = {"not_empty", "min_length", "ends_a_sentence", "names_its_elements"}

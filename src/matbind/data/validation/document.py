@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from matbind.data.validation.outcome import CRITICAL, Outcome, worst_first
 from matbind.data.validation.quarantine import Checked
-from matbind.modalities.checks import Outcome, worst_first
 from matbind.modalities.table import part, structure_name
 
 N_WORST = 10
@@ -41,7 +41,7 @@ def describe(allowed_shares: dict[str, float], results: dict[str, Checked]) -> d
             "max_quarantined_share": allowed_shares[name],
             "removed_with_structure": len(checked.with_structure),
             "kept": int(checked.keep.sum()),
-            "passed": n_quarantined <= allowed_shares[name] * n,
+            "passed": n_quarantined <= allowed_shares[name] * n and not any(map(_refuses_table, checked.outcomes)),
             "expectations": [_expectation(outcome, checked.summary, formulas) for outcome in checked.outcomes],
             "histograms": _histograms(checked.summary, checked.outcomes),
         }
@@ -56,21 +56,29 @@ def describe(allowed_shares: dict[str, float], results: dict[str, Checked]) -> d
     }
 
 
+def _refuses_table(outcome: Outcome) -> bool:
+    return outcome.refuses and not outcome.rows
+
+
 def _expectation(outcome: Outcome, summary: pl.DataFrame, formulas: dict[str, str]) -> dict[str, Any]:
-    reasons = outcome.reasons()
-    worst = []
+    worst: list[dict[str, Any]] = []
     for position in worst_first(outcome)[:N_WORST]:
         row = outcome.rows[position]
         material_id = summary["material_id"][row]
         formula = summary["formula"][row] if "formula" in summary.columns else formulas.get(material_id)
-        worst.append({"material_id": material_id, "formula": formula, "row": row, "reason": reasons[position]})
+        reason = outcome.reasons[position]
+        worst.append({"material_id": material_id, "formula": formula, "row": row, "reason": reason})
+    if not outcome.rows:
+        worst = [{"material_id": None, "formula": None, "row": None, "reason": reason} for reason in outcome.reasons]
     return {
-        "name": outcome.check.name,
-        "measure": outcome.check.column,
-        "minimum": outcome.check.minimum,
-        "maximum": outcome.check.maximum,
+        "name": outcome.name,
+        "severity": outcome.severity,
+        "met": outcome.met,
+        "measure": outcome.measure,
+        "minimum": outcome.minimum,
+        "maximum": outcome.maximum,
         "checked": outcome.n_checked,
-        "failed": len(outcome.rows),
+        "failed": len(outcome.reasons),
         "worst": worst,
     }
 
@@ -88,16 +96,17 @@ def _duplicates(summary: pl.DataFrame) -> dict[str, Any]:
 
 
 def _histograms(summary: pl.DataFrame, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Count into bins the measures that take more than a handful of values, with the bounds of their checks."""
+    """Count into bins the measures that take more than a handful of values, with the bounds that are expected."""
     bounds: dict[str, tuple[list[float], list[float]]] = {}
     for outcome in outcomes:
-        check = outcome.check
-        low, high = bounds.setdefault(check.column, ([], []))
-        low.extend([] if check.minimum is None else [check.minimum])
-        high.extend([] if check.maximum is None else [check.maximum])
+        if outcome.measure is None:
+            continue
+        low, high = bounds.setdefault(outcome.measure, ([], []))
+        low.extend([] if outcome.minimum is None else [outcome.minimum])
+        high.extend([] if outcome.maximum is None else [outcome.maximum])
     counted = []
     for column, (low, high) in bounds.items():
-        if column not in summary.columns:
+        if column not in summary.columns or not summary.schema[column].is_float():
             continue
         values = summary[column].drop_nulls().cast(pl.Float64).to_numpy()
         values = values[np.isfinite(values)]
@@ -146,11 +155,16 @@ def refusal(document: dict[str, Any], present: dict[str, Path], index: Path) -> 
     for name, block in document["modalities"].items():
         if block["passed"]:
             continue
-        first = max(block["expectations"], key=lambda expectation: expectation["failed"])
-        worst = ", ".join(f"{offender['material_id']} ({offender['reason']})" for offender in first["worst"][:3])
-        parts.append(
-            f"{present[name]}: {block['quarantined']} of {block['values']} {block['noun']} ({block['share']:.1%}) "
-            f"are bad, expected at most {block['max_quarantined_share']:.1%} (validate.{name}.max_quarantined_share); "
-            f"{first['failed']} fail {first['name']}, the worst are {worst}"
-        )
+        failing = [e for e in block["expectations"] if not e["met"] and e["severity"] == CRITICAL]
+        of_table = [e for e in failing if e["worst"][0]["row"] is None]
+        parts += [f"{present[name]}: {e['name']} fails, {e['worst'][0]['reason']}" for e in of_table]
+        if block["quarantined"] > block["max_quarantined_share"] * block["values"]:
+            first = max(failing, key=lambda expectation: expectation["failed"])
+            worst = ", ".join(f"{offender['material_id']} ({offender['reason']})" for offender in first["worst"][:3])
+            parts.append(
+                f"{present[name]}: {block['quarantined']} of {block['values']} {block['noun']} ({block['share']:.1%}) "
+                f"are bad, expected at most {block['max_quarantined_share']:.1%} "
+                f"(validate.{name}.max_quarantined_share); "
+                f"{first['failed']} fail {first['name']}, the worst are {worst}"
+            )
     return "; ".join(parts) + f"; all of them are in {index}"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.modalities.checks import UNMEASURED, Check, Outcome, run_checks
+from matbind.data.validation.outcome import Outcome
 
 SCHEMA = {
     "material_id": pl.String,
@@ -22,17 +22,20 @@ SCHEMA = {
 }
 """Columns of `quarantine.parquet`: one line a failed expectation, `row` counts from 0 in the table of the modality."""
 
+UNMEASURED = "measured"
+"""The expectation that all measures of a value could be computed."""
+
 WITH_STRUCTURE = "structure_valid"
 """The expectation that a value fails whose material lost its structure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One table after its checks.
+    """One table after it was judged.
 
     Attributes:
         summary: one row a value.
-        outcomes: of every check.
+        outcomes: of every expectation.
         quarantine: lines of the quarantine table for values that have a fault themselves.
         with_structure: lines for values that leave because their structure does.
     """
@@ -43,16 +46,15 @@ class Checked:
     with_structure: pl.DataFrame
 
     @classmethod
-    def of(cls, modality: str, summary: pl.DataFrame, checks: Sequence[Check], *, sound_ids: pl.Series | None) -> Self:
-        """Run the checks of a table.
+    def of(cls, modality: str, summary: pl.DataFrame, outcomes: list[Outcome], *, sound_ids: pl.Series | None) -> Self:
+        """Set aside what fails.
 
         Args:
             modality: of the table.
             summary: one row a value.
-            checks: what is expected of its columns.
+            outcomes: of every expectation.
             sound_ids: ids of the structures that stay; None for the structures themselves.
         """
-        outcomes = run_checks(summary, checks, suite=modality)
         quarantine = quarantined(outcomes, summary, modality=modality)
         with_structure = quarantine.clear()
         if sound_ids is not None:
@@ -73,18 +75,8 @@ class Checked:
         return keep
 
 
-def identity_checks(*, of_structures: bool) -> tuple[Check, ...]:
-    """Return what is expected of the columns that :func:`with_identity` adds."""
-    known = Check("known_material", "known_material", "no structure has this material_id", minimum=1)
-    return (
-        Check("has_id", "has_id", "it has no material_id", minimum=1),
-        Check("id_once", "n_same_id", "other rows that have this material_id: {value}", maximum=0),
-        *(() if of_structures else (known,)),
-    )
-
-
 def with_identity(summary: pl.DataFrame, structure_ids: pl.Series) -> pl.DataFrame:
-    """Add to summary rows whether their id is there, known, and used once.
+    """Add to summary rows whether their id is known and used once.
 
     Of rows with one id and the same content the first is as good as any, and stays. Where the content differs nobody
     can say which row the id belongs to: all fail. Rows with all measures equal count as the same content.
@@ -94,14 +86,14 @@ def with_identity(summary: pl.DataFrame, structure_ids: pl.Series) -> pl.DataFra
         structure_ids: ids of all structures.
 
     Returns:
-        The summary with has_id, n_same_id and known_material.
+        The summary with n_same_id and known_material, null without an id.
     """
     id_ = pl.col("material_id")
     named = id_.is_not_null() & (id_.str.strip_chars() != "")
     others = pl.when(pl.col("content").n_unique().over("material_id") > 1).then(pl.len().over("material_id") - 1)
     n_same_id = pl.when(named).then(others.otherwise(pl.int_range(pl.len()).over("material_id"))).otherwise(0)
-    known = id_.is_in(structure_ids.drop_nulls().implode()).fill_null(value=False)
-    measures = {"has_id": named, "n_same_id": n_same_id, "known_material": known}
+    known = id_.is_in(structure_ids.drop_nulls().implode())
+    measures = {"n_same_id": n_same_id, "known_material": known}
     with_content = summary.with_columns(content=summary.drop("row").hash_rows())
     return with_content.with_columns(**{n: value.cast(pl.Float64) for n, value in measures.items()}).drop("content")
 
@@ -114,12 +106,15 @@ def quarantined(outcomes: Sequence[Outcome], summary: pl.DataFrame, *, modality:
     ids = summary["material_id"].to_numpy()
     lines = []
     explained: set[int] = set()
-    for outcome in outcomes:
-        for row, value, reason in zip(outcome.rows, outcome.values, outcome.reasons(), strict=True):
-            if outcome.check.name == UNMEASURED and row in explained:
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.name == UNMEASURED):
+        if not outcome.refuses or not outcome.rows:  # without rows it is about the table as a whole
+            continue
+        for row, value, reason in zip(outcome.rows, outcome.values, outcome.reasons, strict=True):
+            if outcome.name == UNMEASURED and row in explained:
                 continue
             explained.add(row)
-            lines.append((ids[row], modality, outcome.check.name, reason, value, row))
+            observed = float(value) if isinstance(value, int | float) else None
+            lines.append((ids[row], modality, outcome.name, reason, observed, row))
     return pl.DataFrame(lines, schema=SCHEMA, orient="row").sort("row", maintain_order=True)
 
 

@@ -13,13 +13,11 @@ from matbind.base.config import Range, StrictModel
 from matbind.materials.contacts import HEAVIEST_WITH_RADIUS, group_sums
 from matbind.materials.formula import amounts, reduced_key
 from matbind.materials.structure import FLATTEST_CELL, HEAVIEST_ATOMIC_NUMBER, OCCUPANCY_TOLERANCE
-from matbind.modalities.checks import Check
 from matbind.modalities.crystal.duplicates import DuplicateSettings, duplicate_groups
 from matbind.modalities.crystal.sites import geometry, species
 from matbind.modalities.material import SPLITS
 from matbind.modalities.ragged import Ragged, ragged
 
-FORMULA_TOLERANCE = 0.01  # of the share of an element: formulas of disordered crystals are rounded
 SMALLEST_AMOUNT = 1e-12  # stands for none where amounts are divided by their sum
 
 
@@ -59,51 +57,12 @@ class Validator:
 
     def __init__(self, settings: Settings, *, crystals: None = None, records: None = None) -> None:  # noqa: ARG002
         self.settings = settings
-
-    def checks(self) -> tuple[Check, ...]:
-        """Return what is expected of the columns of :meth:`summarize` and :meth:`compare`."""
-        settings = self.settings
-        least = settings.min_site_occupancy if settings.partial_occupancy else 1 - OCCUPANCY_TOLERANCE
-        most = 1 + OCCUPANCY_TOLERANCE
-        most_species = None if settings.partial_occupancy else 1
-        closest, farthest = settings.contact
-        low, high = settings.volume_per_atom_angstrom3
-        low_share, high_share = settings.volume_per_covalent_volume
-        unfit = "lattice, coordinates, species and occupancies do not fit together in {value} ways"
-        flat = "the cell is flat: its volume is {value} of the product of its edges"
-        cartesian = "a coordinate is {value}: it is not fractional"
-        near = "two atoms are {value} angstrom apart"
-        overlap = "two atoms are {value} times their covalent radii apart"
-        far = "its closest atoms are {value} times their covalent radii apart"
-        volume = "the volume is {value} cubic angstrom an atom"
-        of_atoms = "the volume is {value} times that of the atoms"
-        other = "the formula's share of an element differs from the atoms' by {value}"
-        side = "the split is none of " + ", ".join(SPLITS)
-        formula_elsewhere = "materials of its formula on another side of the split: {value}"
-        copy_elsewhere = "copies of it on another side of the split: {value}"
-        return (
-            Check("arrays_fit", "n_shape_faults", unfit, maximum=0),
-            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
-            Check(
-                "elements_supported", "n_unsupported", "sites with an element that is not supported: {value}", maximum=0
-            ),
-            Check("cell_spans_volume", "flatness", flat, minimum=FLATTEST_CELL),
-            Check("coordinates_fractional", "largest_coordinate", cartesian, maximum=settings.max_fractional),
-            Check("occupancy_stated", "smallest_occupancy", "a site is occupied to {value} only", minimum=least),
-            Check("occupancy_at_most_one", "largest_occupancy", "a site is occupied to {value}", maximum=most),
-            Check("species_per_site", "most_species", "species on one site: {value}", minimum=1, maximum=most_species),
-            Check("min_distance", "min_distance_angstrom", near, minimum=settings.min_distance_angstrom),
-            Check("no_overlap", "shortest_contact", overlap, minimum=closest),
-            Check("atoms_in_contact", "bonded_contact", far, maximum=farthest, optional=True),
-            Check("volume_per_atom", "volume_per_atom_angstrom3", volume, minimum=low, maximum=high),
-            Check(
-                "volume_fits_elements", "volume_per_covalent_volume", of_atoms, minimum=low_share, maximum=high_share
-            ),
-            Check("formula_of_atoms", "formula_distance", other, maximum=FORMULA_TOLERANCE),
-            Check("split_known", "split_known", side, minimum=1),
-            Check("formula_on_one_side", "n_formula_elsewhere", formula_elsewhere, maximum=0),
-            Check("duplicate_on_one_side", "n_duplicates_elsewhere", copy_elsewhere, maximum=0),
-        )
+        self.parameters = {
+            "flattest_cell": FLATTEST_CELL,
+            "occupancy_tolerance": OCCUPANCY_TOLERANCE,
+            "least_occupancy": settings.min_site_occupancy if settings.partial_occupancy else 1 - OCCUPANCY_TOLERANCE,
+            "most_species": None if settings.partial_occupancy else 1,
+        }
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Measure every structure by itself; a measure that the arrays do not allow is null."""

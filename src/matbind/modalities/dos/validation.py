@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 from matbind.base.config import Range, StrictModel
 from matbind.materials.contacts import group_sums
 from matbind.materials.formula import ATOMIC_NUMBERS
-from matbind.modalities.checks import Check
 from matbind.modalities.dos.valence import electrons_by_element
 from matbind.modalities.ragged import ragged
 
@@ -72,44 +71,11 @@ class Validator:
     """Checks of densities of states against the crystals they belong to."""
 
     batch_rows = 8192
+    parameters: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
         self._electrons = expected_electrons(crystals, settings)
-
-    def checks(self) -> tuple[Check, ...]:
-        """Return what is expected of the columns of :meth:`summarize`."""
-        settings = self.settings
-        offset = settings.max_neutrality_offset_ev
-        low, high = settings.electron_ratio
-        descent = "energies that are not above the one before: {value}"
-        step = "two energies in a row are {value} eV apart"
-        lowest = "the lowest density is {value} states / eV"
-        constant = "its lowest density is {value} of its highest"
-        below = "the Fermi energy is {value} eV below the first energy"
-        above = "the Fermi energy is {value} eV above the last energy"
-        end = "it ends {value} eV from the Fermi energy"
-        cut = "it begins amid the bands, at {value} of its highest density"
-        count = "it holds {value} times the electrons of the material"
-        neutral = "it holds the electrons of the material at {value} eV from the Fermi energy"
-        return (
-            Check("enough_points", "n_points", "number of energies: {value}", minimum=settings.min_points),
-            Check(
-                "lengths_equal", "length_difference", "more densities than energies by {value}", minimum=0, maximum=0
-            ),
-            Check("finite", "n_not_finite", "numbers that are missing, NaN or infinite: {value}", maximum=0),
-            Check("energies_ascend", "n_not_ascending", descent, maximum=0),
-            Check("energy_step", "largest_step_ev", step, maximum=settings.max_step_ev),
-            Check("not_negative", "lowest_density", lowest, minimum=settings.min_density),
-            Check("not_zero", "highest_density", "the highest density is {value} states / eV", minimum=1e-6),
-            Check("not_constant", "flatness", constant, maximum=settings.max_flatness),
-            Check("efermi_not_below", "below_first_ev", below, maximum=0),
-            Check("efermi_not_above", "above_last_ev", above, maximum=0),
-            Check("window_covered_above", "last_from_efermi_ev", end, minimum=settings.window_ev[1]),
-            Check("window_covered_below", "cut_share", cut, maximum=settings.edge_share),
-            Check("electron_count", "electron_ratio", count, minimum=low, maximum=high, optional=True),
-            Check("neutral_at_efermi", "neutrality_offset_ev", neutral, minimum=-offset, maximum=offset, optional=True),
-        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Measure every density of states; a measure is null where it has no meaning."""

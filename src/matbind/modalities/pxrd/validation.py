@@ -11,7 +11,6 @@ from numba import njit
 from pydantic import Field
 
 from matbind.base.config import StrictModel
-from matbind.modalities.checks import Check
 from matbind.modalities.pxrd.agreement import Cells, agreement
 from matbind.modalities.pxrd.grid import Grid
 from matbind.modalities.ragged import ragged
@@ -53,27 +52,8 @@ class Validator:
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: Grid) -> None:
         self.settings, self.grid = settings, records
         self.batch_rows = max(1, min(MOST_ROWS, BATCH_VALUES // records.n_points))
+        self.parameters = {"n_points": records.n_points}
         self._cells = Cells.of(crystals)
-
-    def checks(self) -> tuple[Check, ...]:
-        """Return what is expected of the columns of :meth:`summarize`."""
-        settings, n_points = self.settings, self.grid.n_points
-        least, most = 1 - settings.scale_tolerance, 1 + settings.scale_tolerance
-        unmeasured, most_unmeasured = "a share of {value} was not measured", settings.max_unmeasured_share
-        constant, contrast = "its maximum is only {value} above its median", settings.min_contrast
-        noise, most_above = "a share of {value} is above half the maximum", settings.max_share_above_half
-        foreign, least_cosine = "its cosine with the pattern of the structure is {value}", settings.min_agreement
-        return (
-            Check("length", "n_points", "number of points: {value}", minimum=n_points, maximum=n_points),
-            Check("finite", "n_not_finite", "intensities that are missing, NaN or infinite: {value}", maximum=0),
-            Check("measured_share", "unmeasured_share", unmeasured, maximum=most_unmeasured),
-            Check("not_negative", "lowest", "the lowest intensity is {value}", minimum=-settings.scale_tolerance),
-            Check("maximum_one", "highest", "the highest intensity is {value}", minimum=least, maximum=most),
-            Check("has_peaks", "n_peaks", "number of peaks: {value}", minimum=1),
-            Check("not_constant", "contrast", constant, minimum=contrast),
-            Check("peaks_stand_out", "share_above_half", noise, maximum=most_above),
-            Check("of_its_structure", "agreement", foreign, minimum=least_cosine, optional=True),
-        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Measure every pattern; a measure is null where it has no meaning."""

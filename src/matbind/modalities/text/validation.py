@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any, ClassVar
 
 import polars as pl
 from pydantic import Field
 
 from matbind.base.config import StrictModel
 from matbind.materials.formula import ATOMIC_NUMBERS, FORMULA, amounts, element_names
-from matbind.modalities.checks import Check
 
 GARBLED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{fffd}]|Ã|â€|Â[^ a-z]"
 """Control characters, the replacement character, and UTF-8 that was read as Latin-1."""
@@ -46,32 +46,11 @@ class Validator:
     """Checks of descriptions against the crystals they belong to."""
 
     batch_rows = 16384
+    parameters: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
         self._formulas = crystals.select("material_id", "formula")
-
-    def checks(self) -> tuple[Check, ...]:
-        """Return what is expected of the columns of :meth:`summarize`."""
-        settings = self.settings
-        cut_off = Check(
-            "ends_a_sentence", "ends_a_sentence", "it does not end with a full stop: it was cut off", minimum=1
-        )
-        garbled = "control characters, or characters read in a wrong encoding: {value}"
-        missing = "elements of the formula that it does not name: {value}"
-        foreign = "elements with sites that the formula lacks: {value}"
-        other = "it begins with the formula of another material"
-        most_missing = settings.max_elements_missing
-        return (
-            Check("not_empty", "n_letters", "number of letters: {value}", minimum=1),
-            Check("min_length", "n_characters", "number of characters: {value}", minimum=settings.min_characters),
-            Check("max_length", "n_characters", "number of characters: {value}", maximum=settings.max_characters),
-            Check("readable", "n_garbled", garbled, maximum=0),
-            *((cut_off,) if settings.ends_a_sentence else ()),
-            Check("names_its_elements", "n_elements_missing", missing, maximum=most_missing, optional=True),
-            Check("names_no_others", "n_elements_foreign", foreign, maximum=0, optional=True),
-            Check("its_formula", "other_formula", other, maximum=0, optional=True),
-        )
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Measure every text; a measure is null where it has no meaning."""
