@@ -10,7 +10,9 @@ This is no stage of DVC: it is what runs DVC, which runs the stages.
 from __future__ import annotations
 
 import re
+import signal
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -162,17 +164,19 @@ def serve(
     with api_server(schedules=True) as wait_until_it_answers:
         wait_until_it_answers()
         reporter("experiment")(f"serving by the schedule {cron} ({timezone}); Ctrl-C ends it")
-        # On SIGTERM Prefect's runner leaves a coroutine that nobody waits for.
+        # SIGTERM ends it as Ctrl-C does; Prefect's runner, once it runs, leaves a coroutine then that nobody waits for.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         warnings.filterwarnings("ignore", message="coroutine 'Runner.astop' was never awaited")
-        experiment.serve(
-            name=DEPLOYMENT,
-            schedules=[schedule],
-            paused=False,
-            parameters={"changes": changes, "push_to": push_to, "pull_data": pull},
-            limit=1,
-            global_limit=1,
-            print_starting_message=False,
-        )
+        with suppress(KeyboardInterrupt):
+            experiment.serve(
+                name=DEPLOYMENT,
+                schedules=[schedule],
+                paused=False,
+                parameters={"changes": changes, "push_to": push_to, "pull_data": pull},
+                limit=1,
+                global_limit=1,
+                print_starting_message=False,
+            )
 
 
 if __name__ == "__main__":

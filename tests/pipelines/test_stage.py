@@ -33,7 +33,7 @@ def users_mistake(settings: Settings) -> None:
 
 
 @stage
-def talkative(_settings: Settings) -> None:
+def talkative(settings: Settings) -> None:
     """Say something wherever a stage can."""
     log = reporter("talkative")
     log("in the flow: 100 %")
