@@ -1,7 +1,7 @@
 """The ablate stage: every combination trained and evaluated, some at a time, and taken up again after a stop."""
 
 import threading
-from uuid import UUID
+from typing import Any
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
@@ -39,7 +39,9 @@ class Progress:
     def __init__(self, n: int) -> None:
         """Begin with none of `n`."""
         self._n, self._done, self._lock = n, 0, threading.Lock()
-        self._artifact: UUID = create_progress_artifact(0.0, key="ablate", description=f"0 of {n} combinations")
+        text = f"0 of {n} combinations"
+        # Its id; to mypy it could be something to await as well, which it is in a coroutine alone.
+        self._artifact: Any = create_progress_artifact(0.0, key="ablate", description=text)
 
     def step(self, name: str) -> None:
         """Count one combination as done; any thread may call it."""
