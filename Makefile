@@ -39,7 +39,7 @@ ui: $(INSTALLED) ## open the MLflow pages on PORT (5000)
 	matbind ui --port $(PORT)
 
 prefect: $(INSTALLED) ## open Prefect's page of the flows on PREFECT_PORT (4200)
-	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT)
+	PREFECT_SERVER_API_PORT=$(PREFECT_PORT) prefect server start --host 127.0.0.1
 
 experiment: $(INSTALLED) ## the flow to schedule: pull the data, run what is stale, tell what came out
 	@python -m pipelines.experiment

@@ -1,5 +1,10 @@
 """The ablate stage: every combination trained and evaluated, some at a time, and taken up again after a stop."""
 
+import threading
+from typing import Any
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
 from matbind.base.files import LOGS, locked
 from matbind.report.style import learning_curves
 from matbind.settings.params import Settings
@@ -16,14 +21,34 @@ def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
     with locked(LOCK, "ablation"):
         ablation = Ablation(apply_tuned(settings), draw_curves=learning_curves, log=reporter("ablate"))
+        names = list(ablation.combinations)
+        progress = Progress(len(names))
 
         @training_task(name="{combination}", retries=settings.ablate.retries)
         def train(combination: str) -> None:
             ablation.train(combination)
+            progress.step(combination)
 
-        names = list(ablation.combinations)
         outcomes = outcomes_of(train, "combination", names, at_a_time=cores_or(settings.ablate.workers))
         ablation.finish({n: o for n, o in zip(names, outcomes, strict=True) if isinstance(o, BaseException)})
+
+
+class Progress:
+    """How many combinations are done, as an artifact of the flow that runs."""
+
+    def __init__(self, n: int) -> None:
+        """Begin with none of `n`."""
+        self._n, self._done, self._lock = n, 0, threading.Lock()
+        text = f"0 of {n} combinations"
+        # Its id; to mypy it could be something to await as well, which it is in a coroutine alone.
+        self._artifact: Any = create_progress_artifact(0.0, key="ablate", description=text)
+
+    def step(self, name: str) -> None:
+        """Count one combination as done; any thread may call it."""
+        with self._lock:
+            self._done += 1
+            text = f"{self._done} of {self._n} combinations, the last {name}"
+            update_progress_artifact(self._artifact, 100 * self._done / self._n, text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The compare stage: all combinations beside each other."""
 
+from prefect.artifacts import create_table_artifact
+
 from matbind.base.files import COMPARISON, METRICS, REPORTS, VALID, read_json
 from matbind.evaluation.compare import compare as compare_combinations
 from matbind.settings.params import Settings
 from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage
+from pipelines.summary import RECALL, recall_rows
 
 
 @stage
@@ -22,6 +25,7 @@ def compare(settings: Settings) -> None:
         git_commit=tracker.origin.code,
         log=log,
     )
+    create_table_artifact(recall_rows(), key="compare", description=RECALL)
     files = [COMPARISON, REPORTS / "comparison.md"]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 

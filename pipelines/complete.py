@@ -1,5 +1,7 @@
 """The complete stage: texts and densities of states for materials that come without."""
 
+from prefect.artifacts import create_table_artifact
+
 from matbind.base.files import COMPLETED, SCRATCH
 from matbind.data.completion.complete import complete as complete_tables
 from matbind.data.sources.read import read_source
@@ -14,7 +16,10 @@ def complete(settings: Settings) -> None:
     log = reporter("complete")
     with workers(settings.parallel, log=log) as pool:
         raw = read_source(settings.prepare, scratch=SCRATCH / "source", workers=pool, log=log)
-        complete_tables(raw, settings.complete, out=COMPLETED, scratch=SCRATCH / "completed", workers=pool, log=log)
+        scratch = SCRATCH / "completed"
+        counts = complete_tables(raw, settings.complete, out=COMPLETED, scratch=scratch, workers=pool, log=log)
+    if counts:
+        create_table_artifact([counts], key="complete", description="Values made for materials that came without")
 
 
 if __name__ == "__main__":

@@ -9,18 +9,18 @@ This is no stage of DVC: it is what runs DVC, which runs the stages.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable
+import signal
+import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.schedules import Cron, Schedule
+from prefect.schedules import Cron
 
 from matbind.base.errors import USER_ERROR, StageError, UserError, shown
 from matbind.base.files import SUMMARIES, read_json
@@ -32,6 +32,7 @@ from pipelines.tasks import is_worth_another_try
 
 POINTER = "data.dvc"
 DEPLOYMENT = "scheduled"
+TRAINING = "training"  # the tag of what a server can be told to run once at a time
 RETRY_SECONDS = 5.0
 _NO_REMOTE = re.compile(r"no remote|remote '[^']*' (doesn't|does not) exist|config file error", re.IGNORECASE)
 _CHANGE = re.compile(r"[\w.]+=.*")
@@ -40,12 +41,18 @@ _CHANGE = re.compile(r"[\w.]+=.*")
 @task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def pull() -> None:
     """Fetch the data that data.dvc names; a remote that is not configured is a mistake of the user's."""
-    done = run_dvc("pull", POINTER, log=_listener("pull"))
+    done = run_dvc("pull", POINTER, log=reporter("pull"))
     if not done.succeeded:
         raise _refusal(f"{POINTER}: the data cannot be pulled", done)
 
 
-@task(retries=1, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
+@task(
+    tags={TRAINING},
+    retries=1,
+    retry_delay_seconds=RETRY_SECONDS,
+    retry_condition_fn=is_worth_another_try,
+    cache_policy=NO_CACHE,
+)
 def reproduce(changes: list[str], name: str | None) -> None:
     """Run the stages that are stale; a second try goes on where the first one stopped.
 
@@ -56,7 +63,7 @@ def reproduce(changes: list[str], name: str | None) -> None:
     named = ["--name", name] if name else []
     as_experiment = [*named, *(part for change in changes for part in ("--set-param", change))]
     command = ["exp", "run", *as_experiment] if as_experiment else ["repro"]
-    done = run_dvc(*command, log=_listener("dvc"))
+    done = run_dvc(*command, log=reporter("dvc"))
     if done.succeeded:
         return
     if done.stage is None or done.stage_code is None:
@@ -68,7 +75,7 @@ def reproduce(changes: list[str], name: str | None) -> None:
 @task(retries=2, retry_delay_seconds=RETRY_SECONDS, retry_condition_fn=is_worth_another_try, cache_policy=NO_CACHE)
 def push(remote: str) -> None:
     """Share the results by a remote; one that does not exist is a mistake of the user's."""
-    done = run_dvc("push", "--remote", remote, log=_listener("push"))
+    done = run_dvc("push", "--remote", remote, log=reporter("push"))
     if not done.succeeded:
         raise _refusal(f"the results cannot be pushed to {remote}", done)
 
@@ -118,20 +125,6 @@ def _refusal(what: str, done: Outcome) -> UserError | StageError:
     return kind(f"{what}: {done.last_words()}")
 
 
-def _listener(name: str) -> Callable[[str], None]:
-    """Return what prints lines as they come and sends them to the page of the task that runs."""
-    page = logging.getLogger("prefect.task_runs")
-    page.setLevel(logging.INFO)
-    page.propagate = False  # to the terminal they go once
-    page_log, log = get_run_logger(), reporter(name)
-
-    def listen(line: str) -> None:
-        log(line)
-        page_log.info(line)
-
-    return listen
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; makes a DVC experiment.")
@@ -168,31 +161,22 @@ def serve(
         raise UserError(
             f"--cron {cron!r} --timezone {timezone}: no schedule ({reason}), expected such as '0 3 * * *'"
         ) from error
-    parameters = {"changes": changes, "push_to": push_to, "pull_data": pull}
-    with api_server(schedules=True):
+    with api_server(schedules=True) as wait_until_it_answers:
+        wait_until_it_answers()
         reporter("experiment")(f"serving by the schedule {cron} ({timezone}); Ctrl-C ends it")
-        _serve(schedule, parameters)
-
-
-def _serve(schedule: Schedule, parameters: dict[str, Any]) -> None:
-    """Wait for runs and start them; those that were due while nobody served are not made up for."""
-    import asyncio
-
-    from prefect import get_client
-    from prefect.exceptions import ObjectNotFound
-    from prefect.runner import Runner
-
-    class OneByOne(Runner):
-        def handle_sigterm(self, *_: Any, **__: Any) -> None:
-            """End as by Ctrl-C: Prefect's own way leaves a coroutine that nobody waits for."""
-            raise KeyboardInterrupt
-
-    with get_client(sync_client=True) as client, suppress(ObjectNotFound):
-        client.delete_deployment(client.read_deployment_by_name(f"{experiment.name}/{DEPLOYMENT}").id)
-    runner = OneByOne(name=experiment.name, limit=1)
-    runner.add_flow(experiment, name=DEPLOYMENT, schedule=schedule, parameters=parameters, paused=False)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(runner.start())
+        # SIGTERM ends it as Ctrl-C does; Prefect's runner, once it runs, leaves a coroutine then that nobody waits for.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        warnings.filterwarnings("ignore", message="coroutine 'Runner.astop' was never awaited")
+        with suppress(KeyboardInterrupt):
+            experiment.serve(
+                name=DEPLOYMENT,
+                schedules=[schedule],
+                paused=False,
+                parameters={"changes": changes, "push_to": push_to, "pull_data": pull},
+                limit=1,
+                global_limit=1,
+                print_starting_message=False,
+            )
 
 
 if __name__ == "__main__":

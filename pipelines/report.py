@@ -6,7 +6,7 @@ from matbind.report.stage import FIGURES, write_report
 from matbind.settings.params import Settings
 from matbind.tracking.tracker import Tracker
 from pipelines.stage import reporter, run, stage
-from pipelines.summary import mlflow_link
+from pipelines.summary import mlflow_link, publish_links
 
 
 @stage
@@ -25,6 +25,7 @@ def report(settings: Settings) -> None:
         runs_page=runs_page(),
     )
     page = write_report(inputs, out=REPORTS, log=log)
+    publish_links()
     files = [page, *sorted((REPORTS / FIGURES).glob("*.png"))]
     tracker.log_comparison([read_json(path) for path in sorted(METRICS.glob("*.json"))], files)
 

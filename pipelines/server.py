@@ -11,15 +11,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STARTUP_SECONDS = 120
 
 
 @contextmanager
-def api_server(*, schedules: bool = False) -> Iterator[None]:
+def api_server(*, schedules: bool = False) -> Iterator[Callable[[], None]]:
     """Provide the Prefect API to the flows run inside.
 
     The server goes on until the process ends, for only then has Prefect sent all it has to say. Its database is that of
@@ -28,22 +28,22 @@ def api_server(*, schedules: bool = False) -> Iterator[None]:
     Args:
         schedules: whether the server has to make the runs of schedules too.
 
-    Raises:
-        RuntimeError: if the server does not answer within two minutes.
+    Yields:
+        What waits until the server answers. Starting takes seconds, in which the block can do other things first; it
+        raises a RuntimeError if there is no answer within two minutes.
     """
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
-        yield
+        yield lambda: None
         return
     command = [sys.executable, "-m", "pipelines.server", *(["--schedules"] if schedules else [])]
     server = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     address = f"http://127.0.0.1:{_port(server)}/api"
-    _wait_until_healthy(server, address)
     with temporary_settings({PREFECT_API_URL: address}):
-        yield
+        yield lambda: _wait_until_healthy(server, address)
 
 
 def _port(server: subprocess.Popen[str]) -> str:
@@ -54,18 +54,13 @@ def _port(server: subprocess.Popen[str]) -> str:
 
 
 def _wait_until_healthy(server: subprocess.Popen[str], address: str) -> None:
-    import httpx
-
-    deadline = time.monotonic() + STARTUP_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RuntimeError(f"the Prefect server ended at its start with exit code {server.returncode}")
-        try:
-            if httpx.get(f"{address}/health", timeout=STARTUP_SECONDS).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise RuntimeError(f"the Prefect server did not answer within {STARTUP_SECONDS} seconds")
+    """Ask once: the port is open from the start, so the question waits there for the server to answer it."""
+    try:
+        urllib.request.urlopen(f"{address}/health", timeout=STARTUP_SECONDS).close()  # noqa: S310  # it is our own
+    except OSError as error:
+        code = server.poll()
+        how = "did not answer" if code is None else f"ended at its start with exit code {code}"
+        raise RuntimeError(f"the Prefect server {how}: {error}") from error
 
 
 def serve() -> None:
@@ -75,9 +70,11 @@ def serve() -> None:
     end_with_parent()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # who asks from now on is answered when the server has started
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    os.environ["PREFECT_UI_ENABLED"] = "false"
+    # The page, and the kinds of blocks that one can make on it, are those of `make prefect`.
+    os.environ |= {"PREFECT_UI_ENABLED": "false", "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
 
     import uvicorn
     from prefect.server.api.server import create_app

@@ -7,13 +7,15 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow, flow
+from prefect import Flow, flow, get_run_logger
+from prefect.exceptions import MissingContextError
 
 from matbind.base.errors import shown
 from matbind.base.processes import end_with_caller
@@ -40,13 +42,26 @@ def stage(function: Callable[[Settings], Any]) -> Flow[..., Any]:
 
 
 def reporter(name: str) -> Callable[[str], None]:
-    """Return what prints sentences of one stage as they come."""
+    """Return what prints sentences of one stage as they come, and logs them on the page of the run they belong to.
+
+    In a task that is the task run's; in a thread that a stage started by itself, the run this function was called in.
+    """
+    around = copy_context()
 
     def log(sentence: str) -> None:
         sys.stdout.write(f"[{name}] {sentence}\n")
         sys.stdout.flush()
+        try:
+            _log_to_page(sentence)
+        except MissingContextError:
+            with suppress(MissingContextError):  # said before a flow begins: it belongs to no page
+                around.copy().run(_log_to_page, sentence)
 
     return log
+
+
+def _log_to_page(sentence: str) -> None:
+    get_run_logger().info(sentence)
 
 
 def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
@@ -59,10 +74,11 @@ def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
         signal.signal(number, _stop)
     if "DVC_STAGE" in os.environ:  # a killed `dvc repro` would otherwise leave its stage behind, training unseen
         end_with_caller()
-    with shown():
+    with shown(), api_server() as wait_until_it_answers:
         load(params)
+        wait_until_it_answers()
         # In the main thread Prefect would take over the signals, and then wait for its tasks however long they take.
-        with api_server(), ThreadPoolExecutor(1) as main_flow:
+        with ThreadPoolExecutor(1) as main_flow:
             main_flow.submit(copy_context().run, stage_flow, params).result()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
 from matbind.base.files import METRICS, REPORTS, SUMMARIES, read_json
 from matbind.modalities.combinations import all_combinations
 from matbind.tracking.runs import PARENT
 from matbind.tracking.store import connect, tracking_uri
 
 LOCAL_PAGE = "http://127.0.0.1:5000"  # where `matbind ui` serves the runs of a project without a tracking server
+RECALL = "Means of recall on the test split by kind of pair"
 REPORT_FILES = ("index.html", "comparison.md")
 
 
@@ -47,11 +50,14 @@ def report_file() -> Path | None:
 
 def publish() -> None:
     """Show the summary among the artifacts of the flow that runs."""
-    from prefect.artifacts import create_link_artifact, create_table_artifact
-
     rows = recall_rows()
     if rows:
-        create_table_artifact(rows, key="recall", description="Means of recall on the test split by kind of pair")
+        create_table_artifact(rows, key="recall", description=RECALL)
+    publish_links()
+
+
+def publish_links() -> None:
+    """Show where runs and report are among the artifacts of the flow that runs."""
     create_link_artifact(mlflow_link(), key="mlflow", link_text="Runs in MLflow")
     report = report_file()
     if report is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefect import runtime
+from prefect.artifacts import create_markdown_artifact
 
 from matbind.base.errors import StageError, UserError
 from matbind.base.files import LOGS, locked
@@ -22,6 +23,7 @@ def tune(settings: Settings) -> None:
     tune_settings, log = settings.tune, reporter("tune")
     if not tune_settings.enabled:
         write_tuning(switch_off(settings, log=log), None, REPORTS)
+        _show()
         return
     with locked(LOCK, "tuning"):
         tuning = Tuning(settings, log=log)
@@ -39,6 +41,13 @@ def tune(settings: Settings) -> None:
         _raise_first(outcomes_of(evaluate, "number", tuning.to_evaluate(), at_a_time=at_a_time))
         result = tuning.result()
         tuning.finish(result, write_tuning(result, tuning.study.finished(), REPORTS))
+        _show()
+
+
+def _show() -> None:
+    """Show the verdict on Prefect's page, without the links to the figures, which are files beside it."""
+    text, _, _ = (REPORTS / "tuning.md").read_text().partition("\nFigures: ")
+    create_markdown_artifact(text, key="tune", description="Whether other settings are better than the defaults")
 
 
 def _raise_first(outcomes: Iterable[Any]) -> None:

@@ -2,6 +2,8 @@
 
 import logging
 
+from prefect.artifacts import create_table_artifact
+
 from matbind.base.files import EXPECTATIONS, RECORDS, VALID, VALIDATION_REPORT
 from matbind.data.validation.stage import QUARANTINE
 from matbind.data.validation.stage import validate as validate_records
@@ -16,6 +18,9 @@ def validate(settings: Settings) -> None:
     log = reporter("validate")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it logs every temporary directory
     document = validate_records(settings, RECORDS, VALID, VALIDATION_REPORT, expectations=EXPECTATIONS, log=log)
+    columns = ("values", "quarantined", "removed_with_structure", "kept")
+    rows = [{"modality": name} | {c: counts[c] for c in columns} for name, counts in document["modalities"].items()]
+    create_table_artifact(rows, key="validate", description="Values checked and set aside")
     Tracker(warn=log).log_validation(settings, document, [*sorted(VALIDATION_REPORT.iterdir()), VALID / QUARANTINE])
 
 

@@ -11,13 +11,17 @@ from pipelines.analyse import analyse
 from pipelines.stage import run
 from tests.analysis.world import write_models
 from tests.factories import needs_sample, real_features
+from tests.pipelines.page import artifact
 
 pytestmark = needs_sample
 
 
-@pytest.mark.usefixtures("prefect_api_url")
 def test_the_stage_writes_results_and_metrics(
-    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project_root: Path,
+    prefect_api_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "artifacts").mkdir()
@@ -37,4 +41,5 @@ def test_the_stage_writes_results_and_metrics(
     index = json.loads(Path("artifacts/analysis/index.json").read_text())
     assert index["combinations"]["text"]["run_id"] == "run of text"
     assert Path("metrics/latent.json").exists()
-    assert Path("metrics/shapley.json").exists()
+    worth = json.loads(Path("metrics/shapley.json").read_text())
+    assert [row["question"] for row in artifact(prefect_api_url, "analyse")] == list(worth)

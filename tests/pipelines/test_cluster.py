@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-import pytest
 import yaml
 
 from matbind.base.files import COMPLETED
@@ -12,6 +11,7 @@ from matbind.data.completion.complete import COLUMNS
 from matbind.settings.load import load
 from pipelines.prepare import prepare
 from tests.factories import DATA, needs_sample, raw_settings, silent
+from tests.pipelines.page import artifact
 
 
 def params_file(directory: Path, **parallel) -> Path:
@@ -30,18 +30,18 @@ def params_file(directory: Path, **parallel) -> Path:
 
 
 @needs_sample
-@pytest.mark.usefixtures("prefect_api_url")
-def test_prepare_on_a_dask_cluster_writes_what_one_process_does(tmp_path, monkeypatch):
+def test_prepare_on_a_dask_cluster_writes_what_one_process_does(tmp_path, prefect_api_url, monkeypatch):
     monkeypatch.setattr(library, "CHUNK", 8)
     monkeypatch.chdir(tmp_path)
     params = params_file(tmp_path, dask="local")
     for table, columns in COLUMNS.items():  # nothing was completed
         COMPLETED.mkdir(parents=True, exist_ok=True)
         pl.DataFrame(schema=columns).write_parquet(COMPLETED / f"{table}.parquet")
-    library.prepare(load(params), out=tmp_path / "alone", log=silent)
+    counts = library.prepare(load(params), out=tmp_path / "alone", log=silent)
 
     prepare(params)
 
     files = {path.name: path.read_bytes() for path in (tmp_path / "artifacts" / "records").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()}
     assert len(files) == 5
+    assert artifact(prefect_api_url, "prepare") == [counts]

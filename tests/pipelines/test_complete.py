@@ -12,11 +12,11 @@ from matbind.modalities.records import columns_of
 from pipelines.complete import complete
 from pipelines.stage import run
 from tests.factories import raw_settings, rocksalt
+from tests.pipelines.page import artifact
 
 
-@pytest.mark.usefixtures("prefect_api_url")
 def test_the_stage_makes_what_the_settings_switch_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, prefect_api_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     salt = rocksalt()
     table = {
@@ -38,4 +38,5 @@ def test_the_stage_makes_what_the_settings_switch_on(
     assert completed["text"].is_empty()
     assert pl.read_parquet(COMPLETED / FAILED).is_empty()
     assert (SCRATCH / "completed/dos/part-000000.parquet").exists()
+    assert artifact(prefect_api_url, "complete") == [{"dos": 1, "dos_failed": 0}]
     assert capsys.readouterr().out.startswith("[complete] densities of states: 1 to make, the smallest cells first\n")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -14,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from matbind.base.errors import StageError, UserError
 from pipelines.experiment import experiment, reproduce
+from tests.pipelines.page import artifact
 
 pytestmark = pytest.mark.usefixtures("prefect_api_url")
 
@@ -73,18 +74,8 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return root
 
 
-def _artifacts() -> dict[str, Any]:
-    from prefect import get_client
-
-    async def read() -> dict[str, Any]:
-        async with get_client() as client:
-            return {artifact.key: artifact.data for artifact in reversed(await client.read_artifacts())}
-
-    return asyncio.run(read())
-
-
 def test_data_that_cannot_be_pulled_but_are_here_do_not_stop_it(
-    project: Path, capfd: pytest.CaptureFixture[str]
+    project: Path, prefect_api_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     experiment()
 
@@ -93,7 +84,7 @@ def test_data_that_cannot_be_pulled_but_are_here_do_not_stop_it(
     assert "; going on with the data that are here\n" in out
     assert "[experiment] crystal+dos: recall_at_1.aligned_mean 0.200\n" in out
     assert (project / "data/dos.parquet").read_text() == "kept"
-    assert json.loads(_artifacts()["recall"]) == [
+    assert artifact(prefect_api_url, "recall") == [
         {"combination": "crystal+dos", "recall_at_1.aligned_mean": 0.2, "recall_at_5.aligned_mean": 0.75}
     ]
 
@@ -177,6 +168,38 @@ def test_a_schedule_makes_runs(tmp_path: Path, project_root: Path) -> None:
 
     assert {moment.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") for moment in moments} == {"03:07"}
     assert code == 0
+
+
+def test_the_schedule_keeps_its_deployment(project_root: Path, prefect_api_url: str) -> None:
+    served = [_served(project_root, prefect_api_url, cron) for cron in ("7 3 * * *", "8 4 * * *")]
+
+    first, second = served
+    assert first["id"] == second["id"]
+    assert [schedule["schedule"]["cron"] for schedule in second["schedules"]] == ["8 4 * * *"]
+    assert second["global_concurrency_limit"]["limit"] == 1
+
+
+def _served(project_root: Path, api_url: str, cron: str) -> dict[str, Any]:
+    """Serve until the deployment has this schedule."""
+    environment = {**os.environ, "PREFECT_API_URL": api_url}
+    environment["PYTHONPATH"] = os.pathsep.join([str(project_root), environment.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "pipelines.experiment", "serve", "--cron", cron]
+    serving = subprocess.Popen(command, cwd=project_root, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 300
+        while True:
+            assert serving.poll() is None
+            assert time.monotonic() < deadline
+            deployment = httpx.get(f"{api_url}/deployments/name/experiment/scheduled").json()
+            active = [schedule for schedule in deployment.get("schedules", []) if schedule["active"]]
+            if not deployment.get("paused") and [schedule["schedule"]["cron"] for schedule in active] == [cron]:
+                break
+            time.sleep(0.2)
+    finally:
+        serving.terminate()
+        _, errors = serving.communicate()
+    assert (serving.returncode, errors) == (0, "")
+    return dict(deployment)
 
 
 def _scheduled(database: Path) -> list[datetime]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 import sys
@@ -17,20 +16,9 @@ from matbind.registry.registry import CHAMPION, Registry
 from pipelines import promote as module
 from pipelines.promote import markdown, promote
 from tests.factories import needs_sample, real_features
+from tests.pipelines.page import artifact
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
 from tests.registry.registered import register, registry_in
-
-
-def _artifact(key: str) -> str:
-    """The last artifact of this key."""
-    from prefect import get_client
-
-    async def read() -> str:
-        async with get_client() as client:
-            artifacts = [artifact for artifact in await client.read_artifacts() if artifact.key == key]
-            return str(max(artifacts, key=lambda artifact: artifact.created).data)
-
-    return asyncio.run(read())
 
 
 @pytest.fixture
@@ -42,9 +30,8 @@ def project(tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_sample
-@pytest.mark.usefixtures("prefect_api_url")
 def test_a_registered_model_is_promoted_and_the_decision_is_shown(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, prefect_api_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = registry_in(project)
     register(registry, name="text")
@@ -59,14 +46,13 @@ def test_a_registered_model_is_promoted_and_the_decision_is_shown(
     assert not ended.value.code, printed.err
     assert printed.out.startswith("[promote] matbind-text version 1 is in production now (mean recall@1 of version 1: ")
     assert registry.aliases("matbind-text")[CHAMPION] == 1
-    shown = _artifact("promote-matbind-text")
+    shown = artifact(prefect_api_url, "promote-matbind-text")
     assert shown.startswith("# matbind-text version 1: none → production, moved\n")
     assert "because the first." in shown
     assert re.search(r"\| test_split \| yes \| it was evaluated on the current test split", shown)
 
 
-@pytest.mark.usefixtures("prefect_api_url")
-def test_a_refusal_is_shown_too(project: Path) -> None:
+def test_a_refusal_is_shown_too(project: Path, prefect_api_url: str) -> None:
     registry, features = registry_in(project), write_features(project)
     for recall in (0.5, 0.3):
         add_version(registry, evaluation(recall), features=features, files=project / "files")
@@ -76,7 +62,7 @@ def test_a_refusal_is_shown_too(project: Path) -> None:
         promote(COMBINATION)
 
     assert Registry(project).aliases(NAME)[CHAMPION] == 1
-    shown = _artifact(f"promote-{NAME}")
+    shown = artifact(prefect_api_url, f"promote-{NAME}")
     assert shown.startswith(f"# {NAME} version 2: none → production, refused\n")
     assert "| mean | no | its mean aligned recall@1 is 0.300" in shown
     assert "| champion | 1 | 0.500 |  |  |" in shown

@@ -9,15 +9,19 @@ import pytest
 from pipelines.register import register
 from pipelines.stage import run
 from tests.factories import needs_sample, real_features
+from tests.pipelines.page import artifact
 from tests.registry.registered import registry_in
 from tests.serving.trained import trained
 
 pytestmark = needs_sample
 
 
-@pytest.mark.usefixtures("prefect_api_url")
 def test_the_stage_registers_and_adds_the_runs_that_are_missing(
-    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project_root: Path,
+    prefect_api_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -36,3 +40,4 @@ def test_the_stage_registers_and_adds_the_runs_that_are_missing(
     [version] = registry.versions("matbind-text")
     assert entry["digest"] == version.digest
     assert version.run_id is not None
+    assert artifact(prefect_api_url, "register") == [{"combination": "text"} | entry]

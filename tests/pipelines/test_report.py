@@ -8,12 +8,16 @@ import pytest
 from matbind.report.inputs import FILES
 from pipelines import report as module
 from pipelines.stage import run
+from tests.pipelines.page import artifact
 from tests.report import examples
 
 
-@pytest.mark.usefixtures("prefect_api_url")
 def test_the_stage_writes_the_page(
-    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project_root: Path,
+    prefect_api_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -24,6 +28,7 @@ def test_the_stage_writes_the_page(
 
     assert "[report] reports/index.html: 2 figures" in capsys.readouterr().out
     assert "gallery.json is not there, the analyse stage did not write it" in Path("reports/index.html").read_text()
+    assert artifact(prefect_api_url, "report").endswith(f"({(tmp_path / 'reports/index.html').as_uri()})")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from pipelines.server import api_server
 def nothing() -> int:
     return 1
 
-with api_server():
+with api_server() as wait_until_it_answers:
+    wait_until_it_answers()
     nothing()
     print("done", flush=True)
     sys.stdin.read()

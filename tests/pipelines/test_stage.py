@@ -5,15 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect import task
 
 from matbind.base.errors import StageError, UserError
 from matbind.settings.load import load
 from matbind.settings.params import Settings
 from pipelines.stage import reporter, run, stage
+from tests.pipelines.page import logs, newest_run
 
 
 @stage
@@ -27,6 +30,21 @@ def fine(settings: Settings) -> str:
 def users_mistake(settings: Settings) -> None:
     """Find a mistake in the data."""
     raise UserError(f"{settings.prepare.data}: row 3 has no lattice, expected 9 numbers")
+
+
+@stage
+def talkative(settings: Settings) -> None:
+    """Say something wherever a stage can."""
+    log = reporter("talkative")
+    log("in the flow: 100 %")
+
+    @task
+    def inside() -> None:
+        log("in a task")
+
+    inside()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(log, "in a thread").result()
 
 
 @stage
@@ -62,6 +80,28 @@ def test_its_runs_are_named_for_people(params: Path, prefect_api_url: str) -> No
     runs = httpx.post(f"{prefect_api_url}/flow_runs/filter", json=asked).json()
     assert all(re.fullmatch(r"fine \d{4}-\d\d-\d\d \d\d:\d\d", flow_run["name"]) for flow_run in runs)
     assert runs
+
+
+def test_every_sentence_is_on_the_page_and_only_those_are_printed(
+    params: Path, prefect_api_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = ["in the flow: 100 %", "in a task", "in a thread"]
+
+    run(talkative, params)
+
+    flow_run = newest_run(prefect_api_url, "talkative")
+    lines = {line["message"]: line for line in logs(prefect_api_url, flow_run["id"], until={*said})}
+    assert [lines[sentence]["task_run_id"] is not None for sentence in said] == [False, True, False]
+    assert capfd.readouterr() == ("".join(f"[talkative] {sentence}\n" for sentence in said), "")
+
+
+def test_the_page_says_what_a_stage_failed_of(params: Path, prefect_api_url: str) -> None:
+    with pytest.raises(SystemExit):
+        run(our_failure, params)
+
+    state = newest_run(prefect_api_url, "our_failure")["state"]
+    assert state["type"] == "FAILED"
+    assert state["message"].endswith(f"preset {load(params).preset} failed")
 
 
 @pytest.mark.usefixtures("prefect_api_url")

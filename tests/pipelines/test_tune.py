@@ -10,6 +10,7 @@ from matbind.settings.load import load
 from matbind.training.tuning.space import apply_tuned
 from pipelines.tune import tune
 from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features
+from tests.pipelines.page import artifact
 from tests.training.tuning.tuning import make_tune
 
 pytestmark = needs_sample
@@ -34,8 +35,9 @@ def _params(project: Path, **changes: object) -> Path:
     return project / "params.yaml"
 
 
-@pytest.mark.usefixtures("prefect_api_url")
-def test_the_flow_runs_the_trials_and_writes_what_came_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_flow_runs_the_trials_and_writes_what_came_out(
+    project: Path, prefect_api_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     params = _params(project, trials=2, epochs=1, startup_trials=1, workers=2)
 
     tune(params)
@@ -43,6 +45,9 @@ def test_the_flow_runs_the_trials_and_writes_what_came_out(project: Path, capsys
     assert [trial["state"] for trial in read_json(project / "metrics/tuning.json")["trials"]] == ["complete"] * 2
     assert apply_tuned(load(params), project / "tuned.yaml")
     assert "[tune] 2 of 2 done" in capsys.readouterr().out
+    shown = artifact(prefect_api_url, "tune")
+    assert (project / "reports/tuning/tuning.md").read_text().startswith(shown)
+    assert "history.png" not in shown
     assert sorted(path.name for path in (project / "reports/tuning").iterdir()) == [
         "history.png",
         "importance.png",

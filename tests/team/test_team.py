@@ -55,7 +55,8 @@ from pipelines.server import api_server
 def shared() -> int:
     return 1
 
-with api_server():
+with api_server() as wait_until_it_answers:
+    wait_until_it_answers()
     shared()
 """
 
