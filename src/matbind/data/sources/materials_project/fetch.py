@@ -17,7 +17,16 @@ from matbind.base.errors import UserError
 from matbind.base.ledger import Ledger, digest
 from matbind.data.sources.materials_project.client import LENGTH_OF_REASON, Client, UnavailableError, identifier
 from matbind.data.sources.materials_project.query import Query
-from matbind.data.sources.materials_project.tables import DOS, DOS_COLUMNS, STRUCTURE_COLUMNS, dos_row, structure_row
+from matbind.data.sources.materials_project.tables import (
+    DOS,
+    DOS_COLUMNS,
+    STRUCTURE_COLUMNS,
+    TEXT,
+    TEXT_COLUMNS,
+    dos_row,
+    structure_row,
+    text_row,
+)
 from matbind.data.sources.raw import EXCLUDED
 from matbind.modalities.table import structure_name
 
@@ -26,6 +35,7 @@ Rows = dict[str, dict[str, Any]]
 LEDGERS: dict[str, tuple[dict[str, Any], str]] = {
     "listing": ({"ids": pl.List(pl.String), "total": pl.Int64}, "listing"),  # a row a page of ids
     "structures": (STRUCTURE_COLUMNS, structure_name()),
+    "text": (TEXT_COLUMNS, TEXT),  # null where there is none
     "calculations": ({"identifier": pl.String}, DOS),  # of the density of states; null where there is none
     "dos": (DOS_COLUMNS, DOS),
 }
@@ -68,6 +78,7 @@ class Fetch:
         for i in self._open("listing", self._names("listing")):
             self._fetch_page(i + 1)
         self._settle("structures", self._fetch_structures, self.client.database_version)
+        self._settle("text", self._fetch_texts, self.client.database_version)
         if "dos" in self._ledgers:
             self._settle("calculations", self._fetch_calculations, self.client.database_version)
             fetch = partial(self._fetch_densities, self._formulas(), self._identifiers())
@@ -81,10 +92,11 @@ class Fetch:
         return sorted({name for start, ids in zip(starts, pages["ids"], strict=True) for name in ids[: total - start]})
 
     def sorted_rows(self, table: str) -> Iterator[pl.DataFrame]:
-        """Yield all rows of a table in the order of ids, some at a time, the same whenever they came."""
+        """Yield all rows of a table that hold a value in the order of ids, some at a time, the same whenever they came."""
         names = sorted(self._names(table))
         for start in range(0, max(len(names), 1), ROWS_AT_ONCE):
-            yield self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))
+            rows = self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))
+            yield rows.drop_nulls("text") if table == "text" else rows
 
     def failures(self) -> pl.DataFrame:
         """Return every material and page that did not come: material_id, modality (or listing) and reason."""
@@ -101,7 +113,7 @@ class Fetch:
                 return [_page(number) for number in range(1, -(-(self._total() or 0) // self._page_size) + 1)]
             case "structures":
                 return self.listed()
-            case "calculations":
+            case "text" | "calculations":
                 return list(self._formulas())
             case _:
                 return list(self._identifiers())
@@ -147,6 +159,10 @@ class Fetch:
         documents = self.client.documents(batch)
         missing = {"reason": "the server returned no document for this id"}
         return {name: _row(structure_row, documents[name]) if name in documents else missing for name in batch}
+
+    def _fetch_texts(self, batch: Sequence[str]) -> Rows:
+        descriptions = self.client.descriptions(batch)
+        return {name: _row(text_row, descriptions.get(name)) for name in batch}
 
     def _fetch_calculations(self, batch: Sequence[str]) -> Rows:
         tasks = self.client.dos_tasks(batch)
