@@ -88,7 +88,8 @@ class Tuning:
         self._name = f"{settings.preset} {self.combination.name} {digest[:SHORT_DIGEST]}"
         self._tracker = TuningTracker(warn=log)
         self._parent = self._tracker.start_tuning(settings, self.combination, fingerprint=digest)
-        facts = {"data_md5": self._tracker.origin.data_md5, "git_commit": self._tracker.origin.code}
+        origin = self._tracker.origin
+        facts = {"data_md5": origin.data_md5 or "unknown", "git_commit": origin.code or "unknown"}
         self._stored = StoredStudy(tune.storage, TUNING, self._name, facts=facts, warn=log)
         earlier = self._stored.earlier(tune.space) if tune.resume else []
         self.study = Study(tune, self._defaults, seed=settings.seed, earlier=earlier)

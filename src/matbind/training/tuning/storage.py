@@ -30,7 +30,9 @@ EARLIER, VERDICT = "earlier", "verdict"  # of a study: which trials of others it
 Arguments = ParamSpec("Arguments")
 
 
-def _recorded(write: Callable[Concatenate[StoredStudy, Arguments], None]) -> Callable[Concatenate[StoredStudy, Arguments], None]:
+def _recorded(
+    write: Callable[Concatenate[StoredStudy, Arguments], None],
+) -> Callable[Concatenate[StoredStudy, Arguments], None]:
     """Let one thread write at a time, and nobody suffer from a storage that does not answer."""
 
     @wraps(write)

@@ -137,7 +137,9 @@ def write_world(directory: Path, *, n: int = 23) -> None:
             "energy_above_hull": i / 100,
         }
         if i % 5 != 2:
-            texts[name] = f"Na{'Cl' if i % 2 else 'F'} is Halite structured. All Na-F bond lengths are {2.5 + i / 20} Å."
+            texts[name] = (
+                f"Na{'Cl' if i % 2 else 'F'} is Halite structured. All Na-F bond lengths are {2.5 + i / 20} Å."
+            )
         if i % 3:
             cell = crystal.make_supercell([2, 1, 1], in_place=False) if i == 4 else crystal
             rows.append(_dos(task, cell, i))

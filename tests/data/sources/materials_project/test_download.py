@@ -179,7 +179,9 @@ def test_the_server_is_asked_what_mp_api_asks_it(project: MaterialsProject, tmp_
 
 def test_texts_are_those_of_the_server(whole: Path, project: MaterialsProject) -> None:
     names = pl.read_parquet(whole / "structures.parquet")["material_id"].to_list()
-    documents = _mp_api(project).materials.robocrys.search_docs(material_ids=names, fields=["material_id", "description"])
+    documents = _mp_api(project).materials.robocrys.search_docs(
+        material_ids=names, fields=["material_id", "description"]
+    )
     table = pl.read_parquet(whole / "text.parquet")
 
     assert table["material_id"].is_sorted()
@@ -458,11 +460,14 @@ def test_without_the_store_of_densities_the_structures_are_kept(
     assert _same(tmp_path / "mp", whole)
 
 
-@pytest.mark.parametrize(("path", "field", "after"), [("summary", "structure", 6), ("robocrys", "description", 3)])
-def test_a_download_killed_half_way_ends_with_the_same_tables(  # noqa: PLR0913
-    project: MaterialsProject, whole: Path, tmp_path: Path, path: str, field: str, after: int
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [("structure", Fault("hold", "summary", after=6)), ("description", Fault("hold", "robocrys", after=3))],
+)
+def test_a_download_killed_half_way_ends_with_the_same_tables(
+    project: MaterialsProject, whole: Path, tmp_path: Path, field: str, fault: Fault
 ) -> None:
-    project.break_with(Fault("hold", path, after=after))
+    project.break_with(fault)
     code = (
         "import sys, pathlib; from matbind.data.sources.materials_project import download, fetch\n"
         "fetch.BATCH_SIZE, download.PAGE_SIZE = 5, 8\n"

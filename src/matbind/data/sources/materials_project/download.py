@@ -1,8 +1,8 @@
-"""Structures, properties, total densities of states and texts of the Materials Project as a directory of Parquet tables.
+"""Structures, properties, texts and total densities of states of the Materials Project as a directory of tables.
 
-The directory holds `structures.parquet`, `dos.parquet`, `text.parquet`, `failed.parquet` and `source.json`, appears
-whole or not at all, and is read like any other directory of tables. What has come so far is kept in `<directory>.parts`: a call that
-was stopped, by whatever, goes on where it was, and in the end the tables are the same.
+The directory holds `structures.parquet`, `text.parquet`, `dos.parquet`, `failed.parquet` and `source.json`, appears
+whole or not at all, and is read like any other directory of tables. What has come so far is kept in
+`<directory>.parts`: a call that was stopped, by whatever, goes on where it was, and in the end the tables are the same.
 """
 
 from __future__ import annotations

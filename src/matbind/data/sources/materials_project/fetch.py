@@ -92,7 +92,7 @@ class Fetch:
         return sorted({name for start, ids in zip(starts, pages["ids"], strict=True) for name in ids[: total - start]})
 
     def sorted_rows(self, table: str) -> Iterator[pl.DataFrame]:
-        """Yield all rows of a table that hold a value in the order of ids, some at a time, the same whenever they came."""
+        """Yield the rows of a table in the order of ids, some at a time, the same whenever they came."""
         names = sorted(self._names(table))
         for start in range(0, max(len(names), 1), ROWS_AT_ONCE):
             rows = self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))

@@ -64,7 +64,7 @@ class Query(StrictModel):
     energy_above_hull: float | None = Field(None, ge=0, description="0 or more")
     band_gap_ev: _Gap | None = Field(None, description="the lowest and the highest gap in eV")
     theoretical: bool | None = Field(None, description="true or false")
-    only_with_dos: bool = Field(False, description="true or false")  # noqa: FBT003  # the default
+    only_with_dos: bool = Field(False, description="true or false")  # the default
     limit: int | None = Field(None, ge=1, description="a whole number of at least 1")
 
     def __init__(self, **values: Any) -> None:
