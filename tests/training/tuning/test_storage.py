@@ -114,11 +114,12 @@ def test_what_a_killed_process_left_running_goes_on(tmp_path):
 
 def test_what_ended_while_nobody_wrote_it_down_is_added_from_the_files(tmp_path):
     workspace = Workspace(tmp_path)
-    for number in range(4):
-        workspace.end(number)
+    for number, state in enumerate(("complete", "complete", "complete", "pruned")):
+        workspace.end(number, state)
     workspace.stored.conclude([workspace.study.trial(number) for number in range(4)], "The defaults stay.")
 
-    assert _states(tmp_path) == ["COMPLETE"] * 4
+    assert _states(tmp_path) == ["COMPLETE"] * 3 + ["PRUNED"]
+    assert _seen(tmp_path).trials[3].value == made_up_recall(workspace.study.proposal(3), 1)  # as Optuna has it
     assert _seen(tmp_path).user_attrs == {"data_md5": "12.dir", VERDICT: "The defaults stay."}
 
 

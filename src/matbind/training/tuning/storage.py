@@ -118,8 +118,7 @@ class StoredStudy:
             if number not in self._stored:
                 stored = self._joined(number, trial)
                 if stored is None and self._states(number, trial) <= {self._state.FAIL}:
-                    self._add(number, trial, state=self._state.RUNNING)
-                    stored = self._joined(number, trial)
+                    stored = self._added(number, trial)
                 self._stored[number] = stored
 
     @_recorded
@@ -150,8 +149,11 @@ class StoredStudy:
             self._stored[number] = self._joined(number, trial)
         stored = self._stored[number]
         if stored is None:
-            if trial.state not in self._states(number, trial):
-                self._add(number, trial, state=trial.state)
+            states = self._states(number, trial)
+            if trial.state in states or states - {self._state.FAIL}:
+                return
+            stored = self._added(number, trial)
+        if stored is None:
             return
         key = self._key(stored)
         reported = self._storage.get_trial(key).intermediate_values
@@ -163,16 +165,16 @@ class StoredStudy:
         self._study.tell(stored, trial.value, state=trial.state, skip_if_finished=True)
         self._stored[number] = None
 
-    def _add(self, number: int, trial: Any, *, state: Any) -> None:
+    def _added(self, number: int, trial: Any) -> int | None:
+        """Add a trial that runs, and join it or the same one of another workspace."""
         added = self._optuna.trial.create_trial(
-            state=state,
-            value=trial.value if state.is_finished() else None,
+            state=self._state.RUNNING,
             params=trial.params,
             distributions=trial.distributions,
-            intermediate_values=trial.intermediate_values,
-            user_attrs=trial.user_attrs | {NUMBER: number, PROCESS: process_fingerprint()},
+            user_attrs={NUMBER: number, PROCESS: process_fingerprint()},
         )
         self._study.add_trial(added)
+        return self._joined(number, trial)
 
     def _joined(self, number: int, trial: Any) -> int | None:
         """Return the number of the trial in the storage if it is running there, and run it from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -23,14 +23,12 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-def _matching(pattern: str) -> Any:
-    return Annotated[tuple[Annotated[str, StringConstraints(pattern=f"^({pattern})$")], ...], BeforeValidator(_unique)]
-
-
-_Symbols = _matching("[A-Z][a-z]?")
-_Systems = _matching(r"([A-Z][a-z]?|\*)(-([A-Z][a-z]?|\*))*")
-_Formulas = _matching("[A-Za-z0-9().*]+")
-_Ids = _matching("[A-Za-z]+-[A-Za-z0-9]+")
+_Text = TypeVar("_Text", bound=str)
+_Several = Annotated[tuple[_Text, ...], BeforeValidator(_unique)]
+_Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
+_System = Annotated[str, StringConstraints(pattern=r"^([A-Z][a-z]?|\*)(-([A-Z][a-z]?|\*))*$")]
+_Formula = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9().*]+$")]
+_Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+-[A-Za-z0-9]+$")]
 _Gap = Annotated[tuple[float, float], BeforeValidator(tuple), AfterValidator(_ascending)]
 
 
@@ -55,11 +53,11 @@ class Query(StrictModel):
 
     model_config = ConfigDict(strict=True)
 
-    elements: _Symbols = Field((), description="symbols of elements such as Li")
-    exclude_elements: _Symbols = Field((), description="symbols of elements such as Li")
-    chemsys: _Systems = Field((), description="chemical systems such as Ba-Ti-O")
-    formula: _Formulas = Field((), description="formulas such as BaTiO3 or, for all of a kind, ABO3")
-    material_ids: _Ids = Field((), description="ids such as mp-149")
+    elements: _Several[_Symbol] = Field((), description="symbols of elements such as Li")
+    exclude_elements: _Several[_Symbol] = Field((), description="symbols of elements such as Li")
+    chemsys: _Several[_System] = Field((), description="chemical systems such as Ba-Ti-O")
+    formula: _Several[_Formula] = Field((), description="formulas such as BaTiO3 or, for all of a kind, ABO3")
+    material_ids: _Several[_Id] = Field((), description="ids such as mp-149")
     max_sites: int | None = Field(None, ge=1, description="a whole number of at least 1")
     energy_above_hull: float | None = Field(None, ge=0, description="0 or more")
     band_gap_ev: _Gap | None = Field(None, description="the lowest and the highest gap in eV")
