@@ -36,7 +36,7 @@ def _recorded(
     """Let one thread write at a time, and nobody suffer from a storage that does not answer."""
 
     @wraps(write)
-    def record(self: StoredStudy, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    def record(self: StoredStudy, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         with self._lock:
             if not self._answers:
                 return
