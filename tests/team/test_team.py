@@ -38,14 +38,14 @@ tracker.finish_ablation(parent)
 """
 STUDY = """
 import sys
-from matbind.training.tuning.study import Study
-from tests.training.tuning.test_study import run_trials
-from tests.training.tuning.tuning import DEFAULTS, make_tune
+from pathlib import Path
+from tests.training.tuning.test_storage import Workspace
 
-storage, name, resume = sys.argv[1:]
-study = Study(make_tune(trials=4, storage=storage, resume=bool(resume)), DEFAULTS, seed=0, name=name)
-run_trials(study, 4)
-print(study.n_earlier)
+storage, directory, name = sys.argv[1:]
+workspace = Workspace(Path(directory), storage=storage, name=name, resume=name == "informed")
+workspace.run(*range(4))
+assert not workspace.warnings, workspace.warnings
+assert workspace.study.n_earlier == (8 if name == "informed" else 0)
 """
 FLOW = """
 from prefect import flow
@@ -140,15 +140,15 @@ def test_two_members_track_into_one_postgres(
     assert postgres.count("mlflow", "SELECT count(*) FROM runs") == 6
 
 
-def test_two_searches_share_a_study_in_postgres(postgres: Any) -> None:
+def test_two_workspaces_share_a_study_in_postgres(tmp_path: Path, postgres: Any) -> None:
     url = postgres.url("optuna")
-    _both(_run(STUDY, url, "first", ""))  # makes the tables, and has to be alone
-    _both(*(_run(STUDY, url, name, "") for name in ("ann", "ben")))
-    after = _run(STUDY, url, "cem", "resume")
-    _both(after)
+    _both(_run(STUDY, url, str(tmp_path / "first"), "alone"))  # makes the tables, and has to be alone
+    _both(*(_run(STUDY, url, str(tmp_path / member), "shared") for member in ("ann", "ben")))
+    _both(_run(STUDY, url, str(tmp_path / "ann"), "informed"))
 
-    assert postgres.count("optuna", "SELECT count(*) FROM studies") == 4
-    assert postgres.count("optuna", "SELECT count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED')") == 16 + 12
+    assert postgres.count("optuna", "SELECT count(*) FROM studies") == 3
+    assert postgres.count("optuna", "SELECT count(*) FROM trials WHERE state = 'COMPLETE'") == 3 * 4
+    assert postgres.count("optuna", "SELECT count(*) FROM trials WHERE state = 'RUNNING'") == 0
 
 
 def test_flows_are_kept_in_postgres(tmp_path: Path, postgres: Any) -> None:

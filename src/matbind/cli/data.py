@@ -45,7 +45,7 @@ def materials_project(
     endpoint: Annotated[str | None, typer.Option(help="Address of another server of this interface.")] = None,
     dos_endpoint: Annotated[str | None, typer.Option(help="Address of another S3 store of the DOS.")] = None,
 ) -> None:
-    """Download structures, total DOS and properties from the Materials Project.
+    """Download structures, properties, texts and total DOS from the Materials Project.
 
     Needs your key in the environment variable MP_API_KEY; it is sent to the server and kept nowhere. Without a
     condition it is the whole database. Afterwards: dvc add OUT, and in params.yaml prepare.source: materials-project,

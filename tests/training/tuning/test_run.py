@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import psutil
 import pytest
 import yaml
@@ -140,7 +141,7 @@ def test_weights_and_parts_of_files_are_not_left_behind(project: Path) -> None:
 
     assert not list(project.rglob("*.safetensors"))
     assert not list(project.rglob("*.partial"))
-    assert (project / "artifacts/tuning/journal.log").stat().st_size > 0
+    assert sorted(path.name for path in (project / "artifacts/tuning").iterdir()) == ["optuna.db", "trials"]
 
 
 def test_every_trial_is_a_run_below_the_tuning(project: Path) -> None:
@@ -169,12 +170,52 @@ def test_trials_at_a_time_change_nothing(project: Path, empty_store: Path, monke
     assert Path("tuned.yaml").read_bytes() == first
 
 
+def test_the_storage_holds_the_trials_of_the_result(project: Path) -> None:
+    result = _tune(Script())
+    study = _stored(project, result["study"])
+
+    states = {"complete": "COMPLETE", "pruned": "PRUNED"}
+    assert [(trial.params, trial.state.name, trial.intermediate_values) for trial in study.trials] == [
+        (trial["values"], states[trial["state"]], {int(epoch): recall for epoch, recall in trial["recalls"].items()})
+        for trial in result["trials"]
+    ]
+    assert study.best_trial.number == result["best"]
+    assert study.user_attrs["verdict"].startswith(f"Trial {result['best']} is better than the defaults")
+
+
+def test_trials_are_seen_in_the_storage_while_they_run(project: Path) -> None:
+    script, seen = Script(), []
+
+    def train(*args: Any, on_epoch: Callable[[dict[str, float]], None], **kwargs: Any) -> None:
+        def on_epoch_looked_at(figures: dict[str, float]) -> None:
+            on_epoch(figures)
+            (name,) = optuna.get_all_study_names(f"sqlite:///{project}/artifacts/tuning/optuna.db")
+            trials = _stored(project, name).trials
+            seen.append([(trial.state.name, len(trial.intermediate_values)) for trial in trials])
+
+        script(*args, on_epoch=on_epoch_looked_at, **kwargs)
+
+    _tune(train, trials=2, epochs=2)
+
+    assert seen[:4] == [
+        [("RUNNING", 1)],
+        [("RUNNING", 2)],
+        [("COMPLETE", 2), ("RUNNING", 1)],
+        [("COMPLETE", 2), ("RUNNING", 2)],
+    ]
+
+
+def _stored(root: Path, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{root}/artifacts/tuning/optuna.db")
+
+
 def test_a_second_pass_trains_nothing_and_finds_the_same(project: Path) -> None:
     first = _tune(Script())
     again = Script()
 
     assert _tune(again) == first
     assert (again.trained, again.tested) == ([], 0)
+    assert len(_stored(project, first["study"]).trials) == 8
     assert len(_runs(project)) == 9
 
 
@@ -197,7 +238,7 @@ def test_another_space_begins_anew_but_keeps_the_defaults(project: Path) -> None
     assert all(values["model.temperature"] != DEFAULTS["model.temperature"] for values in other.trained)
 
 
-def test_with_resume_the_journal_goes_on(project: Path) -> None:
+def test_with_resume_earlier_studies_inform_the_proposals(project: Path) -> None:
     _tune(Script())
     result = _tune(Script(), space={"model.temperature": {"low": 0.01, "high": 0.2}, **_dimension()}, resume=True)
 
@@ -385,6 +426,8 @@ def test_killed_and_taken_up_again_it_comes_to_the_same(
     done = {path: path.stat().st_mtime_ns for path in project.glob("artifacts/tuning/trials/*/trained.json")}
 
     resumed = _tune(_train_here, **FOUR)
+    assert {trial.state.name for trial in _stored(project, resumed["study"]).trials} <= {"COMPLETE", "PRUNED"}
+    assert len(_stored(project, resumed["study"]).trials) == 4
     monkeypatch.chdir(make_project(project.parent / "other", empty_store))
     alone = _tune(_train_here, **FOUR)
 

@@ -1,22 +1,14 @@
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import optuna
 import pytest
 
-from matbind.base.errors import UserError
-from matbind.training.tuning.study import Outcome, Study, mend_journal
+from matbind.training.tuning.study import Outcome, Study
 from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
-
-SMALLER = {
-    "model.temperature": {"low": 0.02, "high": 0.1, "log": True},
-    "model.projection_dim": {"choices": [64, 128, 256]},
-}
 
 
 def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
@@ -28,10 +20,9 @@ def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
     return study.settle(number, Outcome("complete", recalls))
 
 
-def _run(*, workers=1, journal=None, name="a", seed=0, delay_seconds=0.0, **overrides):
+def _run(*, workers=1, seed=0, delay_seconds=0.0, earlier=(), **overrides):
     tune = make_tune(**overrides)
-    study = Study(tune, DEFAULTS, seed=seed, journal=journal, name=name)
-
+    study = Study(tune, DEFAULTS, seed=seed, earlier=earlier)
     run_trials(study, tune.trials, workers=workers, delay_seconds=delay_seconds)
     return study
 
@@ -88,10 +79,8 @@ def test_the_same_study_twice(finished):
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_trials_at_a_time_and_who_ends_first_change_nothing(finished, workers, tmp_path):
-    study = _run(workers=workers, journal=tmp_path / "journal.log", delay_seconds=0.05)
-
-    assert _all(study) == _all(finished)
+def test_trials_at_a_time_and_who_ends_first_change_nothing(finished, workers):
+    assert _all(_run(workers=workers, delay_seconds=0.05)) == _all(finished)
 
 
 def test_another_seed_proposes_something_else(finished):
@@ -185,84 +174,25 @@ def test_too_few_or_equal_trials_tell_no_importance():
     assert study.importance() == {}
 
 
-def test_the_journal_holds_the_study(finished, tmp_path):
-    import optuna
+def test_the_trials_are_those_of_optuna(finished):
+    trials = [finished.trial(number) for number in range(10)]
 
-    journal = tmp_path / "journal.log"
-    _run(journal=journal)
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
-    kept = optuna.load_study(study_name="a", storage=storage).get_trials()
-
-    assert [trial.params for trial in kept] == [finished.proposal(number) for number in range(10)]
-    assert [trial.value for trial in kept if trial.state.name == "COMPLETE"] == [
+    assert [trial.params for trial in trials] == [finished.proposal(number) for number in range(10)]
+    assert [trial.value for trial in trials if trial.state.name == "COMPLETE"] == [
         outcome.value for outcome in finished.outcomes.values() if outcome.state == "complete"
     ]
 
 
-def test_begun_again_it_goes_the_same_way(finished, tmp_path):
-    journal = tmp_path / "journal.log"
-    interrupted = Study(make_tune(), DEFAULTS, seed=0, journal=journal, name="a")
-    for number in range(4):
-        _run_trial(interrupted, number)
+def test_a_trial_that_has_not_ended_is_running():
+    trial = Study(make_tune(), DEFAULTS, seed=0).trial(1)
 
-    assert _all(_run(journal=journal)) == _all(finished)
+    assert (trial.state.name, trial.params.keys()) == ("RUNNING", DEFAULTS.keys())
 
 
-def test_another_study_begins_anew(tmp_path):
-    journal = tmp_path / "journal.log"
-    _run(journal=journal)
-    other = _run(journal=journal, name="b", space=SMALLER)
+def test_earlier_trials_inform_the_proposals_and_are_none_of_its_own(finished):
+    study = _run(seed=1, earlier=finished.finished().trials)
 
-    assert other.n_earlier == 0
-    assert _all(other) == _all(_run(space=SMALLER))
-
-
-def test_with_resume_earlier_trials_that_fit_inform_the_proposals(tmp_path):
-    journal = tmp_path / "journal.log"
-    first = _run(journal=journal)
-    ended = [number for number in range(10) if first.proposal(number)["model.temperature"] <= 0.1]
-    other = _run(journal=journal, name="b", space=SMALLER, resume=True)
-
-    assert 0 < other.n_earlier == len(ended) < 10
-    assert len(other.outcomes) == 10
-    assert other.proposal(0) == DEFAULTS
-    assert [other.proposal(number) for number in range(5, 10)] != [
-        _run(space=SMALLER).proposal(number) for number in range(5, 10)
-    ]
-
-
-def test_resumed_twice_earlier_trials_count_once(tmp_path):
-    journal = tmp_path / "journal.log"
-    _run(journal=journal)
-    _run(journal=journal, name="b", resume=True, seed=1)
-    third = _run(journal=journal, name="c", resume=True, seed=2)
-
-    assert third.n_earlier == 20
-
-
-def test_a_database_that_cannot_be_used_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"^params.yaml: tune.storage: the database cannot be used .*, expected"):
-        _run(storage=f"sqlite:///{tmp_path}/missing/optuna.db")
-
-
-def test_in_a_database_other_studies_stay(tmp_path):
-    for name in ("a", "b"):
-        last = _run(storage=f"sqlite:///{tmp_path}/optuna.db", name=name, trials=3)
-
-    summaries = optuna.get_all_study_summaries(f"sqlite:///{tmp_path}/optuna.db")
-    assert {summary.study_name: summary.n_trials for summary in summaries} == {"a": 3, "b": 3}
-    assert _all(last) == _all(_run(trials=3))
-
-
-def test_a_journal_cut_in_the_middle_of_a_line_is_mended(tmp_path):
-    journal = tmp_path / "journal.log"
-    _run(journal=journal, trials=2)
-    whole = journal.read_bytes()
-    journal.write_bytes(whole + b'{"op_code": 4, "wor')
-    (tmp_path / "journal.log.lock").symlink_to(journal)
-
-    mend_journal(journal, keep=True)
-
-    assert journal.read_bytes() == whole
-    assert [json.loads(line) for line in whole.splitlines()]
-    assert not (tmp_path / "journal.log.lock").is_symlink()
+    assert study.n_earlier == len(study.outcomes) == 10
+    assert study.proposal(0) == DEFAULTS
+    uninformed = _run(seed=1)
+    assert [study.proposal(number) for number in range(5, 10)] != [uninformed.proposal(n) for n in range(5, 10)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import shutil
-import socket
 import sys
 import threading
 from collections import defaultdict
@@ -39,6 +37,7 @@ from matbind.training.tuning.space import (
     trial_values,
     write_tuned,
 )
+from matbind.training.tuning.storage import StoredStudy
 from matbind.training.tuning.study import Outcome, Study
 from matbind.training.tuning.trial import (
     GIVEN,
@@ -51,10 +50,10 @@ from matbind.training.tuning.trial import (
 )
 
 TUNING = Path("artifacts/tuning")
-JOURNAL, TRIALS = "journal.log", "trials"
+TRIALS = "trials"
 REPORTS = Path("reports/tuning")
-DIGEST_CHARACTERS = 32
-_FREE = {"enabled", "trials", "workers", "retries", "resume", "storage", "confidence"}  # change nothing of a trial
+DIGEST_CHARACTERS, SHORT_DIGEST = 32, 12
+_FREE = {"enabled", "trials", "workers", "retries", "storage", "confidence"}  # change nothing of a trial
 
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -85,12 +84,15 @@ class Tuning:
         self.combination = combination_of(settings, tune)
         self._defaults = defaults_of(settings, tune)
         self._settings, self._tune, self._log, self._train = settings, tune, log, train
-        self._name = self._fingerprint()
+        digest = self._fingerprint()
+        self._name = f"{settings.preset} {self.combination.name} {digest[:SHORT_DIGEST]}"
         self._tracker = TuningTracker(warn=log)
-        self._parent = self._tracker.start_tuning(settings, self.combination, fingerprint=self._name)
-        # In a team's database two members may search the same, and each begins anew.
-        stored_as = self._name if tune.storage is None else f"{self._name} {getpass.getuser()}@{socket.gethostname()}"
-        self.study = Study(tune, self._defaults, seed=settings.seed, journal=TUNING / JOURNAL, name=stored_as)
+        self._parent = self._tracker.start_tuning(settings, self.combination, fingerprint=digest)
+        origin = self._tracker.origin
+        facts = {"data_md5": origin.data_md5 or "unknown", "git_commit": origin.code or "unknown"}
+        self._stored = StoredStudy(tune.storage, TUNING, self._name, facts=facts, warn=log)
+        earlier = self._stored.earlier(tune.space) if tune.resume else []
+        self.study = Study(tune, self._defaults, seed=settings.seed, earlier=earlier)
         self._progress = ProgressLog([_in_words(n) for n in range(tune.trials)], epochs=tune.epochs, log=log)
         self._directories: dict[int, Path] = {}
         self._crashed: set[int] = set()
@@ -193,6 +195,7 @@ class Tuning:
         chosen = self.study.proposal(result["chosen"]) if result["chosen"] != DEFAULTS else {}
         _write(result, chosen, preset=self._settings.preset)
         files = [TUNING_METRICS, TUNED, *pages]
+        self._stored.conclude([self.study.trial(number) for number in self.study.outcomes], verdict(result))
         self._tracker.finish_tuning(self._parent, figures(result), files, note=verdict(result))
         kept = {directory.name for directory in self._directories.values()}
         for directory in (TUNING / TRIALS).iterdir():
@@ -207,7 +210,7 @@ class Tuning:
         try:
             settings = apply_values(self._settings, laid_over, source="tune.space")
         except UserError as error:  # each value is allowed, which was checked, but not these together
-            self.study.settle(number, Outcome("failed", reason=str(error)))
+            self._end(number, Outcome("failed", reason=str(error)))
             self._progress.finish(_in_words(number), f"not possible: {error}")
             return
         digest = fingerprint(settings, self.combination, FEATURES)
@@ -227,7 +230,11 @@ class Tuning:
         reached = {"best_validation_recall_at_1": outcome.value} if outcome.state == "complete" else {}
         self._tracker.finish_trial(run_id, outcome.state, history=history, figures=reached, reason=outcome.reason)
         self._progress.finish(_in_words(number), _ending(outcome, values))
+        self._end(number, outcome)
+
+    def _end(self, number: int, outcome: Outcome) -> None:
         self.study.settle(number, outcome)
+        self._stored.end(number, self.study.trial(number))
 
     def _outcome(self, number: int, digest: str, history: list[dict[str, float]]) -> Outcome:
         """Go through a trial's epochs, first those on file; the pruner may end it after each but the last."""
@@ -235,6 +242,8 @@ class Tuning:
 
         def on_epoch(figures: dict[str, float]) -> None:
             history.append(figures)
+            for epoch, recall in _recalls([figures]).items():
+                self._stored.report(number, epoch, recall)
             self._progress.epoch(_in_words(number), figures)
             if len(history) < self._tune.epochs and self.study.is_hopeless(number, _recalls(history)):
                 raise _Hopeless
@@ -246,6 +255,7 @@ class Tuning:
                 on_epoch(figures)
             if trained is None:
                 history.clear()
+                self._stored.begin([self.study.trial(n) for n in range(number + 1)])
                 self._start(number, "train", on_epoch=on_epoch)
                 trained = read_json(directory / TRAINED)
         except _Hopeless:

@@ -3,7 +3,8 @@
 Trial n is proposed, and judged by the pruner, from what the trials up to n - `ahead` reached, whatever else is
 finished by then; so up to `ahead` trials run at a time and give the same as one after the other would. The price: a
 proposal knows up to `ahead` - 1 results less than it could. Each proposal draws from a generator of its own
-number, so a study that gets the same results goes the same way, however often it is begun again.
+number, so a study that gets the same results goes the same way, however often it is begun again. Nothing here is kept:
+`storage.py` is what others see.
 
 Trial 0 has the values of params.yaml; the next ones fill the space evenly (scrambled Halton points); then the
 tree-structured Parzen estimator proposes.
@@ -14,14 +15,12 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from matbind.base.errors import UserError
 from matbind.settings.tune import Parameter, Scalar, TuneSettings
 from matbind.training.tuning.space import Values
 
@@ -57,29 +56,21 @@ class Outcome:
 class Study:
     """Proposes trials in the order of their numbers and takes their outcomes, by any thread."""
 
-    def __init__(
-        self, tune: TuneSettings, defaults: Values, *, seed: int, journal: Path | None = None, name: str = "tuning"
-    ) -> None:
+    def __init__(self, tune: TuneSettings, defaults: Values, *, seed: int, earlier: Sequence[Any] = ()) -> None:
         """Begin a study.
 
         Args:
             tune: its settings.
             defaults: the values of trial 0.
             seed: of all proposals.
-            journal: file of Optuna's journal; a study of the same name in it is begun again. With `resume`, the
-                finished trials of its other studies that fit the space inform the proposals; without, they are removed.
-                A database named in the settings takes its place, and no other study of that is removed.
-            name: of the study in the journal.
-
-        Raises:
-            UserError: if the database cannot be used.
+            earlier: ended trials of other studies in the same space, which inform the proposals.
         """
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.distributions = {key: distribution_of(parameter, defaults[key]) for key, parameter in tune.space.items()}
-        self.n_earlier = 0
-        self._optuna, self._tune, self._seed, self._name = optuna, tune, seed, name
+        self.n_earlier = len(earlier)
+        self._optuna, self._tune, self._seed = optuna, tune, seed
         self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
         self._defaults = defaults
         self._turn = threading.Condition()
@@ -87,7 +78,9 @@ class Study:
         self._outcomes: dict[int, Outcome] = {}
         self._n_told = 0
         self._stopped: BaseException | None = None
-        self._study = self._begin(journal)
+        self._study = self._in_memory(
+            self._trial(trial.state.name, trial.params, trial.intermediate_values, trial.value) for trial in earlier
+        )
         self._advance()
 
     def proposal(self, number: int) -> Values:
@@ -102,12 +95,23 @@ class Study:
                 raise self._stopped
             return {name: self._asked[number].params[name] for name in self.distributions}
 
+    def trial(self, number: int) -> Any:
+        """Return a trial that was proposed as one of Optuna's, running or with how it ended."""
+        with self._turn:
+            outcome = self._outcomes.get(number)
+            if outcome is None:
+                return self._trial("RUNNING", self._asked[number].params, {})
+            value = outcome.value if outcome.state == "complete" else None
+            reason = {"reason": outcome.reason} if outcome.reason else {}
+            state, params = _OPTUNAS[outcome.state], self._asked[number].params
+            return self._trial(state, params, outcome.recalls, value, **reason)
+
     def is_hopeless(self, number: int, recalls: Mapping[int, float]) -> bool:
         """Return whether the pruner gives a trial up, by its recalls so far and the trials it was proposed from."""
         start, warmup = self._tune.pruner.startup_trials, self._tune.pruner.warmup_epochs
         pruner = self._optuna.pruners.MedianPruner(start, warmup, n_min_trials=1)
         with self._turn:
-            seen = [self._ended(n) for n in range(number - self._tune.ahead + 1)]
+            seen = [self.trial(n) for n in range(number - self._tune.ahead + 1)]
             trial = self._trial("RUNNING", self._asked[number].params, recalls)
         return bool(pruner.prune(self._in_memory(seen), trial))
 
@@ -148,35 +152,7 @@ class Study:
 
     def finished(self) -> Any:
         """Return an Optuna study, in memory, of the trials of this study alone that have ended."""
-        return self._in_memory([self._ended(number) for number in range(self._n_told)])
-
-    def _begin(self, journal: Path | None) -> Any:
-        optuna = self._optuna
-        if self._tune.storage is not None:
-            storage = _shared(self._tune.storage)
-        elif journal is None:
-            return optuna.create_study(direction="maximize", study_name=self._name)
-        else:
-            mend_journal(journal, keep=self._tune.resume)
-            storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal)))
-        earlier = []
-        for other in optuna.get_all_study_summaries(storage, include_best_trial=False):
-            if other.study_name == self._name:
-                optuna.delete_study(study_name=self._name, storage=storage)
-            elif self._tune.resume:
-                earlier += optuna.load_study(study_name=other.study_name, storage=storage).get_trials(deepcopy=False)
-        study = optuna.create_study(direction="maximize", study_name=self._name, storage=storage)
-        for trial in earlier:
-            if self._fits(trial):
-                copy = self._trial(trial.state.name, trial.params, trial.intermediate_values, trial.value, copied=True)
-                study.add_trial(copy)
-                self.n_earlier += 1
-        return study
-
-    def _fits(self, trial: Any) -> bool:
-        space, params = self._tune.space, trial.params
-        ended = trial.state.name in {"COMPLETE", "PRUNED"} and not trial.user_attrs.get("copied")
-        return ended and params.keys() == space.keys() and all(space[name].holds(params[name]) for name in params)
+        return self._in_memory(map(self.trial, range(self._n_told)))
 
     def _trial(
         self, state: str, params: Values, recalls: Mapping[int, float], value: float | None = None, **attributes: Any
@@ -190,11 +166,6 @@ class Study:
             intermediate_values={epoch: recall for epoch, recall in recalls.items() if math.isfinite(recall)},
             user_attrs=attributes,
         )
-
-    def _ended(self, number: int) -> Any:
-        outcome = self._outcomes[number]
-        value = outcome.value if outcome.state == "complete" else None
-        return self._trial(_OPTUNAS[outcome.state], self._asked[number].params, outcome.recalls, value)
 
     def _advance(self) -> None:
         """Ask and tell in one order, whatever the order in which trials end."""
@@ -228,7 +199,7 @@ class Study:
         value = outcome.value if outcome.state == "complete" else None
         self._study.tell(trial, value, state=self._optuna.trial.TrialState[_OPTUNAS[outcome.state]])
 
-    def _in_memory(self, trials: list[Any]) -> Any:
+    def _in_memory(self, trials: Iterable[Any]) -> Any:
         study = self._optuna.create_study(direction="maximize")
         study.add_trials(trials)
         return study
@@ -243,38 +214,6 @@ def distribution_of(parameter: Parameter, default: Scalar) -> Any:
     if isinstance(default, int):
         return IntDistribution(int(parameter.low or 0), int(parameter.high or 0), log=parameter.log)
     return FloatDistribution(float(parameter.low or 0), float(parameter.high or 0), log=parameter.log)
-
-
-def _shared(url: str) -> Any:
-    """Open a database in which many keep their studies.
-
-    Raises:
-        UserError: if it cannot be used.
-    """
-    import optuna
-
-    try:
-        return optuna.storages.RDBStorage(url)
-    except Exception as error:  # every driver raises its own
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"params.yaml: tune.storage: the database cannot be used ({reason}), expected null or the address of one "
-            "that runs, such as postgresql+psycopg://matbind@127.0.0.1/optuna"
-        ) from error
-
-
-def mend_journal(path: Path, *, keep: bool) -> None:
-    """Make a journal usable that a killed process may have left with half a line or locked; without `keep`, empty it.
-
-    Only one process may use the journal, which the caller sees to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for lock in path.parent.glob(f"{path.name}.lock*"):
-        lock.unlink()
-    if not keep:
-        path.unlink(missing_ok=True)
-    elif path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
 
 
 def _even_points(distributions: Mapping[str, Any], n: int, *, seed: int) -> dict[int, Values]:

@@ -71,6 +71,10 @@ class MaterialsProject:
         """Say that a material's density of states is of this calculation."""
         self._tell("task", {name: task})
 
+    def describe(self, name: str, text: Any) -> None:
+        """Give a material a text."""
+        self._tell("text", {name: text})
+
     def move_on(self, version: str) -> None:
         """Be of another database version."""
         self._tell("version", version)
@@ -83,9 +87,9 @@ class MaterialsProject:
         """Path, parameters and key of every request so far."""
         return [tuple(entry) for entry in self._tell("asked", {})]
 
-    def ids_asked(self) -> list[str]:
-        """Every id that a structure was asked for, as often as it was."""
-        wanted = [query for path, query, _ in self.asked() if "summary" in path and "structure" in query["_fields"]]
+    def ids_asked(self, field: str = "structure") -> list[str]:
+        """Every id that a structure, or another field, was asked for, as often as it was."""
+        wanted = [query for _, query, _ in self.asked() if field in query.get("_fields", "").split(",")]
         return [name for query in wanted for name in query["material_ids"].split(",")]
 
     def is_holding(self) -> bool:
@@ -110,7 +114,7 @@ def served(directory: Path) -> Iterator[MaterialsProject]:
 
 
 def write_world(directory: Path, *, n: int = 23) -> None:
-    """Rock salts of growing lattice constants; every third has no density of states."""
+    """Rock salts of growing lattice constants; every third has no density of states, and every fifth no text."""
     import numpy as np
     import pyarrow as pa
     from deltalake import write_deltalake
@@ -118,7 +122,7 @@ def write_world(directory: Path, *, n: int = 23) -> None:
     from emmet.core.band_theory import ElectronicDos
     from pymatgen.core import Structure
 
-    documents, tasks, rows = {}, {}, []
+    documents, tasks, texts, rows = {}, {}, {}, []
     for i in range(n):
         name, task = f"mp-{i * 7 + 3}", f"mp-{1000 + i}"
         half_angstrom = 2.5 + i / 20
@@ -132,6 +136,10 @@ def write_world(directory: Path, *, n: int = 23) -> None:
             "formation_energy_per_atom": -1.5 - i / 100,
             "energy_above_hull": i / 100,
         }
+        if i % 5 != 2:
+            texts[name] = (
+                f"Na{'Cl' if i % 2 else 'F'} is Halite structured. All Na-F bond lengths are {2.5 + i / 20} Å."
+            )
         if i % 3:
             cell = crystal.make_supercell([2, 1, 1], in_place=False) if i == 4 else crystal
             rows.append(_dos(task, cell, i))
@@ -140,6 +148,7 @@ def write_world(directory: Path, *, n: int = 23) -> None:
     write_deltalake(str(directory / TABLE), pa.Table.from_pylist(rows, schema=schema), partition_by=["run_type"])
     (directory / "documents.json").write_text(json.dumps(documents))
     (directory / "tasks.json").write_text(json.dumps(tasks))
+    (directory / "texts.json").write_text(json.dumps(texts))
 
 
 def _dos(task: str, cell: Any, i: int) -> dict[str, Any]:
@@ -168,6 +177,7 @@ class _Server(ThreadingHTTPServer):
     def reset(self) -> None:
         self.documents: dict[str, Any] = json.loads((self.store / "documents.json").read_text())
         self.tasks: dict[str, str] = json.loads((self.store / "tasks.json").read_text())
+        self.texts: dict[str, Any] = json.loads((self.store / "texts.json").read_text())
         self.faults: list[Fault] = []
         self.asked: list[tuple[str, dict[str, str], str | None]] = []
         self.version = VERSION
@@ -197,6 +207,8 @@ class _Server(ThreadingHTTPServer):
                 self.documents[content["name"]] |= content["values"]
             case "task":
                 self.tasks |= content
+            case "text":
+                self.texts |= content
             case "version":
                 self.version = content
             case "go":
@@ -265,6 +277,9 @@ class _Handler(BaseHTTPRequestHandler):
             task = project.tasks.get
             ids = [document["material_id"] for document in documents]
             documents = [{"material_id": name, "dos": {"task_id": task(name)}} for name in ids]
+        elif path.rstrip("/").endswith("robocrys"):
+            ids = [document["material_id"] for document in documents if document["material_id"] in project.texts]
+            documents = [{"material_id": name, "description": project.texts[name]} for name in ids]
         wanted = {name.split(".")[0] for name in query["_fields"].split(",")}
         data = [{k: v for k, v in document.items() if k in wanted} for document in documents[skip : skip + size]]
         self._send_json({"data": data, "meta": {"total_doc": len(documents), "api_version": "0.87.0"}}, fault)

@@ -23,7 +23,8 @@ from matbind.data.sources.read import read_tables
 from tests.data.sources.materials_project.mp_server import KEY, VERSION, Fault, MaterialsProject, served, write_world
 
 HASTY = PATIENCE.new(total=2, backoff_factor=0, backoff_jitter=0)
-TABLES = ("structures.parquet", "dos.parquet", "failed.parquet")
+COUNTS = {"listed": 23, "structures": 23, "text": 18, "without text": 5, "dos": 15, "without dos": 8, "failed": 0}
+TABLES = ("structures.parquet", "dos.parquet", "text.parquet", "failed.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +135,12 @@ def test_the_server_is_asked_what_mp_api_asks_it(project: MaterialsProject, tmp_
         formula=("NaCl",),
         max_sites=2,
         energy_above_hull=0.5,
-        band_gap_ev=(0.5, 9),
+        band_gap_ev=(0.5, 9.0),
         theoretical=False,
         only_with_dos=True,
     )
     _download(tmp_path / "mp", project, query)
-    ours = [parameters for path, parameters, _ in project.asked() if path.startswith("/materials/")]
+    ours = [(path, parameters) for path, parameters, _ in project.asked() if path.startswith("/materials/")]
     names = pl.read_parquet(tmp_path / "mp" / "structures.parquet")["material_id"].to_list()[:5]
 
     project.reset()
@@ -152,7 +153,7 @@ def test_the_server_is_asked_what_mp_api_asks_it(project: MaterialsProject, tmp_
         formula=["NaCl"],
         num_sites=(1, 2),
         energy_above_hull=(0.0, 0.5),
-        band_gap=(0.5, 9),
+        band_gap=(0.5, 9.0),
         theoretical=False,
         deprecated=False,
         has_props=["dos"],
@@ -164,19 +165,71 @@ def test_the_server_is_asked_what_mp_api_asks_it(project: MaterialsProject, tmp_
         **shared,
     )
     materials.summary.search(material_ids=names, deprecated=False, fields=list(FIELDS), chunk_size=len(names), **shared)
+    materials.robocrys.search_docs(
+        material_ids=names, fields=["material_id", "description"], chunk_size=len(names), **shared
+    )
     materials.electronic_structure.search(
         material_ids=names, fields=["material_id", "dos.task_id"], chunk_size=len(names), **shared
     )
-    theirs = [parameters for path, parameters, _ in project.asked() if path.startswith("/materials/")]
+    theirs = [(path, parameters) for path, parameters, _ in project.asked() if path.startswith("/materials/")]
 
-    assert len(theirs) == 3
-    assert [parameters for parameters in theirs if parameters not in ours] == []
+    assert len(theirs) == 4
+    assert [request for request in theirs if request not in ours] == []
+
+
+def test_texts_are_those_of_the_server(whole: Path, project: MaterialsProject) -> None:
+    names = pl.read_parquet(whole / "structures.parquet")["material_id"].to_list()
+    documents = _mp_api(project).materials.robocrys.search_docs(
+        material_ids=names, fields=["material_id", "description"]
+    )
+    table = pl.read_parquet(whole / "text.parquet")
+
+    assert table["material_id"].is_sorted()
+    assert dict(table.iter_rows()) == {str(document["material_id"]): document["description"] for document in documents}
+    assert "Å" in table["text"][0]
+
+
+def test_texts_need_no_more_requests_than_structures(project: MaterialsProject, tmp_path: Path) -> None:
+    _download(tmp_path / "mp", project, with_dos=False)
+
+    assert len([path for path, _, _ in project.asked() if path == "/materials/robocrys/"]) == 5  # 23 in batches of 5
+    assert sorted(project.ids_asked("description")) == sorted(project.ids_asked())
+
+
+@pytest.mark.parametrize(("text", "n_failed"), [(None, 0), ("", 0), (["a", "b"], 1)])
+def test_a_text_that_is_none_is_no_failure_and_one_that_is_no_text_is_listed(
+    project: MaterialsProject, tmp_path: Path, text: Any, n_failed: int
+) -> None:
+    project.describe("mp-10", text)
+
+    source = _download(tmp_path / "mp", project, Query(limit=3), with_dos=False)
+
+    assert source["counts"] == {"listed": 3, "structures": 3, "text": 2, "without text": 1, "failed": n_failed}
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet")
+    reason = "ValueError: the description is ['a', 'b'], expected a text"
+    assert failed.rows() == [("mp-10", "text", reason)] * n_failed
+
+
+def test_a_text_that_the_server_fails_on_is_listed_and_the_others_come(
+    project: MaterialsProject, whole: Path, tmp_path: Path
+) -> None:
+    project.break_with(Fault("500", "robocrys", fits={"material_ids": "mp-108"}))
+    source = _download(tmp_path / "mp", project)
+    failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet")
+
+    assert (source["counts"]["structures"], source["counts"]["text"]) == (23, 17)
+    assert failed.select("material_id", "modality").rows() == [("mp-108", "text")]
+
+    project.reset()
+    _download(tmp_path / "mp", project, retry_failed=True)
+    assert (project.ids_asked(), project.ids_asked("description")) == ([], ["mp-108"])
+    assert _same(tmp_path / "mp", whole)
 
 
 def test_materials_without_density_of_states_are_no_failures(whole: Path) -> None:
     source = json.loads((whole / "source.json").read_text())
 
-    assert source["counts"] == {"listed": 23, "structures": 23, "dos": 15, "failed": 0}
+    assert source["counts"] == COUNTS
     assert source["complete"] is True
 
 
@@ -186,13 +239,13 @@ def test_the_source_is_stated(whole: Path) -> None:
     assert source["database_version"] == VERSION
     assert source["licence"] == "CC BY 4.0"
     assert "APL Materials 1, 011002 (2013)" in source["citation"]
-    assert source["query"] == Query().as_json()
+    assert source["query"] == Query().model_dump(mode="json")
 
 
 def test_the_tables_are_read_like_any_others(whole: Path) -> None:
     tables = read_tables(whole)
 
-    assert (len(tables.structures), len(tables.table("dos"))) == (23, 15)
+    assert (len(tables.structures), len(tables.table("dos")), len(tables.table("text"))) == (23, 15, 18)
 
 
 def test_nothing_is_left_beside_a_complete_download(whole: Path) -> None:
@@ -224,18 +277,20 @@ def test_what_passes_is_tried_again(project: MaterialsProject, tmp_path: Path, h
 
     source = _download(tmp_path / "mp", project, Query(limit=2), with_dos=False, log=lines.append)
 
-    assert source["counts"] == {"listed": 2, "structures": 2, "failed": 0}
+    assert source["counts"] == {"listed": 2, "structures": 2, "text": 2, "without text": 0, "failed": 0}
     attempts = [line.rpartition("; ")[2] for line in lines if "attempt" in line]
     assert attempts == ["attempt 2 of 3", "attempt 3 of 3"]
 
 
-@pytest.mark.parametrize(("how", "path"), [("503", "electronic_structure"), ("gzip", "heartbeat")])
+@pytest.mark.parametrize(
+    ("how", "path"), [("503", "electronic_structure"), ("garbage", "robocrys"), ("gzip", "heartbeat")]
+)
 def test_every_route_is_tried_again(project: MaterialsProject, tmp_path: Path, how: str, path: str) -> None:
     project.break_with(Fault(how, path, times=2))
 
     source = _download(tmp_path / "mp", project, Query(limit=2))
 
-    assert source["counts"] == {"listed": 2, "structures": 2, "dos": 2, "failed": 0}
+    assert (source["counts"]["dos"], source["counts"]["text"], source["counts"]["failed"]) == (2, 2, 0)
 
 
 def test_the_server_is_given_the_time_it_asks_for(
@@ -405,10 +460,14 @@ def test_without_the_store_of_densities_the_structures_are_kept(
     assert _same(tmp_path / "mp", whole)
 
 
+@pytest.mark.parametrize(
+    ("field", "fault"),
+    [("structure", Fault("hold", "summary", after=6)), ("description", Fault("hold", "robocrys", after=3))],
+)
 def test_a_download_killed_half_way_ends_with_the_same_tables(
-    project: MaterialsProject, whole: Path, tmp_path: Path
+    project: MaterialsProject, whole: Path, tmp_path: Path, field: str, fault: Fault
 ) -> None:
-    project.break_with(Fault("hold", after=6))
+    project.break_with(fault)
     code = (
         "import sys, pathlib; from matbind.data.sources.materials_project import download, fetch\n"
         "fetch.BATCH_SIZE, download.PAGE_SIZE = 5, 8\n"
@@ -421,7 +480,7 @@ def test_a_download_killed_half_way_ends_with_the_same_tables(
             assert child.poll() is None
             time.sleep(0.05)
         child.kill()
-    before = project.ids_asked()
+    before = project.ids_asked(field)
     assert list((tmp_path / "mp.parts").rglob("part-*.parquet"))
     assert not (tmp_path / "mp").exists()
 
@@ -429,7 +488,7 @@ def test_a_download_killed_half_way_ends_with_the_same_tables(
     _download(tmp_path / "mp", project)
 
     assert _same(tmp_path / "mp", whole)
-    assert len(set(before) - set(project.ids_asked())) == 15  # of 20, as the batch under way held five
+    assert len(set(before) - set(project.ids_asked(field))) == 15  # of 20, as the batch under way held five
     assert not [query for _, query, _ in project.asked() if "_page" in query]
 
 
@@ -471,7 +530,7 @@ def test_ids_that_the_database_does_not_have_are_listed(project: MaterialsProjec
 
     source = _download(tmp_path / "mp", project, query, with_dos=False)
 
-    assert source["counts"] == {"listed": 2, "structures": 2, "failed": 1}
+    assert source["counts"] == {"listed": 2, "structures": 2, "text": 2, "without text": 0, "failed": 1}
     failed = pl.read_parquet(tmp_path / "mp" / "failed.parquet").row(0)
     assert failed == ("mp-999", "crystal", f"database version {VERSION} has no such material, or it is deprecated")
 
@@ -479,7 +538,7 @@ def test_ids_that_the_database_does_not_have_are_listed(project: MaterialsProjec
 def test_a_query_without_a_match_gives_empty_tables(project: MaterialsProject, tmp_path: Path) -> None:
     source = _download(tmp_path / "mp", project, Query(elements=("Xe",)))
 
-    assert source["counts"] == {"listed": 0, "structures": 0, "dos": 0, "failed": 0}
+    assert source["counts"] == dict.fromkeys(COUNTS, 0)
     assert read_tables(tmp_path / "mp").structures.is_empty()
 
 

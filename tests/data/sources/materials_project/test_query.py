@@ -63,7 +63,7 @@ def test_only_a_bare_list_of_ids_must_be_found_whole() -> None:
         ({"limit": True}, "query: limit is True, expected a whole number of at least 1"),
         ({"energy_above_hull": -0.1}, "query: energy_above_hull is -0.1, expected 0 or more"),
         ({"band_gap_ev": (3, 1)}, "query: band_gap_ev is \\(3, 1\\), expected the lowest and the highest gap in eV"),
-        ({"band_gap_ev": (3,)}, "query: band_gap_ev is \\(3,\\), expected the lowest and the highest gap in eV"),
+        ({"band_gap_ev": (3,)}, "query: band_gap_ev holds \\(3,\\), expected the lowest and the highest gap in eV"),
         ({"theoretical": "no"}, "query: theoretical is 'no', expected true or false"),
     ],
 )

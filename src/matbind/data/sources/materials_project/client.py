@@ -1,6 +1,7 @@
 """The two servers of the Materials Project, asked with patience: its REST interface and its object store.
 
-Structures and properties come from the summary route, page by page or by lists of ids. A density of states comes in two
+Structures and properties come from the summary route, page by page or by lists of ids, and descriptions from that of
+Robocrystallographer's texts. A density of states comes in two
 steps, as in mp-api's `get_dos_from_material_id`: the electronic-structure route names the calculation, and a Delta Lake
 table in a public S3 bucket, without a key, holds its energies and densities. mp-api asks that table for one calculation
 at a time, which takes seconds each because every query reads the heads of many files; here one query fetches many
@@ -28,6 +29,7 @@ Result = TypeVar("Result")
 
 ENDPOINT = "https://api.materialsproject.org/"
 SUMMARY, ELECTRONIC_STRUCTURE = "materials/summary/", "materials/electronic_structure/"
+ROBOCRYS = "materials/robocrys/"
 FIELDS = ("material_id", "structure", "band_gap", "formation_energy_per_atom", "energy_above_hull")
 THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 DOS_TABLE = "s3a://materialsproject-parsed/core/electronic-structure/total-dos/"
@@ -146,6 +148,11 @@ class Client:
     def documents(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return structure and properties of the materials that the server has, by id as given."""
         return self._by_id(SUMMARY, ids, {"deprecated": False, "_fields": ",".join(FIELDS)})
+
+    def descriptions(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Return the text of each of the materials that have one."""
+        documents = self._by_id(ROBOCRYS, ids, {"_fields": "material_id,description"})
+        return {name: document.get("description") for name, document in documents.items()}
 
     def dos_tasks(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the id of the calculation of the density of states, for the materials that have one."""

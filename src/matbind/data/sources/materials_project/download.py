@@ -1,8 +1,8 @@
-"""Structures, total densities of states and properties of the Materials Project as a directory of Parquet tables.
+"""Structures, properties, texts and total densities of states of the Materials Project as a directory of tables.
 
-The directory holds `structures.parquet`, `dos.parquet`, `failed.parquet` and `source.json`, appears whole or not at
-all, and is read like any other directory of tables. What has come so far is kept in `<directory>.parts`: a call that
-was stopped, by whatever, goes on where it was, and in the end the tables are the same.
+The directory holds `structures.parquet`, `text.parquet`, `dos.parquet`, `failed.parquet` and `source.json`, appears
+whole or not at all, and is read like any other directory of tables. What has come so far is kept in
+`<directory>.parts`: a call that was stopped, by whatever, goes on where it was, and in the end the tables are the same.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def download(
 ) -> dict[str, Any]:
     """Download materials into a directory of tables, or go on with it; one that is there is left as it is.
 
-    A material whose document or density of states could not be had in all attempts is listed in `failed.parquet` and
-    does not hold up the others; the parts are then kept for a call with `retry_failed`, and removed otherwise. That a
-    material has no density of states, as about a third, is no failure.
+    A material whose document, text or density of states could not be had in all attempts is listed in `failed.parquet`
+    and does not hold up the others; the parts are then kept for a call with `retry_failed`, and removed otherwise. That
+    a material has no density of states, as about a third, or no text is no failure.
 
     Args:
         out: the directory to write; `<out>.parts` holds what has come until everything is there.
@@ -97,7 +97,7 @@ def download(
             `out` or its parts hold another download.
     """
     query = query or Query()
-    identity = {"query": query.as_json(), "with_dos": with_dos}
+    identity = {"query": query.model_dump(mode="json"), "with_dos": with_dos}
     parts = out.with_name(out.name + ".parts")
     earlier = _read_same(out / "source.json", identity) if out.exists() else None
     if earlier and (earlier["complete"] or not retry_failed):
@@ -130,7 +130,7 @@ def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> d
     listed = set(fetch.listed())
     counts = {"listed": len(listed)}
     version = identity["database_version"]
-    tables = ("structures", "dos") if identity["with_dos"] else ("structures",)
+    tables = ("structures", "text", "dos") if identity["with_dos"] else ("structures", "text")
     with written_whole_directory(out) as directory:
         for table in tables:
             frames = fetch.sorted_rows(table)
@@ -143,6 +143,8 @@ def _write(out: Path, fetch: Fetch, query: Query, identity: dict[str, Any]) -> d
                 for frame in chain([first], frames):
                     writer.write_table(frame.to_arrow(), row_group_size=ROW_GROUP)
                     counts[table] += len(frame)
+            if table != "structures":
+                counts[f"without {table}"] = counts["structures"] - counts[table]
         failed = fetch.failures()
         if query.names_materials_alone():
             reason = f"database version {version} has no such material, or it is deprecated"

@@ -15,9 +15,9 @@ import polars as pl
 
 from matbind.base.errors import UserError
 from matbind.base.ledger import Ledger, digest
+from matbind.data.sources.materials_project import tables
 from matbind.data.sources.materials_project.client import LENGTH_OF_REASON, Client, UnavailableError, identifier
 from matbind.data.sources.materials_project.query import Query
-from matbind.data.sources.materials_project.tables import DOS, DOS_COLUMNS, STRUCTURE_COLUMNS, dos_row, structure_row
 from matbind.data.sources.raw import EXCLUDED
 from matbind.modalities.table import structure_name
 
@@ -25,9 +25,10 @@ Rows = dict[str, dict[str, Any]]
 
 LEDGERS: dict[str, tuple[dict[str, Any], str]] = {
     "listing": ({"ids": pl.List(pl.String), "total": pl.Int64}, "listing"),  # a row a page of ids
-    "structures": (STRUCTURE_COLUMNS, structure_name()),
-    "calculations": ({"identifier": pl.String}, DOS),  # of the density of states; null where there is none
-    "dos": (DOS_COLUMNS, DOS),
+    "structures": (tables.STRUCTURE_COLUMNS, structure_name()),
+    "text": (tables.TEXT_COLUMNS, tables.TEXT),  # null where there is none
+    "calculations": ({"identifier": pl.String}, tables.DOS),  # of the density of states; null where there is none
+    "dos": (tables.DOS_COLUMNS, tables.DOS),
 }
 """Columns of each ledger, and the modality under which its failures are listed."""
 BATCH_SIZE = 200  # materials a request
@@ -54,7 +55,7 @@ class Fetch:
     def __post_init__(self) -> None:
         self._page_size = min(self.identity["page_size"], IDS_OF_A_PAGE if self.query.material_ids else PAGE_SIZE)
         self._digest = digest(json.dumps(self.identity, sort_keys=True))
-        names = [name for name, (_, modality) in LEDGERS.items() if self.identity["with_dos"] or modality != DOS]
+        names = [name for name, (_, modality) in LEDGERS.items() if self.identity["with_dos"] or modality != tables.DOS]
         self._ledgers = {name: Ledger(self.directory / name, LEDGERS[name][0]) for name in names}
 
     def run(self) -> None:
@@ -68,6 +69,7 @@ class Fetch:
         for i in self._open("listing", self._names("listing")):
             self._fetch_page(i + 1)
         self._settle("structures", self._fetch_structures, self.client.database_version)
+        self._settle("text", self._fetch_texts, self.client.database_version)
         if "dos" in self._ledgers:
             self._settle("calculations", self._fetch_calculations, self.client.database_version)
             fetch = partial(self._fetch_densities, self._formulas(), self._identifiers())
@@ -81,10 +83,11 @@ class Fetch:
         return sorted({name for start, ids in zip(starts, pages["ids"], strict=True) for name in ids[: total - start]})
 
     def sorted_rows(self, table: str) -> Iterator[pl.DataFrame]:
-        """Yield all rows of a table in the order of ids, some at a time, the same whenever they came."""
+        """Yield the rows of a table in the order of ids, some at a time, the same whenever they came."""
         names = sorted(self._names(table))
         for start in range(0, max(len(names), 1), ROWS_AT_ONCE):
-            yield self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))
+            rows = self._ledgers[table].results(self._items(names[start : start + ROWS_AT_ONCE]))
+            yield rows.drop_nulls("text") if table == "text" else rows
 
     def failures(self) -> pl.DataFrame:
         """Return every material and page that did not come: material_id, modality (or listing) and reason."""
@@ -101,7 +104,7 @@ class Fetch:
                 return [_page(number) for number in range(1, -(-(self._total() or 0) // self._page_size) + 1)]
             case "structures":
                 return self.listed()
-            case "calculations":
+            case "text" | "calculations":
                 return list(self._formulas())
             case _:
                 return list(self._identifiers())
@@ -146,7 +149,11 @@ class Fetch:
     def _fetch_structures(self, batch: Sequence[str]) -> Rows:
         documents = self.client.documents(batch)
         missing = {"reason": "the server returned no document for this id"}
-        return {name: _row(structure_row, documents[name]) if name in documents else missing for name in batch}
+        return {name: _row(tables.structure_row, documents[name]) if name in documents else missing for name in batch}
+
+    def _fetch_texts(self, batch: Sequence[str]) -> Rows:
+        descriptions = self.client.descriptions(batch)
+        return {name: _row(tables.text_row, descriptions.get(name)) for name in batch}
 
     def _fetch_calculations(self, batch: Sequence[str]) -> Rows:
         tasks = self.client.dos_tasks(batch)
@@ -158,7 +165,7 @@ class Fetch:
         for name in batch:
             row = densities.get(identifiers[name])
             missing = {"reason": f"the table of densities of states has no calculation {identifiers[name]}"}
-            rows[name] = _row(dos_row, row, formula=formulas[name]) if row else missing
+            rows[name] = _row(tables.dos_row, row, formula=formulas[name]) if row else missing
         return rows
 
     def _settle(self, ledger: str, fetch: Callable[[Sequence[str]], Rows], check: Callable[[], object]) -> None:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
 
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from matbind.base.config import StrictModel
 from matbind.base.errors import UserError
 
 GNOME = "gnome_r2scan_statics"  # its materials are under CC BY-NC
-_ID = re.compile(r"[A-Za-z]+-[A-Za-z0-9]+")
-_SYMBOL = re.compile(r"[A-Z][a-z]?")
-_SYSTEM = re.compile(r"([A-Z][a-z]?|\*)(-([A-Z][a-z]?|\*))*")
-_FORMULA = re.compile(r"[A-Za-z0-9().*]+")
-_LISTS: dict[str, tuple[re.Pattern[str], str]] = {
-    "elements": (_SYMBOL, "symbols of elements such as Li"),
-    "exclude_elements": (_SYMBOL, "symbols of elements such as Li"),
-    "chemsys": (_SYSTEM, "chemical systems such as Ba-Ti-O"),
-    "formula": (_FORMULA, "formulas such as BaTiO3 or, for all of a kind, ABO3"),
-    "material_ids": (_ID, "ids such as mp-149"),
-}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+def _unique(values: str | Iterable[Any]) -> tuple[Any, ...]:
+    return (values,) if isinstance(values, str) else tuple(sorted(set(values)))
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError
+    return pair
+
+
+_Text = TypeVar("_Text", bound=str)
+_Several = Annotated[tuple[_Text, ...], BeforeValidator(_unique)]
+_Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
+_System = Annotated[str, StringConstraints(pattern=r"^([A-Z][a-z]?|\*)(-([A-Z][a-z]?|\*))*$")]
+_Formula = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9().*]+$")]
+_Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+-[A-Za-z0-9]+$")]
+_Gap = Annotated[tuple[float, float], BeforeValidator(tuple), AfterValidator(_ascending)]
+
+
+class Query(StrictModel):
     """Which materials; all conditions must hold, and without any it is the whole database.
 
     Deprecated materials and those under a licence other than CC BY 4.0 are never part of it.
@@ -41,39 +49,32 @@ class Query:
         theoretical: False for materials that were made, True for those only computed, None for both.
         only_with_dos: only materials with a density of states.
         limit: only the first so many, in the order of their ids.
-
-    Raises:
-        UserError: a value is not of its kind.
     """
 
-    elements: tuple[str, ...] = ()
-    exclude_elements: tuple[str, ...] = ()
-    chemsys: tuple[str, ...] = ()
-    formula: tuple[str, ...] = ()
-    material_ids: tuple[str, ...] = ()
-    max_sites: int | None = None
-    energy_above_hull: float | None = None
-    band_gap_ev: tuple[float, float] | None = None
-    theoretical: bool | None = None
-    only_with_dos: bool = False
-    limit: int | None = None
+    model_config = ConfigDict(strict=True)
 
-    def __post_init__(self) -> None:
-        for name, (pattern, expected) in _LISTS.items():
-            value = getattr(self, name)
-            values = (value,) if isinstance(value, str) else tuple(value)
-            wrong = [entry for entry in values if not isinstance(entry, str) or not pattern.fullmatch(entry)]
-            if wrong:
-                raise UserError(f"query: {name} holds {wrong[0]!r}, expected {expected}")
-            object.__setattr__(self, name, tuple(sorted(set(values))))
-        for name in ("max_sites", "limit"):
-            _check(name, getattr(self, name), _is_count, "a whole number of at least 1")
-        _check("energy_above_hull", self.energy_above_hull, lambda value: _is_number(value) and value >= 0, "0 or more")
-        if self.band_gap_ev is not None:
-            object.__setattr__(self, "band_gap_ev", tuple(self.band_gap_ev))
-        _check("band_gap_ev", self.band_gap_ev, _is_range, "the lowest and the highest gap in eV")
-        for name in ("theoretical", "only_with_dos"):
-            _check(name, getattr(self, name), lambda value: isinstance(value, bool), "true or false")
+    elements: _Several[_Symbol] = Field((), description="symbols of elements such as Li")
+    exclude_elements: _Several[_Symbol] = Field((), description="symbols of elements such as Li")
+    chemsys: _Several[_System] = Field((), description="chemical systems such as Ba-Ti-O")
+    formula: _Several[_Formula] = Field((), description="formulas such as BaTiO3 or, for all of a kind, ABO3")
+    material_ids: _Several[_Id] = Field((), description="ids such as mp-149")
+    max_sites: int | None = Field(None, ge=1, description="a whole number of at least 1")
+    energy_above_hull: float | None = Field(None, ge=0, description="0 or more")
+    band_gap_ev: _Gap | None = Field(None, description="the lowest and the highest gap in eV")
+    theoretical: bool | None = Field(None, description="true or false")
+    only_with_dos: bool = Field(False, description="true or false")  # the default
+    limit: int | None = Field(None, ge=1, description="a whole number of at least 1")
+
+    def __init__(self, **values: Any) -> None:
+        """Check the values; raise UserError if one is not of its kind."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name, *inside = first["loc"]
+            expected = type(self).model_fields[str(name)].description
+            verb = "holds" if inside else "is"
+            raise UserError(f"query: {name} {verb} {first['input']!r}, expected {expected}") from None
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the summary route of the REST interface, but for ids, pages and fields."""
@@ -97,26 +98,4 @@ class Query:
 
     def names_materials_alone(self) -> bool:
         """Return whether it is a list of ids and nothing else, so that the database should have every one."""
-        rest = {field.name: field.default for field in fields(self) if field.name != "material_ids"}
-        return bool(self.material_ids) and all(getattr(self, name) == default for name, default in rest.items())
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the query as it stands in a JSON file, with lists for tuples."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-
-def _check(name: str, value: Any, holds: Callable[[Any], bool], expected: str) -> None:
-    if value is not None and not holds(value):
-        raise UserError(f"query: {name} is {value!r}, expected {expected}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_range(value: Any) -> bool:
-    return len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]  # noqa: PLR2004
+        return bool(self.material_ids) and self == Query(material_ids=self.material_ids)

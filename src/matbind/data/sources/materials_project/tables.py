@@ -12,7 +12,7 @@ from matbind.materials.structure import Structure, row_of
 from matbind.modalities.records import columns_of
 from matbind.modalities.table import part, structure_name
 
-DOS = "dos"
+DOS, TEXT = "dos", "text"
 STRUCTURE_COLUMNS: dict[str, Any] = {
     **{name: dtype for name, dtype in part(structure_name(), "files").COLUMNS.items() if name != "warning"},
     "band_gap": pl.Float64,
@@ -23,6 +23,7 @@ DOS_COLUMNS: dict[str, Any] = {
     **{name: dtype for name, dtype in columns_of(DOS).items() if name != "material_id"},
     "n_atoms": pl.Int32,
 }
+TEXT_COLUMNS: dict[str, Any] = {name: dtype for name, dtype in columns_of(TEXT).items() if name != "material_id"}
 
 
 def structure_row(document: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +87,17 @@ def dos_row(row: dict[str, Any], *, formula: str) -> dict[str, Any]:
         "efermi": float(dos.efermi),
         "n_atoms": None if cell is None else len(cell),
     }
+
+
+def text_row(description: Any) -> dict[str, Any]:
+    """Make the column of `text.parquet` from a description; null for a material that has none, as many have not.
+
+    Raises:
+        ValueError: the description is no text.
+    """
+    if not isinstance(description, str | None):
+        raise ValueError(f"the description is {description!r}, expected a text")  # noqa: TRY004  # a document's fault
+    return {"text": (description or "").strip() or None}
 
 
 @cache
