@@ -11,6 +11,8 @@ from matbind.modalities.code import PACKAGE, code_digest, code_of
 SCRIPT_MODULE = "serving.mlflow_model"
 SCRIPT = Path(__file__).with_name("mlflow_model.py")
 _NEEDED = (
+    "filelock",
+    "gemmi",
     "mlflow",
     "numba",
     "numpy",
@@ -18,8 +20,8 @@ _NEEDED = (
     "polars",
     "pydantic",
     "pymatgen",
-    "PyYAML",
     "safetensors",
+    "scipy",
     "spglib",
     "torch",
     "transformers",
