@@ -11,6 +11,7 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.modalities.recognition import modality_of
+from matbind.registry.registry import Registry
 from matbind.search.search import Reading, load_model, search
 from matbind.serving.searcher import Options
 from tests.factories import needs_sample, real_features
@@ -173,7 +174,7 @@ def test_an_unknown_model_is_said(root: Path) -> None:
 def test_a_downloaded_model_is_searched_as_the_registered_one(
     root: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    registry = registry_in(root)
+    registry = Registry(root)
     shutil.copytree(registry.fetch(registry.resolve(MODEL).model_id, "artifacts"), tmp_path / "copy" / "artifacts")
 
     [registered] = search([files["s.cif"]], model=MODEL, root=root)
@@ -185,7 +186,7 @@ def test_a_downloaded_model_is_searched_as_the_registered_one(
 def test_a_downloaded_model_is_searched_without_what_only_the_pipeline_needs(
     root: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
-    registry = registry_in(root)
+    registry = Registry(root)
     (tmp_path / "model").symlink_to(registry.fetch(registry.resolve(MODEL).model_id, "artifacts/model"))
     without = "import sys; sys.modules.update(dict.fromkeys({}))\nfrom matbind.cli.main import main; main()"
     absent = ["dvc", "great_expectations", "mlflow", "optuna", "prefect", "pyarrow", "sklearn", "sqlalchemy"]
