@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DO_NOT_TRACK ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test pytest lint ui prefect experiment smoke bench-data clean
+.PHONY: help run test pytest lint audit ui prefect experiment smoke bench-data clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -29,11 +29,15 @@ test: data ## lint beside all tests in WORKERS processes (one more than cores: s
 pytest:
 	python -m pytest $(PYTEST_FLAGS)
 
-lint: $(INSTALLED) ## ruff, mypy, and the arrows between rooms
+lint: $(INSTALLED) ## ruff, mypy, the arrows between rooms, and declared against imported packages
 	ruff check
 	ruff format --check
 	mypy
 	lint-imports
+	deptry .
+
+audit: $(INSTALLED) ## ask the advisories of the package index about every version in constraints.txt; needs a network
+	pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 ui: $(INSTALLED) ## open the MLflow pages on PORT (5000)
 	matbind ui --port $(PORT)

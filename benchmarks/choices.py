@@ -38,7 +38,7 @@ VARIANTS: dict[str, tuple[str, dict[tuple[str, ...], Any]]] = {
     ),
     "no strain": ("crystal+dos+pxrd+text", {("deformation", "volumetric"): 0.0, ("deformation", "shape"): 0.0}),
     "crystal+text: BERT from scratch": ("crystal+text", {}),
-    "crystal+text: frozen MiniLM": (
+    "crystal+text: frozen checkpoint": (
         "crystal+text",
         {(*SMALL, "modalities", "text", "features", "tokenizer"): "frozen"},
     ),
@@ -72,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--only", help="a part of the names of the variants to run, comma-separated")
+    parser.add_argument("--checkpoint", help="directory of a language model for the frozen variant, left out without")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -80,11 +81,14 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, (combination, changes) in VARIANTS.items():
-            if not any(part in name for part in wanted):
+            is_frozen = "frozen" in name
+            if not any(part in name for part in wanted) or (is_frozen and options.checkpoint is None):
                 continue
-            settings = changed(raw, {**changes, (*SMALL, "training", "epochs"): options.epochs})
+            checkpoint = {(*SMALL, "modalities", "text", "features", "checkpoint"): options.checkpoint}
+            epochs = {(*SMALL, "training", "epochs"): options.epochs}
+            settings = changed(raw, {**changes, **epochs, **(checkpoint if is_frozen else {})})
             features = FEATURES
-            if "frozen" in name:
+            if is_frozen:
                 features = Path(scratch) / "features"
                 started = time.process_time()
                 featurize(settings, records=RECORDS, out=features, log=lambda _: None)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.modalities.recognition import modality_of
+from matbind.registry.registry import Registry
 from matbind.search.search import Reading, load_model, search
 from matbind.serving.searcher import Options
 from tests.factories import needs_sample, real_features
@@ -165,3 +169,40 @@ def test_a_model_that_is_not_registered_searches_too(root: Path, files: dict[str
 def test_an_unknown_model_is_said(root: Path) -> None:
     with pytest.raises(UserError, match="the registered model matbind-crystal has no champion and no challenger"):
         load_model("crystal", root=root)
+
+
+def test_a_downloaded_model_is_searched_as_the_registered_one(
+    root: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    registry = Registry(root)
+    shutil.copytree(registry.fetch(registry.resolve(MODEL).model_id, "artifacts"), tmp_path / "copy" / "artifacts")
+
+    [registered] = search([files["s.cif"]], model=MODEL, root=root)
+    [downloaded] = search([files["s.cif"]], model="copy", root=tmp_path)
+
+    assert downloaded | {"model": registered["model"]} == registered
+
+
+def test_a_downloaded_model_is_searched_without_what_only_the_pipeline_needs(
+    root: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    registry = Registry(root)
+    (tmp_path / "model").symlink_to(registry.fetch(registry.resolve(MODEL).model_id, "artifacts/model"))
+    without = "import sys; sys.modules.update(dict.fromkeys({}))\nfrom matbind.cli.main import main; main()"
+    absent = ["dvc", "great_expectations", "mlflow", "optuna", "prefect", "pyarrow", "sklearn", "sqlalchemy"]
+    command = [sys.executable, "-c", without.format(absent), "search", "--json", "--k", "1"]
+
+    found = subprocess.run(
+        [*command, "--model", "model", *(str(files[name]) for name in ("s.cif", "p.xy", "t.txt"))],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    refused = subprocess.run(
+        [*command, "--model", MODEL, str(files["s.cif"])], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+
+    assert [answer["error"] for answer in json.loads(found.stdout)] == [None] * 3
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("is not installed, expected it for this: pip install 'matbind[mlops]'\n")

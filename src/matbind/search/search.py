@@ -20,7 +20,7 @@ from matbind.modalities.reading import query_material
 from matbind.modalities.recognition import modality_of
 from matbind.modalities.table import modality_names, part
 from matbind.registry.registry import MODEL_FILES, Registry
-from matbind.serving.searcher import FIELDS, Answer, Options, Searcher
+from matbind.serving.searcher import FIELDS, MODEL, Answer, Options, Searcher
 from matbind.settings.params import Settings
 
 DEFAULT_MODEL = "+".join(modality_names())  # all of them
@@ -93,20 +93,22 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
 
     Args:
         model: a registered one, see `Registry.resolve`: ``matbind-crystal-pxrd@champion``, ``crystal+pxrd``; or the
-            directory of a trained one, ``models/crystal+pxrd``, whose gallery is then embedded first.
+            directory of a trained one, ``models/crystal+pxrd``, whose gallery is then embedded first; or the directory
+            that ``mlflow artifacts download`` made of a registered one, which needs neither store nor MLflow.
         root: the project directory.
 
     Raises:
         UserError: if there is no such model, or its files cannot be read.
     """
     model_dir = root / model
+    for directory in (model_dir, model_dir / MODEL_FILES):
+        if (directory / MODEL).exists():
+            return _loaded(directory, model)
     if (model_dir / WEIGHTS).exists() and (model_dir / SETTINGS).exists():
         return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
     registry = Registry(root)
     version = registry.resolve(model)
-    searcher = Searcher(registry.fetch(version.model_id, MODEL_FILES))
-    note = "" if searcher.has_own_code else "the model was registered with other code than this; answers may differ"
-    return Loaded(searcher, f"{version.name}/{version.number}", note)
+    return _loaded(registry.fetch(version.model_id, MODEL_FILES), f"{version.name}/{version.number}")
 
 
 def read_query(path: Path, reading: Reading, settings: Settings) -> tuple[str, Any, str]:
@@ -151,6 +153,12 @@ def _answer(files: list[Path], loaded: Loaded, options: Options, reading: Readin
         return {**head, "notes": notes, **loaded.searcher.answer_materials(query, options)}
     except (UserError, ValueError) as error:
         return {**dict.fromkeys(FIELDS), **head, "notes": notes, "error": str(error)}
+
+
+def _loaded(directory: Path, name: str) -> Loaded:
+    searcher = Searcher(directory)
+    note = "" if searcher.has_own_code else "the model was registered with other code than this; answers may differ"
+    return Loaded(searcher, name, note)
 
 
 def _of_directory(model_dir: Path, features: Path) -> Searcher:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from matbind.modalities.code import PACKAGE, code_digest, code_of
-from matbind.modalities.table import part
 
 SCRIPT_MODULE = "serving.mlflow_model"
 SCRIPT = Path(__file__).with_name("mlflow_model.py")
 _NEEDED = (
+    "filelock",
+    "gemmi",
     "mlflow",
     "numba",
     "numpy",
@@ -21,8 +20,8 @@ _NEEDED = (
     "polars",
     "pydantic",
     "pymatgen",
-    "PyYAML",
     "safetensors",
+    "scipy",
     "spglib",
     "torch",
     "torch-geometric",
@@ -44,11 +43,7 @@ def packaged_digest() -> str:
     return code_digest(SCRIPT_MODULE)
 
 
-def requirements(metas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what inference needs, with the versions of this environment; some features need packages of their own."""
-    names = list(_NEEDED)
-    for name, meta in metas.items():
-        of_modality = getattr(part(name, "features"), "requirements", None)
-        names += of_modality(meta) if of_modality else ()
+def requirements() -> list[str]:
+    """Return what inference needs, with the versions of this environment."""
     # A local build such as 2.13.0+cpu is found in no registry.
-    return [f"{name}=={version(name).partition('+')[0]}" for name in names]
+    return [f"{name}=={version(name).partition('+')[0]}" for name in _NEEDED]

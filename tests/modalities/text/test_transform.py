@@ -9,6 +9,7 @@ from matbind.modalities.strain import Strain
 from matbind.modalities.text import features
 from matbind.modalities.text.features import ANGLE, LENGTH, PAD
 from matbind.modalities.text.transform import Settings, TokenBatch, Transform
+from tests.checkpoints import WIDTH, save_tiny_bert
 from tests.factories import material, store_of
 
 LONG = "Pd is cubic. " + " ".join(
@@ -111,15 +112,16 @@ def test_a_batch_of_nothing_is_empty(store):
 
 @pytest.fixture
 def frozen(tmp_path):
-    settings = features.Settings(tokenizer="frozen", checkpoint=None, max_tokens=64, min_count=1)
-    rows = [{"embedding": np.full(384, 0.5)}, None]
+    checkpoint = save_tiny_bert(tmp_path / "checkpoint")
+    settings = features.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    rows = [{"embedding": np.full(WIDTH, 0.5)}, None]
     write_store(tmp_path / "text", features.specs(settings), rows, meta=features.fit([], settings))
     return Store(tmp_path / "text")
 
 
 def test_a_frozen_embedding_passes_as_it_is(frozen):
     np.testing.assert_array_equal(
-        transform_of(frozen, drop_tokens=0.5)(np.array([0])).embedding, np.full((1, 384), 0.5)
+        transform_of(frozen, drop_tokens=0.5)(np.array([0])).embedding, np.full((1, WIDTH), 0.5)
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from matbind.base.errors import UserError
 from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.scan import Axis, Scan, first_of
 from matbind.modalities.pxrd.wavelength import doublet_angstrom
@@ -46,14 +45,9 @@ def read_cif_pattern(text: str) -> Scan:
 
     Raises:
         ValueError: if it is no CIF or holds no pattern, or the pattern's columns differ in length.
-        UserError: if gemmi is not installed.
     """
-    try:
-        from gemmi import cif
-    except ImportError as error:
-        raise UserError(
-            "powder CIF files are read by gemmi, which is not installed: pip install 'matbind[instruments]'"
-        ) from error
+    from gemmi import cif
+
     try:
         document = cif.read_string(text)
     except (ValueError, RuntimeError) as error:

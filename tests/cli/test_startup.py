@@ -1,0 +1,55 @@
+"""The command line answers at once, for it imports no more than a command needs. The times: benchmarks/startup.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = "from matbind.cli.main import main; main()"
+# Not pydantic: typer reads the arguments of a command by it.
+HEAVY = [
+    *("dvc", "great_expectations", "matplotlib", "mlflow", "numba", "numpy", "optuna", "pandas", "polars", "prefect"),
+    *("pyarrow", "pymatgen", "scipy", "sklearn", "torch", "torch_geometric", "transformers", "yaml"),
+]
+TELLS_HEAVY = f"""
+import json, sys
+try:
+    {{}}
+finally:
+    sys.stderr.write("\\n" + json.dumps([name for name in {HEAVY} if name in sys.modules]))
+"""
+
+
+def _run(statement: str, *arguments: str, directory: Path = Path()) -> tuple[int, str, set[str]]:
+    """Return the exit code, what went to standard error, and the heavy modules that were imported."""
+    command = [sys.executable, "-c", TELLS_HEAVY.format(statement), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory)
+    error, _, heavy = ended.stderr.rpartition("\n")
+    return ended.returncode, error, set(json.loads(heavy))
+
+
+@pytest.mark.parametrize("module", ["matbind", "matbind.cli.main"])
+def test_an_import_brings_nothing_heavy(module: str) -> None:
+    assert _run(f"import {module}") == (0, "", set())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["search", "--help"], ["data", "--help"], ["data", "text", "--help"]]
+)
+def test_help_brings_nothing_heavy(arguments: list[str]) -> None:
+    assert _run(MAIN, *arguments) == (0, "", set())
+
+
+def test_a_wrong_option_brings_nothing_heavy() -> None:
+    code, error, heavy = _run(MAIN, "search", "--nope")
+
+    assert (code, heavy) == (2, set())
+    assert "No such option: --nope" in error
+
+
+def test_the_status_is_read_without_what_trains(tmp_path: Path) -> None:
+    assert _run(MAIN, "status", directory=tmp_path)[2] <= {"numpy"}
