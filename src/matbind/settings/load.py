@@ -128,7 +128,7 @@ def _check_names(names: list[Any], key: str, *, every: bool = True) -> None:
         raise UserError(f"{key} has {', '.join(map(str, names))}, expected each of {', '.join(allowed)} once")
 
 
-def _validation(merged: Mapping[str, Any]) -> ValidationSettings:
+def _validation(merged: Mapping[str, Any]) -> Any:
     section = merged.get("validate")
     if not isinstance(section, dict):
         return _blocks(merged, "validate")  # refuses it

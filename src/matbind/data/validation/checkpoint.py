@@ -47,7 +47,8 @@ class Checkpoints:
         self._directory = directory
         self._context = gx.get_context(mode="file", context_root_dir=directory)
         self._source = self._context.data_sources.add_pandas("records")
-        self._actions = [gx.checkpoint.UpdateDataDocsAction(name="data_docs")] if data_docs else []
+        action: Any = gx.checkpoint.UpdateDataDocsAction  # type: ignore[attr-defined]  # exported, but not by name
+        self._actions: list[Any] = [action(name="data_docs")] if data_docs else []
 
     def run(
         self, name: str, suite: Sequence[Expectation], rows: pl.DataFrame, parameters: Mapping[str, Any]
@@ -87,7 +88,8 @@ class Checkpoints:
             run_id=RunIdentifier(run_name="validate", run_time=NO_TIME),
         )
         (validated,) = run.run_results.values()
-        results = {result.expectation_config.id: result for result in validated.results}
+        configured: list[Any] = validated.results
+        results = {result.expectation_config.id: result for result in configured}
         return [_outcome(expectation, results[expectation.judge.id], rows) for expectation in suite]
 
     def settle(self) -> None:

@@ -65,10 +65,8 @@ def outcome_of(expectation: Expectation, result: Mapping[str, Any], rows: pl.Dat
     bounds = {
         key: kwargs.get(key, getattr(judge, key, None)) if bounded else None for key in ("min_value", "max_value")
     }
-    failing = pl.Series(
-        "row", [entry["row"] for entry in details.get("unexpected_index_list") or ()], rows["row"].dtype
-    )
-    failing = failing.sort()
+    unexpected: Any = details.get("unexpected_index_list") or ()
+    failing = pl.Series("row", [entry["row"] for entry in unexpected], rows["row"].dtype).sort()
     if measure is None:
         values: list[Any] = [None] * len(failing)
     else:

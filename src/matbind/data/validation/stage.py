@@ -101,7 +101,8 @@ class _Stage:
             parts = list(pool.map(lambda batch: (batch, validator.summarize(batch)), read))
         if not parts:
             raise UserError(f"{path}: the table has no rows, expected one a material")
-        structures, summary = (pl.concat(part) for part in zip(*parts, strict=True))
+        structures = pl.concat([batch for batch, _ in parts])
+        summary = pl.concat([measures for _, measures in parts])
         ids = structures["material_id"]
         summary = validator.compare(with_identity(summary, ids), structures)
         self._judge(name, validator, summary, flat(structures, self.suites[name]), ids=ids, sound_ids=None)
