@@ -44,7 +44,7 @@ def records(tmp_path):
 
 def test_materials_come_in_the_order_of_the_structures_whatever_the_chunks(records):
     for chunk_size in (1, 2, 100):
-        materials = list(Records(records).materials(chunk_size=chunk_size))
+        materials = list(Records(records).materials())
         assert [m.material_id for m in materials] == ["m-0", "m-1", "m-2"]
         assert [m.split for m in materials] == ["train", "validation", "test"]
 
