@@ -176,6 +176,15 @@ def test_a_row_that_lacks_a_value_is_counted(run):
     assert (counts["dos"], counts["text"]) == (1, 0)
 
 
+def test_tables_get_the_order_of_the_structures(run, monkeypatch):
+    monkeypatch.setattr(stage, "CHUNK", 8)
+    ids = [f"m-{i}" for i in (30, 2, 17, 16, 5)]
+    _, records, _ = run(dos=dos_of(*ids), text=pl.DataFrame({"material_id": ids, "text": ids}))
+    for name in ("dos", "text"):
+        assert records.table(name)["material_id"].to_list() == ["m-2", "m-5", "m-16", "m-17", "m-30"]
+    assert records.table("text")["text"].to_list() == ["m-2", "m-5", "m-16", "m-17", "m-30"]
+
+
 def test_a_measured_pattern_is_kept_as_it_is(run):
     measured = np.linspace(0, 1, 8501, dtype=np.float32)
     _, records, _ = run(pxrd=pl.DataFrame({"material_id": ["m-3"], "pattern": [measured], "simulated": [False]}))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import polars as pl
 import pytest
 
 from matbind.base.errors import UserError
 from matbind.materials.structure import structure_of
+from matbind.modalities import records as module
 from matbind.modalities.records import Records, batches, checked_columns, read_table
 
 TEXT = pl.DataFrame({"material_id": ["a", "b", "c"], "text": ["x", None, "z"]})
@@ -42,11 +45,57 @@ def records(tmp_path):
     return tmp_path
 
 
-def test_materials_come_in_the_order_of_the_structures_whatever_the_chunks(records):
-    for chunk_size in (1, 2, 100):
-        materials = list(Records(records).materials(chunk_size=chunk_size))
-        assert [m.material_id for m in materials] == ["m-0", "m-1", "m-2"]
-        assert [m.split for m in materials] == ["train", "validation", "test"]
+def test_materials_come_in_the_order_of_the_structures(records):
+    materials = list(Records(records).materials())
+    assert [m.material_id for m in materials] == ["m-0", "m-1", "m-2"]
+    assert [m.split for m in materials] == ["train", "validation", "test"]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 100])
+@pytest.mark.parametrize("order", ["alike", "backwards", "shuffled"])
+def test_every_material_gets_its_own_value_whatever_the_order_of_the_table(tmp_path, monkeypatch, order, rows):
+    monkeypatch.setattr(module, "ROWS_READ", rows)
+    monkeypatch.setattr(module, "ROWS_SORTED", rows)
+    structures(20).write_parquet(tmp_path / "structures.parquet")
+    places = [i for i in range(20) if i % 3] + [99]  # some materials have none, and one value is of no material
+    table = pl.DataFrame({"material_id": [f"m-{i}" for i in places], "text": [f"text {i}" for i in places]})
+    if order != "alike":
+        table = table.reverse() if order == "backwards" else table.sample(fraction=1.0, shuffle=True, seed=0)
+    table.write_parquet(tmp_path / "text.parquet", row_group_size=4)
+    texts = [m.values.get("text") for m in Records(tmp_path).materials(only=("text",))]
+    assert texts == [f"text {i}" if i % 3 else None for i in range(20)]
+
+
+@pytest.mark.parametrize("table", ["dos", "text"])  # the first is in another order than the structures
+def test_a_table_is_read_once(records, monkeypatch, table):
+    rows = []
+
+    def counted(*args, **kwargs):
+        for batch in batches(*args, **kwargs):
+            rows.extend(batch["material_id"])
+            yield batch
+
+    monkeypatch.setattr(module, "batches", counted)
+    monkeypatch.setattr(module, "ROWS_READ", 1)
+    list(Records(records).materials(only=(table,)))
+    assert rows == pl.read_parquet(records / f"{table}.parquet")["material_id"].to_list()
+
+
+def test_what_a_table_was_sorted_through_is_removed(records, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    materials = Records(records).materials(only=("dos",))
+    next(materials)
+    assert [path.name for path in scratch.glob("*/*")] == ["0.parquet"]
+    materials.close()
+    assert list(scratch.iterdir()) == []
+
+
+def test_an_id_in_two_rows_is_named(records):
+    pl.DataFrame({"material_id": ["m-1", "m-1"], "text": ["one", "two"]}).write_parquet(records / "text.parquet")
+    with pytest.raises(UserError, match=r"text\.parquet: material_id 'm-1' stands in more than one row"):
+        list(Records(records).materials(only=("text",)))
 
 
 def test_materials_hold_what_the_tables_hold_of_them(records):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from matbind.modalities.table import part, structure_name, value_names
 from matbind.settings.params import Settings
 
 CHUNK = 1024  # materials handed to a worker at a time
+PLACE = "place among the structures"  # a column that no table of a source has
 
 
 def prepare(
@@ -75,12 +77,11 @@ def prepare(
     )
     structures = structures.with_columns(pl.Series("split", split))
 
-    ids, known = set(structures["material_id"]), set(raw.structures["material_id"])
-    counts: dict[str, Any] = {"materials": len(ids)}
+    counts: dict[str, Any] = {"materials": len(structures)}
     with written_whole_directory(out) as unfinished:
         structures.write_parquet(table_path(unfinished, structure_name()))
         for name in value_names():
-            usable, left_out = _usable(raw.table(name), name, ids=ids, known=known)
+            usable, left_out = _usable(raw.table(name), name, kept=structures, known=raw.structures)
             work = partial(_prepared, name, settings=settings.records(name), seed=settings.seed)
             chunks = workers.map(work, _chunks(structures, usable))
             counts[name], failed = _write_values(chunks, unfinished, name, of=len(structures), log=log)
@@ -103,13 +104,17 @@ def _sound(structures: pl.DataFrame, limit: int | None, workers: Workers) -> tup
     return structures.filter(pl.Series(reasons, dtype=pl.String).is_null()), excluded
 
 
-def _usable(table: pl.DataFrame, name: str, *, ids: set[str], known: set[str]) -> tuple[pl.DataFrame, list[Excluded]]:
-    """Return the whole rows of the materials that are kept, and what is left out with the reason."""
-    excluded = [
-        (material_id, name, "no structure has this material_id")
-        for material_id in table.filter(~pl.col("material_id").is_in(known))["material_id"]
-    ]
-    usable = table.filter(pl.col("material_id").is_in(ids))
+def _usable(
+    table: pl.DataFrame, name: str, *, kept: pl.DataFrame, known: pl.DataFrame
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Return the whole rows of the materials that are kept, and what is left out with the reason.
+
+    The rows come in the order of the materials, with the place of each.
+    """
+    stray = table.join(known, on="material_id", how="anti", maintain_order="left")["material_id"]
+    excluded = [(material_id, name, "no structure has this material_id") for material_id in stray]
+    places = kept.select("material_id").with_row_index(PLACE)
+    usable = table.join(places, on="material_id", maintain_order="right")
     for column in columns_of(name):
         empty = usable[column].is_null()
         reason = f"column {column} holds no value"
@@ -136,8 +141,9 @@ def _fault(row: dict[str, Any]) -> str | None:
 
 def _chunks(structures: pl.DataFrame, values: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield some structures at a time, with the values that belong to them."""
-    for chunk in structures.iter_slices(CHUNK):
-        yield chunk, values.filter(pl.col("material_id").is_in(chunk["material_id"].implode()))
+    bounds = values[PLACE].search_sorted(pl.int_range(0, len(structures) + CHUNK, CHUNK, eager=True))
+    for chunk, (start, end) in zip(structures.iter_slices(CHUNK), pairwise(bounds), strict=True):
+        yield chunk, values.slice(start, end - start)
 
 
 def _prepared(
@@ -164,7 +170,8 @@ def _write_values(
     excluded: list[Excluded] = []
     written = 0
     schema = pl.DataFrame(schema=columns_of(name)).to_arrow().schema
-    with pq.ParquetWriter(table_path(directory, name), schema, compression="zstd") as writer:
+    path = table_path(directory, name)
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:  # hardly a number repeats
         for values, left_out in chunks:
             writer.write_table(values.select(*columns_of(name)).to_arrow().cast(schema))
             written += len(values)

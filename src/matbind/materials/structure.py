@@ -142,6 +142,8 @@ def lower_triangular(cell: FloatArray) -> FloatArray:
 
 def _plain(values: npt.ArrayLike, *, dtype: type) -> Any:
     """Copy only where needed: compiled functions would be compiled anew for read-only, strided or mapped arrays."""
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.carray:
+        return values  # np.require says the same, but slowly
     return np.require(np.asarray(values), dtype=dtype, requirements=["C", "A", "W", "E"])
 
 
@@ -172,7 +174,9 @@ def _check_species(site_index: IntArray, atomic_number: IntArray, occupancy: Flo
             f"site_index, atomic_number and occupancy have shapes {site_index.shape}, {atomic_number.shape} and "
             f"{occupancy.shape}, expected one common (n_species_entries,)."
         )
-    if (np.diff(site_index) < 0).any() or not np.array_equal(np.unique(site_index), np.arange(n_sites)):
+    ends = site_index[[0, -1]].tolist() if len(site_index) else []
+    steps = (site_index[1:] - site_index[:-1]).view(np.uint64)  # a step back is a large number
+    if ends != [0, n_sites - 1] or (steps > 1).any():
         raise ValueError(f"site_index must ascend from 0 to {n_sites - 1} and name every site.")
     wrong = (atomic_number < 1) | (atomic_number > HEAVIEST_ATOMIC_NUMBER)
     if wrong.any():

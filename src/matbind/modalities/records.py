@@ -1,15 +1,17 @@
 """The Parquet files that hold a whole data set of materials.
 
 A records directory holds `structures.parquet` (one row a material, with its split) and a table a modality, for the
-materials that have it: `dos.parquet` and so on. The files are read in chunks of rows, so a data set larger than memory
-passes.
+materials that have it: `dos.parquet` and so on. The tables of values are read in one pass, some rows at a time, so a
+data set larger than memory passes. They have the order of the structures, as `prepare` writes them; a table in another
+order is sorted through files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -17,6 +19,9 @@ import polars as pl
 from matbind.base.errors import UserError
 from matbind.modalities.material import Material
 from matbind.modalities.table import part, structure_name, value_names
+
+ROWS_READ = 256  # of a table at a time
+ROWS_SORTED = 2048  # in memory at a time where a table has to be sorted first
 
 
 def columns_of(name: str) -> dict[str, Any]:
@@ -49,12 +54,7 @@ def read_table(path: Path, name: str) -> pl.DataFrame:
             frame = frame.with_columns(pl.col(column).cast(dtype, strict=True))
         except pl.exceptions.PolarsError as error:
             raise UserError(f"{path}: column {column} has type {stored[column]}, expected {dtype}") from error
-    ids = frame["material_id"]
-    if ids.null_count():
-        raise UserError(f"{path}: material_id is missing in row {ids.is_null().arg_max()}, expected one in every row")
-    repeated = ids.filter(ids.is_duplicated())
-    if len(repeated):
-        raise UserError(f"{path}: material_id {repeated[0]!r} stands in more than one row, expected one row each")
+    _check_ids(frame["material_id"], path)
     return frame
 
 
@@ -123,6 +123,14 @@ def arrow_batches(path: Path, *, rows: int) -> Iterator[Any]:
         yield from file.iter_batches(batch_size=rows)
 
 
+def _check_ids(ids: pl.Series, path: Path) -> None:
+    if ids.null_count():
+        raise UserError(f"{path}: material_id is missing in row {ids.is_null().arg_max()}, expected one in every row")
+    repeated = ids.filter(ids.is_duplicated())
+    if len(repeated):
+        raise UserError(f"{path}: material_id {repeated[0]!r} stands in more than one row, expected one row each")
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
@@ -161,34 +169,64 @@ class Records:
         """Return the table of one modality, one row a material that holds it."""
         return self.structures if name == structure_name() else read_table(table_path(self.directory, name), name)
 
-    def materials(self, *, chunk_size: int = 2048, only: tuple[str, ...] | None = None) -> Iterator[Material]:
-        """Yield every material in order.
+    def materials(self, *, only: tuple[str, ...] | None = None) -> Iterator[Material]:
+        """Yield every material in order, from one pass over every table.
 
         Args:
-            chunk_size: materials in memory at a time.
             only: modalities besides the structure to attach; None for all.
 
         Raises:
-            UserError: if a table is missing, unreadable or lacks a column.
+            UserError: if a table is missing, unreadable, lacks a column, or repeats an id.
         """
-        paths = {name: table_path(self.directory, name) for name in value_names() if only is None or name in only}
-        for name, path in paths.items():
-            stored_columns(path, name)
-        for start in range(0, len(self), chunk_size):
-            chunk = self.structures.slice(start, chunk_size)
-            in_chunk = pl.col("material_id").is_in(chunk["material_id"].implode())
-            values: dict[str, dict[str, Any]] = {}
-            for name, path in paths.items():
-                with _readable(path):
-                    frame = pl.scan_parquet(path).select(*columns_of(name)).filter(in_chunk).collect()
-                values[name] = {row["material_id"]: part(name, "records").value(row) for row in _arrays(frame)}
-            for row in chunk.iter_rows(named=True):
-                material_id = row["material_id"]
-                present = {
-                    name: by_id[material_id] for name, by_id in values.items() if by_id.get(material_id) is not None
-                }
-                structure = part(structure_name(), "records").value(row)
-                yield Material(material_id, row["formula"], structure, row["split"], present)
+        tables = {name: self._values(name) for name in value_names() if only is None or name in only}
+        nothing_more = (len(self), None)
+        following = {name: next(table, nothing_more) for name, table in tables.items()}
+        structure_part = part(structure_name(), "records")
+        for place, row in enumerate(self.structures.iter_rows(named=True)):
+            present: dict[str, Any] = {}
+            for name, table in tables.items():
+                if following[name][0] == place:
+                    present[name] = following[name][1]
+                    following[name] = next(table, nothing_more)
+            yield Material(row["material_id"], row["formula"], structure_part.value(row), row["split"], present)
+
+    def _values(self, name: str) -> Iterator[tuple[int, Any]]:
+        """Yield the values of a modality, each with the place of its material, ascending."""
+        path = table_path(self.directory, name)
+        stored_columns(path, name)
+        with _readable(path):
+            ids = pl.read_parquet(path, columns=["material_id"])
+        _check_ids(ids["material_id"], path)
+        order = self.structures.select("material_id").with_row_index("place")
+        places = ids.join(order, on="material_id", how="left", maintain_order="left")["place"]
+        table = (
+            batch.with_columns(place=places.gather(batch["row"])).drop_nulls("place")
+            for batch in batches(path, name, rows=ROWS_READ)
+        )
+        for batch in table if places.drop_nulls().is_sorted() else _sorted(table):
+            for row in _arrays(batch):
+                value = part(name, "records").value(row)
+                if value is not None:
+                    yield row["place"], value
+
+
+def _sorted(table: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Sort a table by `place` in one pass and with little memory: each stretch of places goes through a file."""
+    import pyarrow.parquet as pq
+
+    stretch = pl.col("place") // ROWS_SORTED
+    with TemporaryDirectory() as scratch:
+        with ExitStack() as open_files:
+            writers: dict[Any, Any] = {}
+            for batch in table:
+                for (number,), rows in batch.group_by(stretch):
+                    written = rows.to_arrow()
+                    if number not in writers:
+                        writer = pq.ParquetWriter(Path(scratch) / f"{number}.parquet", written.schema)
+                        writers[number] = open_files.enter_context(writer)
+                    writers[number].write_table(written)
+        for number in sorted(writers):
+            yield pl.read_parquet(Path(scratch) / f"{number}.parquet").sort("place")
 
 
 def _arrays(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
