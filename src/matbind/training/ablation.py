@@ -138,7 +138,7 @@ class Ablation:
                 f"{len(failures)} of {len(self.combinations)} combinations failed: {which}; the others are kept, "
                 "the same command tries only these again, and ablate.combinations in params.yaml can leave them out"
             )
-        _write_curves(self.combinations)
+        write_learning_curves(self.combinations)
 
 
 @contextmanager
@@ -181,8 +181,8 @@ def _keep_origin(tracker: Tracker, name: str, run_id: str | None = None) -> dict
     return complete
 
 
-def _write_curves(names: Iterable[str]) -> None:
-    """Write the learning curves of trained combinations, an epoch a row, for the plots of DVC."""
+def write_learning_curves(names: Iterable[str]) -> None:
+    """Write the learning curves of trained combinations into one table, an epoch a row, which DVC plots."""
     with written_whole(LEARNING_CURVES) as partial, partial.open("w", newline="") as file:
         columns = ["combination", "epoch", "loss", "validation_recall_at_1"]
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
