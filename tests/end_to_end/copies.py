@@ -43,8 +43,8 @@ class Project:
 def copy_project(source: Path, root: Path, prefect_api_url: str) -> Project:
     """Copy what git tracks or would track, and compiled kernels.
 
-    DVC's record of an earlier run is among it, while its cache is not, as in a clone of git alone. Numba knows its source
-    by content, so what it compiled for the checkout is what it would compile for the copy.
+    DVC's record of an earlier run is among it, while its cache is not, as in a clone of git alone. Numba knows its
+    source by content, so what it compiled for the checkout is what it would compile for the copy.
     """
     command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     listed = subprocess.run(command, cwd=source, capture_output=True, text=True, check=True).stdout.split("\0")
