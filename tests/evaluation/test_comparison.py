@@ -197,9 +197,9 @@ def test_recall_is_averaged_over_pairs_and_then_over_combinations():
     assert recall["crystal+dos+text"] == {"aligned": 0.21, "emergent": 0.04}
     assert recall["dos"] == {"view": 0.8}
     assert recall["crystal+text"] == {"aligned": 0.01}
-    assert recall_of_all(recall) == {"recall_at_1": {"aligned": 0.11, "emergent": 0.04, "view": 0.8}}
+    assert recall_of_all(recall) == {"aligned": 0.11, "emergent": 0.04, "view": 0.8}
 
 
 def test_a_kind_that_no_combination_has_is_left_out_of_recall():
     recall = recall_by_combination(compare([run_of(parse_combination("dos"), 40)]))
-    assert recall_of_all(recall) == {"recall_at_1": {"view": 0.8}}
+    assert recall_of_all(recall) == {"view": 0.8}
