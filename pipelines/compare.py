@@ -1,6 +1,6 @@
 """The compare stage: all combinations beside each other."""
 
-from matbind.base.files import COMPARISON, METRICS, RECALL, REPORTS, SUMMARY, VALID, read_json
+from matbind.base.files import COMPARISON, MEAN_RECALL, METRICS, REPORTS, SUMMARY, VALID, read_json
 from matbind.evaluation.compare import compare as compare_combinations
 from matbind.settings.params import Settings
 from matbind.tracking.tracker import Tracker
@@ -17,7 +17,7 @@ def compare(settings: Settings) -> None:
         metrics=METRICS,
         records=VALID,
         out=COMPARISON,
-        recall=RECALL,
+        recall=MEAN_RECALL,
         summary=SUMMARY,
         reports=REPORTS,
         data_md5=tracker.origin.data_md5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matbind.base.files import METRICS, RECALL, REPORTS, read_json
+from matbind.base.files import MEAN_RECALL, METRICS, REPORTS, read_json
 from matbind.tracking.runs import PARENT
 from matbind.tracking.store import connect, tracking_uri
 
@@ -15,7 +15,7 @@ REPORT_FILES = ("index.html", "comparison.md")
 
 def recall_rows() -> list[dict[str, Any]]:
     """Return means of recall@1 by combination and kind of pair; empty where there is no such pair."""
-    recall = read_json(RECALL) if RECALL.exists() else {}
+    recall = read_json(MEAN_RECALL) if MEAN_RECALL.exists() else {}
     kinds = dict.fromkeys(kind for means in recall.values() for kind in means)
     return [{"combination": name, **{kind: means.get(kind, "") for kind in kinds}} for name, means in recall.items()]
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from dvc_render.vega_templates import TEMPLATES
 
-from matbind.base.files import RECALL, SUMMARY
+from matbind.base.files import MEAN_RECALL, SUMMARY
 from matbind.modalities.code import PACKAGE, code_of
 from matbind.settings import load as settings_module
 
@@ -77,8 +77,11 @@ def test_git_ignores_every_output_but_the_small_metrics_that_dvc_does_not_cache(
         check=False,
     ).stdout.split()
 
-    assert {*options, *others}.difference(ignored) == {str(RECALL), str(SUMMARY)}
-    assert {path for path, option in options.items() if not option.get("cache", True)} == {str(RECALL), str(SUMMARY)}
+    assert {*options, *others}.difference(ignored) == {str(MEAN_RECALL), str(SUMMARY)}
+    assert {path for path, option in options.items() if not option.get("cache", True)} == {
+        str(MEAN_RECALL),
+        str(SUMMARY),
+    }
 
 
 def test_plots_have_their_template_and_an_output_to_draw(project_root: Path) -> None:
