@@ -11,5 +11,5 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 _CODE = str(Path(__file__).parents[1] / "src")
 sys.path.insert(0, _CODE)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_CODE, os.environ.get("PYTHONPATH")]))
-if "DVC_EXP_NAME" in os.environ:
+if {"DVC_EXP_NAME", "DVC_ROOT"} <= os.environ.keys():
     os.environ.setdefault("PREFECT_HOME", str(Path(os.environ["DVC_ROOT"]) / ".prefect"))
