@@ -62,7 +62,7 @@ bench-data: data ## speed of data preparation beside public tools, to benchmarks
 	OMP_NUM_THREADS=1 python -m benchmarks.data --json benchmarks/results/data.json $(if $(STRUCTURES),--structures $(STRUCTURES))
 
 clean: ## remove results and caches; DVC's cache, the runs and .venv stay (`dvc checkout` brings the results back)
-	rm -rf artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	git clean -fdqX artifacts models metrics reports .prefect .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The sample comes out of .dvcstore; data that are there already are left as they are.
 data: | $(INSTALLED)

@@ -2,7 +2,7 @@
 
 from prefect.artifacts import create_table_artifact
 
-from matbind.base.files import COMPARISON, METRICS, REPORTS, VALID, read_json
+from matbind.base.files import COMPARISON, MEAN_RECALL, METRICS, REPORTS, SUMMARY, VALID, read_json
 from matbind.evaluation.compare import compare as compare_combinations
 from matbind.settings.params import Settings
 from matbind.tracking.tracker import Tracker
@@ -20,6 +20,8 @@ def compare(settings: Settings) -> None:
         metrics=METRICS,
         records=VALID,
         out=COMPARISON,
+        recall=MEAN_RECALL,
+        summary=SUMMARY,
         reports=REPORTS,
         data_md5=tracker.origin.data_md5,
         git_commit=tracker.origin.code,

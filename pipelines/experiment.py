@@ -23,7 +23,6 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.schedules import Cron
 
 from matbind.base.errors import USER_ERROR, StageError, UserError, shown
-from matbind.base.files import SUMMARIES, read_json
 from pipelines import summary
 from pipelines.dvc import Outcome, run_dvc
 from pipelines.server import api_server
@@ -113,9 +112,9 @@ def experiment(
     if push_to:
         push(push_to)
     task(name="summarise", cache_policy=NO_CACHE)(summary.publish)()
-    for path in sorted(SUMMARIES.glob("*.json")):
-        means = ", ".join(f"{key} {value:.3f}" for key, value in read_json(path).items() if "_at_1." in key)
-        log(f"{path.stem}: {means}")
+    for row in summary.recall_rows():
+        means = ", ".join(f"{kind} {mean:.3f}" for kind, mean in row.items() if isinstance(mean, float))
+        log(f"{row['combination']}: test recall@1 {means}")
     log(f"runs: {summary.mlflow_link()}; report: {summary.report_file() or 'none'}")
 
 

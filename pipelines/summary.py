@@ -7,8 +7,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from matbind.base.files import METRICS, REPORTS, SUMMARIES, read_json
-from matbind.modalities.combinations import all_combinations
+from matbind.base.files import MEAN_RECALL, METRICS, REPORTS, read_json
 from matbind.tracking.runs import PARENT
 from matbind.tracking.store import connect, tracking_uri
 
@@ -18,15 +17,10 @@ REPORT_FILES = ("index.html", "comparison.md")
 
 
 def recall_rows() -> list[dict[str, Any]]:
-    """Return means of recall by combination, in the order of the comparison; empty where there is no such pair."""
-    rows = []
-    for combination in all_combinations():
-        path = SUMMARIES / f"{combination.name}.json"
-        if path.exists():
-            means = {key: round(value, 4) for key, value in read_json(path).items()}
-            rows.append({"combination": combination.name, **means})
-    columns = dict.fromkeys(key for row in rows for key in row)
-    return [{column: row.get(column, "") for column in columns} for row in rows]
+    """Return means of recall@1 by combination and kind of pair; empty where there is no such pair."""
+    recall = read_json(MEAN_RECALL) if MEAN_RECALL.exists() else {}
+    kinds = dict.fromkeys(kind for means in recall.values() for kind in means)
+    return [{"combination": name, **{kind: means.get(kind, "") for kind in kinds}} for name, means in recall.items()]
 
 
 def mlflow_link() -> str:

@@ -54,6 +54,18 @@ def test_a_lock_file_rewritten_by_a_stage_does_not_make_the_commit_dirty(reposit
     assert not read_origin(repository).git_dirty
 
 
+def test_committed_metrics_rewritten_by_a_stage_do_not_make_the_commit_dirty(repository: Path) -> None:
+    metrics = repository / "metrics/summary.json"
+    metrics.parent.mkdir()
+    metrics.write_text("{}")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "--quiet", "--message", "metrics")
+
+    metrics.write_text('{"aligned": 0.5}')
+
+    assert not read_origin(repository).git_dirty
+
+
 def test_outside_a_repository_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 

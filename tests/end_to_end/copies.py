@@ -41,15 +41,16 @@ class Project:
 
 
 def copy_project(source: Path, root: Path, prefect_api_url: str) -> Project:
-    """Copy what git tracks or would track, and compiled kernels, but not the record of a run: the copy has not run yet.
+    """Copy what git tracks or would track, and compiled kernels.
 
-    Numba knows its source by content, so what it compiled for the checkout is what it would compile for the copy.
+    DVC's record of an earlier run is among it, while its cache is not, as in a clone of git alone. Numba knows its
+    source by content, so what it compiled for the checkout is what it would compile for the copy.
     """
     command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     listed = subprocess.run(command, cwd=source, capture_output=True, text=True, check=True).stdout.split("\0")
     compiled = [str(path.relative_to(source)) for path in source.glob("src/**/__pycache__/*.nb[ci]")]
     for name in filter(None, [*listed, *compiled]):
-        if name != "dvc.lock" and (source / name).is_file():
+        if (source / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / name, root / name)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PREFECT", "DVC"))}

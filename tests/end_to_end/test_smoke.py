@@ -140,8 +140,10 @@ def test_a_second_repro_does_nothing(project: Project) -> None:
     assert (project.root / "dvc.lock").read_bytes() == before
 
 
-def test_the_work_tree_holds_nothing_new_but_the_lock_file(project: Project) -> None:
-    assert project.run("git", "status", "--porcelain").split() == ["??", "dvc.lock"]
+def test_a_run_changes_of_what_git_tracks_the_lock_file_and_the_small_metrics(project: Project) -> None:
+    status = project.run("git", "status", "--porcelain", "--untracked-files=all")
+
+    assert sorted(status.split()[1::2]) == ["dvc.lock", "metrics/recall.json", "metrics/summary.json"]
 
 
 @pytest.mark.parametrize(
@@ -249,10 +251,39 @@ def test_a_model_is_made_again_from_its_record(project: Project, tmp_path: Path)
     project.run("git", "worktree", "remove", "--force", str(again))
 
 
-def test_metrics_are_shown_by_dvc(project: Project) -> None:
+def test_metrics_are_shown_by_dvc_and_fit_a_line(project: Project) -> None:
     shown = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]
 
-    assert "recall_at_1.aligned_mean" in shown["metrics/summary/crystal+dos.json"]["data"]
+    assert list(shown) == ["metrics/summary.json"]
+    assert set(shown["metrics/summary.json"]["data"]) == {"aligned", "emergent", "view"}
+    assert max(map(len, project.run("dvc", "metrics", "show").splitlines())) < 100
+
+
+def test_a_clone_of_git_alone_shows_metrics_and_says_what_would_run(project: Project, tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone", project.environment)
+    project.run("git", "clone", "--quiet", ".", str(clone.root))
+    for name in ("dvc.lock", "metrics/recall.json", "metrics/summary.json"):
+        (clone.root / name).parent.mkdir(exist_ok=True)
+        shutil.copy(project.root / name, clone.root / name)
+    clone.run("git", "add", ".")
+    clone.run("git", "commit", "--quiet", "-m", "results")
+
+    shown = json.loads(clone.run("dvc", "metrics", "show", "--json"))[""]["data"]["metrics/summary.json"]
+    diff = json.loads(clone.run("dvc", "metrics", "diff", "HEAD~1", "--json", "--targets", "metrics/recall.json"))
+    stale = json.loads(clone.run("dvc", "status", "--json"))
+
+    assert shown["data"] == project.json("metrics/summary.json")
+    assert diff["metrics/recall.json"]["crystal+dos+pxrd+text.emergent"]["new"] >= 0
+    assert stale["ablate"][-1]["changed outs"]["models"] == "not in cache"
+
+
+def test_dvc_plots_curves_of_all_combinations_and_the_figures(project: Project) -> None:
+    plots = json.loads(project.run("dvc", "plots", "show", "--json"))["data"]
+
+    losses = plots["Training loss"][0]["content"]["data"]["values"]
+    assert {row["combination"] for row in losses} == {combination.name for combination in all_combinations()}
+    assert len(losses) == sum(len(json.loads(path.read_text())) for path in project.root.glob("models/*/history.json"))
+    assert plots["reports/figures/fig2_recall_at_1.png"][0]["type"] == "image"
 
 
 def test_restored_results_show_their_runs(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from matbind.base.errors import UserError
-from matbind.evaluation.comparison import assemble_comparison, summarise_pairs, to_markdown
+from matbind.evaluation.comparison import (
+    assemble_comparison,
+    recall_by_combination,
+    recall_of_all,
+    summarise_pairs,
+    to_markdown,
+)
 from matbind.evaluation.retrieval import summarise
 from matbind.modalities.combinations import Combination, all_combinations, pair_name, parse_combination
 
@@ -175,3 +181,25 @@ def test_unknown_combination_is_refused():
 def test_combination_found_twice_is_refused():
     with pytest.raises(UserError, match="metrics of crystal\\+dos: found twice"):
         compare([{"combination": name, "error": ""} for name in ("crystal+dos", "dos+crystal")])
+
+
+def test_recall_is_averaged_over_pairs_and_then_over_combinations():
+    triple, single = parse_combination("crystal+dos+text"), parse_combination("dos")
+    pairs = {
+        "dos->crystal": result("aligned", 10),
+        "text->crystal": result("aligned", 11),
+        "dos->text": result("emergent", 2),
+    }
+    recall = recall_by_combination(
+        compare([run_of(single, 40), {**run_of(triple), "pairs": pairs}, run_of(parse_combination("crystal+text"), 0)])
+    )
+
+    assert recall["crystal+dos+text"] == {"aligned": 0.21, "emergent": 0.04}
+    assert recall["dos"] == {"view": 0.8}
+    assert recall["crystal+text"] == {"aligned": 0.01}
+    assert recall_of_all(recall) == {"aligned": 0.11, "emergent": 0.04, "view": 0.8}
+
+
+def test_a_kind_that_no_combination_has_is_left_out_of_recall():
+    recall = recall_by_combination(compare([run_of(parse_combination("dos"), 40)]))
+    assert recall_of_all(recall) == {"view": 0.8}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from matbind.base.files import MEAN_RECALL, SUMMARY
 from matbind.modalities.code import PACKAGE, code_of
 from matbind.settings import load as settings_module
 
@@ -60,13 +61,38 @@ def test_how_many_train_at_a_time_makes_nothing_stale(stages: dict[str, Any]) ->
     assert declared & {"ablate", "ablate.workers", "ablate.retries"} == set()
 
 
-def test_no_output_can_be_committed_by_accident(stages: dict[str, Any], project_root: Path) -> None:
+def test_git_ignores_every_output_but_the_small_metrics_that_dvc_does_not_cache(
+    stages: dict[str, Any], project_root: Path
+) -> None:
     outs = [out for stage in stages.values() for out in (*stage.get("outs", []), *stage.get("metrics", []))]
-    paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
-    paths += ["mlflow.db", "mlartifacts/1", ".prefect/prefect.db", "data/dos.parquet", ".venv/bin"]
+    options = dict(next(iter(out.items())) if isinstance(out, dict) else (out, {}) for out in outs)
+    others = ["mlflow.db", "mlartifacts/1", ".prefect/prefect.db", "data/dos.parquet", ".venv/bin"]
 
     ignored = subprocess.run(
-        ["git", "check-ignore", "--no-index", *paths], cwd=project_root, capture_output=True, text=True, check=False
+        ["git", "check-ignore", "--no-index", *options, *others],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout.split()
 
-    assert sorted(ignored) == sorted(paths)
+    in_git = {str(MEAN_RECALL), str(SUMMARY)}
+    assert {*options, *others}.difference(ignored) == in_git
+    assert {path for path, option in options.items() if not option.get("cache", True)} == in_git
+
+
+def test_plots_have_their_template_and_an_output_to_draw(project_root: Path) -> None:
+    definitions = yaml.safe_load((project_root / "dvc.yaml").read_text())
+    outs = [
+        Path(next(iter(out)) if isinstance(out, dict) else out)
+        for stage in definitions["stages"].values()
+        for out in stage.get("outs", [])
+    ]
+    plots = [plot if isinstance(plot, dict) else {plot: {"y": {plot: None}}} for plot in definitions["plots"]]
+    drawn = [Path(path) for plot in plots for option in plot.values() for path in option["y"]]
+    templates = {option["template"] for plot in plots for option in plot.values() if "template" in option}
+    here = {path.stem for path in (project_root / ".dvc/plots").iterdir()}
+
+    assert [path for path in drawn if not {path, *path.parents} & set(outs)] == []
+    assert templates - here == {"bar_horizontal"}  # comes with DVC
+    assert here <= templates

@@ -28,9 +28,9 @@ seed = yaml.safe_load(open("params.yaml"))["seed"]
 if seed < 0:
     sys.stderr.write(f"matbind: params.yaml: seed is {seed}\\n")
     sys.exit(2)
-pathlib.Path("metrics/summary").mkdir(parents=True, exist_ok=True)
-means = {"recall_at_1.aligned_mean": seed / 10, "recall_at_5.aligned_mean": 0.75}
-pathlib.Path("metrics/summary/crystal+dos.json").write_text(json.dumps(means))
+pathlib.Path("metrics").mkdir(exist_ok=True)
+means = {"crystal+dos": {"aligned": seed / 10}, "dos": {"view": 0.75}}
+pathlib.Path("metrics/recall.json").write_text(json.dumps(means))
 pathlib.Path("metrics/name.txt").write_text(os.environ.get("DVC_EXP_NAME", "none"))
 """
 PIPELINE = """
@@ -82,10 +82,11 @@ def test_data_that_cannot_be_pulled_but_are_here_do_not_stop_it(
     out = capfd.readouterr().out
     assert "[experiment] data.dvc: the data cannot be pulled: " in out
     assert "; going on with the data that are here\n" in out
-    assert "[experiment] crystal+dos: recall_at_1.aligned_mean 0.200\n" in out
+    assert "[experiment] crystal+dos: test recall@1 aligned 0.200\n" in out
     assert (project / "data/dos.parquet").read_text() == "kept"
     assert artifact(prefect_api_url, "recall") == [
-        {"combination": "crystal+dos", "recall_at_1.aligned_mean": 0.2, "recall_at_5.aligned_mean": 0.75}
+        {"combination": "crystal+dos", "aligned": 0.2, "view": ""},
+        {"combination": "dos", "aligned": "", "view": 0.75},
     ]
 
 
@@ -95,7 +96,7 @@ def test_a_changed_setting_makes_a_dvc_experiment_whose_name_the_stages_know(pro
     experiment(changes=["seed=7"], name="seven", pull_data=False)
 
     assert (project / "metrics/name.txt").read_text() == "seven"
-    assert json.loads((project / "metrics/summary/crystal+dos.json").read_text())["recall_at_1.aligned_mean"] == 0.7
+    assert json.loads((project / "metrics/recall.json").read_text())["crystal+dos"]["aligned"] == 0.7
     shown = subprocess.run(["git", "for-each-ref", "refs/exps"], check=True, capture_output=True, text=True).stdout
     assert "/seven\n" in shown
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from matbind.base.errors import UserError
-from matbind.base.files import METRICS, MODELS, read_json, write_json
+from matbind.base.files import LEARNING_CURVES, METRICS, MODELS, read_json, write_json
 from matbind.base.model_files import HISTORY
 from matbind.modalities.combinations import parse_combination
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
 from matbind.tracking.store import connect
 from matbind.tracking.tracker import Tracker
-from matbind.training.ablation import Ablation, longest_first, recorded
+from matbind.training.ablation import Ablation, longest_first, recorded, write_learning_curves
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,21 @@ def test_a_training_that_ends_leaves_its_run_and_origin_beside_the_metrics(
     metrics = read_json(METRICS / "dos.json")
     assert (metrics["run_id"], metrics["data_md5"]) == (run_id, tracker.origin.data_md5)
     assert connect()[0].get_run(str(run_id)).info.status == "FINISHED"
+
+
+def test_learning_curves_are_one_table_of_all_combinations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unvalidated = {"epoch": 1.0, "loss": 2.5, "loss.dos": 2.5, "seconds": 3.0}
+    write_json(
+        MODELS / "crystal+dos" / HISTORY, [unvalidated, {"epoch": 2.0, "loss": 1.5, "validation_recall_at_1": 0.25}]
+    )
+    write_json(MODELS / "text" / HISTORY, [{"epoch": 1.0, "loss": 0.5}])
+
+    write_learning_curves(["crystal+dos", "text"])
+
+    assert LEARNING_CURVES.read_text().splitlines() == [
+        "combination,epoch,loss,validation_recall_at_1",
+        "crystal+dos,1.0,2.5,",
+        "crystal+dos,2.0,1.5,0.25",
+        "text,1.0,0.5,",
+    ]

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from matbind.base.files import METRICS, MODELS, SUMMARIES
+from matbind.base.files import METRICS, MODELS
 
 PROVENANCE = "provenance.json"
 LOCK_FILE = "dvc.lock"
@@ -27,7 +27,7 @@ DATA_POINTER = "data.dvc"
 TRAINED_BY = "ablate"
 LARGEST_PATCH_CHARACTERS = 1_000_000
 CLOCK_TOLERANCE_SECONDS = 10.0  # the start of a process is relative to a clock that may be set meanwhile
-_NOT_CODE = (":!dvc.lock",)  # every stage rewrites it
+_NOT_CODE = (":!dvc.lock", ":!metrics")  # what stages rewrite
 _CODE = ("src", "pipelines")
 
 
@@ -38,7 +38,7 @@ class Origin:
     Attributes:
         data_md5: DVC's checksum of the data, None if there is no `data.dvc`.
         git_commit: None outside a repository or before its first commit.
-        git_dirty: whether a tracked file differs from that commit (`dvc.lock` aside, which every stage rewrites).
+        git_dirty: whether a tracked file differs from that commit (`dvc.lock` and metrics aside, which stages rewrite).
     """
 
     data_md5: str | None
@@ -89,7 +89,7 @@ def locks_before(locks: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any
     While a stage runs, the lock file is of its last run; what came before it is as it was read.
     """
     tainted = {TRAINED_BY}
-    outs = {str(MODELS), str(METRICS), str(SUMMARIES)} | set(locks.get(TRAINED_BY, {}).get("outs", ()))
+    outs = {str(MODELS), str(METRICS)} | set(locks.get(TRAINED_BY, {}).get("outs", ()))
     while later := {name for name, lock in locks.items() if name not in tainted and outs & set(lock["deps"])}:
         tainted |= later
         outs |= {path for name in later for path in locks[name]["outs"]}

@@ -9,7 +9,7 @@ from typing import Any
 from matbind.base.errors import UserError
 from matbind.base.files import read_json, write_json
 from matbind.evaluation.baseline import baseline_embeddings, baseline_parts
-from matbind.evaluation.comparison import assemble_comparison, to_markdown
+from matbind.evaluation.comparison import assemble_comparison, recall_by_combination, recall_of_all, to_markdown
 from matbind.evaluation.retrieval import MIN_ROWS, evaluate_pairs
 from matbind.modalities.combinations import all_combinations, pair_name
 from matbind.modalities.material import Split
@@ -24,6 +24,8 @@ def compare(
     metrics: Path,
     records: Path,
     out: Path,
+    recall: Path,
+    summary: Path,
     reports: Path,
     data_md5: str | None,
     git_commit: str | None,
@@ -36,6 +38,8 @@ def compare(
         metrics: holds one JSON file a combination.
         records: the records directory, for the baseline.
         out: the comparison, JSON.
+        recall: means of recall@1 by combination and kind of pair, JSON.
+        summary: their means over the combinations, JSON.
         reports: gets comparison.md.
         data_md5: version of the data.
         git_commit: version of the code.
@@ -62,6 +66,9 @@ def compare(
     reports.mkdir(parents=True, exist_ok=True)
     (reports / "comparison.md").write_text(to_markdown(comparison))
     write_json(out, comparison)
+    by_combination = recall_by_combination(comparison)
+    write_json(recall, by_combination)
+    write_json(summary, recall_of_all(by_combination))
     log(f"{len(runs)} combinations compared: {out}, {reports / 'comparison.md'}")
     return comparison
 

@@ -13,6 +13,7 @@ from matbind.modalities.table import structure_name
 Results = Mapping[str, Mapping[str, Any]]  # a RetrievalResult as a dictionary, by the name of its pair
 
 KINDS = ("aligned", "emergent", "view")
+DECIMALS = 5  # of the figures that are committed; DVC prints as many
 
 _DOCUMENT = """# Comparison of the combinations
 
@@ -95,6 +96,20 @@ def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
         and the means over pairs ``mean_recall_at_1``, ``mean_recall_at_5`` and ``mean_chance_at_1``.
     """
     return {kind: _summary({name: r for name, r in pairs.items() if r["kind"] == kind}) for kind in KINDS}
+
+
+def recall_by_combination(comparison: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the means of recall@1 over the pairs of each kind: ``{"crystal+dos": {"aligned": 0.48665}, ...}``."""
+    return {
+        name: {kind: round(means["mean_recall_at_1"], DECIMALS) for kind, means in by_kind.items() if means}
+        for name, by_kind in comparison["summary"]["combinations"].items()
+    }
+
+
+def recall_of_all(recall: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Average what `recall_by_combination` returned over the combinations: ``{"aligned": 0.58615, ...}``."""
+    by_kind = {kind: [means[kind] for means in recall.values() if kind in means] for kind in KINDS}
+    return {kind: round(sum(means) / len(means), DECIMALS) for kind, means in by_kind.items() if means}
 
 
 def to_markdown(comparison: Mapping[str, Any]) -> str:

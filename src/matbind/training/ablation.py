@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from matbind.base.errors import StageError, UserError
-from matbind.base.files import FEATURES, LOGS, METRICS, MODELS, SUMMARIES, read_json, write_json
+from matbind.base.files import (
+    FEATURES,
+    LEARNING_CURVES,
+    LOGS,
+    METRICS,
+    MODELS,
+    read_json,
+    write_json,
+    written_whole,
+)
 from matbind.base.model_files import CURVES, HISTORY, SETTINGS
 from matbind.base.provenance import PROVENANCE
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
@@ -67,7 +77,7 @@ class Ablation:
         )
         self._stop_watching = self._tracker.watch(self._parent)
         self._progress = ProgressLog(list(self.combinations), epochs=settings.training.epochs, log=log)
-        for path in (*METRICS.glob("*.json"), *SUMMARIES.glob("*.json")):
+        for path in METRICS.glob("*.json"):
             if path.stem not in self.combinations:  # not asked for any more, it would be compared with the rest
                 path.unlink()
 
@@ -80,7 +90,6 @@ class Ablation:
         """
         if name in self._done:
             _keep_origin(self._tracker, name)
-            _summarise(name)
             self._progress.finish(name, "done before, kept")
             return
         run = recorded(self._tracker, self._parent, self._settings, self.combinations[name])
@@ -100,10 +109,10 @@ class Ablation:
                 raise
             with self._drawing:
                 self._draw_curves(read_json(MODELS / name / HISTORY), MODELS / name / CURVES)
-        self._progress.finish(name, _in_words(_summarise(name)))
+        self._progress.finish(name, _in_words(summarise(read_json(METRICS / f"{name}.json"))))
 
     def finish(self, failures: dict[str, BaseException]) -> None:
-        """End the parent run, with an error if a combination failed.
+        """End the parent run, with an error if a combination failed, else with the learning curves of all.
 
         Args:
             failures: what each failed combination raised last.
@@ -129,6 +138,7 @@ class Ablation:
                 f"{len(failures)} of {len(self.combinations)} combinations failed: {which}; the others are kept, "
                 "the same command tries only these again, and ablate.combinations in params.yaml can leave them out"
             )
+        write_learning_curves(self.combinations)
 
 
 @contextmanager
@@ -171,10 +181,14 @@ def _keep_origin(tracker: Tracker, name: str, run_id: str | None = None) -> dict
     return complete
 
 
-def _summarise(name: str) -> dict[str, float]:
-    summary = summarise(read_json(METRICS / f"{name}.json"))
-    write_json(SUMMARIES / f"{name}.json", summary)
-    return summary
+def write_learning_curves(names: Iterable[str]) -> None:
+    """Write the learning curves of trained combinations into one table, an epoch a row, which DVC plots."""
+    with written_whole(LEARNING_CURVES) as partial, partial.open("w", newline="") as file:
+        columns = ["combination", "epoch", "loss", "validation_recall_at_1"]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for name in names:
+            writer.writerows({"combination": name, **epoch} for epoch in read_json(MODELS / name / HISTORY))
 
 
 def longest_first(settings: Settings) -> list[Combination]:
