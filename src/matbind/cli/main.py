@@ -166,7 +166,7 @@ def ui(
     import os
     from importlib.util import find_spec
 
-    from matbind.tracking.store import tracking_uri
+    from matbind.tracking.store import experiment_of_runs, tracking_uri
     from matbind.tracking.tracker import Tracker
 
     if find_spec("mlflow") is None:
@@ -176,9 +176,9 @@ def ui(
         say(f"{added} runs added from files")
     uri = tracking_uri()
     page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
-    say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
-    if beside := tracker.comparison_path():
-        say(f"the combinations beside each other: {page}{beside}")
+    say(f"the runs are at {page}, experiment {experiment_of_runs()}; models at {page}/#/models")
+    if ranked := tracker.comparison_path():
+        say(f"the combinations by recall: {page}{ranked}")
     if uri.startswith("http"):
         return
     say("Ctrl-C ends it")

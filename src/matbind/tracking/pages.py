@@ -1,0 +1,61 @@
+"""What MLflow's pages show of an experiment without a search: its description, and a saved view of its runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import quote
+
+VIEW = "matbind"  # its key in the menu Views, and in the address
+VIEW_NAME = "Recall by combination"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"  # MLflow's page keeps a saved view in such a tag of the experiment
+PAIRS = "pairs.json"
+RANKED_BY = "recall_at_1.with_hub"
+COLUMNS = (
+    f"metrics.`{RANKED_BY}`",
+    "metrics.`recall_at_1.emergent_mean`",
+    "metrics.`recall_at_5.with_hub`",
+    "params.`hub`",
+    "params.`n_parameters`",
+    "attributes.`Models`",
+    "attributes.`Dataset`",
+)
+
+
+def view_of(parent: str) -> str:
+    """Write the view that ranks the combinations of an ablation, as MLflow's page saves one.
+
+    Args:
+        parent: id of the run of the ablation.
+    """
+    now = int(time.time() * 1000)
+    state = {
+        "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
+        "orderByKey": f"metrics.`{RANKED_BY}`",
+        "orderByAsc": False,
+        "selectedColumns": COLUMNS,
+    }
+    return json.dumps({"name": VIEW_NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
+
+
+def view_path(experiment: str) -> str:
+    """Return where, below the address of MLflow's pages, the view is."""
+    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+
+def describe_experiment(experiment: str, parent: str, name: str) -> str:
+    """Write what is in the experiment and where to click, in Markdown.
+
+    Args:
+        experiment: its id.
+        parent: id of the run of the latest ablation.
+        name: of that run.
+    """
+    table = f"/#/experiments/{experiment}/runs/{parent}/artifacts/{quote(PAIRS)}"
+    return (
+        f"**[{VIEW_NAME}]({view_path(experiment)[1:]})** ranks the combinations of *{name}* by recall@1 on the test "
+        f"split (in the menu Views); the chart symbol beside the search field draws what is listed.\n\n"
+        f"**[Every pair of modalities]({table[1:]})** of all of them in one table: recall, MRR, N and chance.\n\n"
+        "An ablation has a run for each combination below it, a tuning one for each trial. A run names the data of "
+        "its splits (Datasets used) and the model registered from it (Logged models)."
+    )
