@@ -1,4 +1,4 @@
-"""The data of the runs as MLflow datasets, one a split: which materials, which modalities of them, and where to load."""
+"""The data of the runs as MLflow datasets, one a split: which materials, which modalities they have, what to load."""
 
 from __future__ import annotations
 

@@ -11,15 +11,10 @@ VIEW_NAME = "Recall by combination"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"  # MLflow's page keeps a saved view in such a tag of the experiment
 PAIRS = "pairs.json"
 RANKED_BY = "recall_at_1.with_hub"
-COLUMNS = (
-    f"metrics.`{RANKED_BY}`",
-    "metrics.`recall_at_1.emergent_mean`",
-    "metrics.`recall_at_5.with_hub`",
-    "params.`hub`",
-    "params.`n_parameters`",
-    "attributes.`Models`",
-    "attributes.`Dataset`",
-)
+RUN_NAME = "attributes.`Run Name`"
+FIGURES = (f"metrics.`{RANKED_BY}`", "metrics.`recall_at_1.emergent_mean`", "metrics.`recall_at_5.with_hub`")
+OTHER_COLUMNS = ("params.`hub`", "params.`n_parameters`", "attributes.`Models`", "attributes.`Dataset`")
+WIDTH = 190  # pixels, for the name of a metric
 
 
 def view_of(parent: str) -> str:
@@ -33,7 +28,9 @@ def view_of(parent: str) -> str:
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
         "orderByKey": f"metrics.`{RANKED_BY}`",
         "orderByAsc": False,
-        "selectedColumns": COLUMNS,
+        "selectedColumns": [*FIGURES, *OTHER_COLUMNS],
+        "columnOrder": [RUN_NAME, *FIGURES, *OTHER_COLUMNS],
+        "columnWidths": dict.fromkeys(FIGURES, WIDTH),
     }
     return json.dumps({"name": VIEW_NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
 
@@ -53,9 +50,11 @@ def describe_experiment(experiment: str, parent: str, name: str) -> str:
     """
     table = f"/#/experiments/{experiment}/runs/{parent}/artifacts/{quote(PAIRS)}"
     return (
-        f"**[{VIEW_NAME}]({view_path(experiment)[1:]})** ranks the combinations of *{name}* by recall@1 on the test "
-        f"split (in the menu Views); the chart symbol beside the search field draws what is listed.\n\n"
-        f"**[Every pair of modalities]({table[1:]})** of all of them in one table: recall, MRR, N and chance.\n\n"
-        "An ablation has a run for each combination below it, a tuning one for each trial. A run names the data of "
-        "its splits (Datasets used) and the model registered from it (Logged models)."
+        f"**[{VIEW_NAME}]({view_path(experiment)[1:]})** · **[Every pair of modalities]({table[1:]})** · "
+        f"of the latest ablation, *{name}*, on the test split\n\n"
+        "The first is the view of that name in the menu Views; the chart symbol beside the search field draws what is "
+        "listed, and two or more runs that are ticked can be compared. The second is one table of recall, MRR, N and "
+        "chance.\n\n"
+        "An ablation has a run for each combination below it, a tuning one for each trial. A run names the data of its "
+        "splits (Datasets used) and the model that was registered from it (Logged models)."
     )
