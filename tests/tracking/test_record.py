@@ -16,7 +16,6 @@ from matbind.tracking.record import (
     describe_ablation,
     describe_combination,
     flatten_metrics,
-    lock_tags,
     pair_rows,
     parted,
     result_digest,
@@ -164,15 +163,3 @@ def test_the_pairs_of_a_combination_are_rows_of_its_metrics() -> None:
     assert (first["query"], first["target"], first["kind"], first["recall_at_1"]) == ("crystal", "dos", "aligned", None)
     assert [row["n"] for row in others if (row["query"], row["target"]) == ("text", "dos")] == [40]
     assert len(others) == 5
-
-
-def test_locks_are_tags_of_what_was_written_and_digests_of_the_rest() -> None:
-    lock = {"deps": {"data": "d1.dir"}, "outs": {"artifacts/features": "f1.dir"}, "params_digest": "p1"}
-
-    tags = lock_tags({"featurize": lock})
-
-    assert (tags["dvc.featurize.artifacts/features"], tags["dvc.featurize.params"]) == ("f1.dir", "p1")
-    assert (
-        tags["dvc.featurize.deps"]
-        != lock_tags({"featurize": lock | {"deps": {"data": "d2.dir"}}})["dvc.featurize.deps"]
-    )

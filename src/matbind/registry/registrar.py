@@ -6,6 +6,7 @@ files are used, others are removed.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from matbind.serving.searcher import CONFIDENCE, MODEL
 from matbind.tracking.datasets import datasets_of
 from matbind.tracking.record import (
     combination_tags,
+    compared_settings,
     flatten_metrics,
     parted,
     result_digest,
@@ -42,6 +44,7 @@ from matbind.tracking.record import (
 from matbind.tracking.runs import PROCESS, RESULT
 
 CARD = "model_card.md"
+MODEL_VERSIONS = "mlflow.modelVersions"
 VALIDATION_RECALL = "validation_recall_at_1"  # mean over the pairs with the hub, at the best epoch
 
 
@@ -99,6 +102,10 @@ class Registrar:
             if (run_id := self._run_of(evaluation)) is not None:
                 with self._registry.usable():
                     self._link(run_id, version.model_id, evaluation, trained_it=run_id == version.run_id)
+        # MLflow's page of a model leads from here to the version; `mlflow.register_model` sets the same.
+        link = json.dumps([{"name": name, "version": str(version.number)}])
+        with self._registry.usable():
+            self._client.set_logged_model_tags(version.model_id, {MODEL_VERSIONS: link})
         if self._registry.aliases(name).get(CHALLENGER) != version.number:
             self._registry.set_alias(version, CHALLENGER)
         return version, is_new
@@ -115,13 +122,14 @@ class Registrar:
         return str(whole[0].model_id) if whole else None
 
     def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path) -> str:
+        settings = stored_settings(self._models / combination.name)
         with self._registry.usable():
             model = self._client.create_logged_model(
                 self._registry.experiment,
                 name=registered_name(combination.name),
                 source_run_id=run_id,
                 tags={DIGEST: digest, PROCESS: process_fingerprint(), **_filled(combination_tags(combination))},
-                params={"preset": self._preset(combination)},
+                params=compared_settings(settings, "combination", combination.modalities),
                 model_type="matbind",
             )
         with tempfile.TemporaryDirectory() as directory:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from urllib.parse import quote
 
 VIEW = "matbind"  # its key in the menu Views, and in the address
 VIEW_NAME = "Recall by combination"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"  # MLflow's page keeps a saved view in such a tag of the experiment
 PAIRS = "pairs.json"
+ML = "workflowType=machine_learning"  # MLflow's pages are those of chat models unless an address says otherwise
 RANKED_BY = "recall_at_1.with_hub"
 RUN_NAME = "attributes.`Run Name`"
 FIGURES = (f"metrics.`{RANKED_BY}`", "metrics.`recall_at_1.emergent_mean`", "metrics.`recall_at_5.with_hub`")
@@ -37,7 +37,7 @@ def view_of(parent: str) -> str:
 
 def view_path(experiment: str) -> str:
     """Return where, below the address of MLflow's pages, the view is."""
-    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"/#/experiments/{experiment}/runs?{ML}&viewStateShareKey={VIEW}"
 
 
 def describe_experiment(experiment: str, parent: str, name: str) -> str:
@@ -48,9 +48,9 @@ def describe_experiment(experiment: str, parent: str, name: str) -> str:
         parent: id of the run of the latest ablation.
         name: of that run.
     """
-    table = f"/#/experiments/{experiment}/runs/{parent}/artifacts/{quote(PAIRS)}"
+    table = f"#/experiments/{experiment}/runs/{parent}/artifacts/{PAIRS}?{ML}"
     return (
-        f"**[{VIEW_NAME}]({view_path(experiment)[1:]})** · **[Every pair of modalities]({table[1:]})** · "
+        f"**[{VIEW_NAME}]({view_path(experiment)[1:]})** · **[Every pair of modalities]({table})** · "
         f"of the latest ablation, *{name}*, on the test split\n\n"
         "The first is the view of that name in the menu Views; the chart symbol beside the search field draws what is "
         "listed, and two or more runs that are ticked can be compared. The second is one table of recall, MRR, N and "

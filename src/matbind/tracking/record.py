@@ -57,20 +57,6 @@ def compared_settings(settings: Mapping[str, Any], kind: str, modalities: Iterab
     return flatten(compared)
 
 
-def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what `provenance.stage_locks` gave, as tags such as ``dvc.featurize.artifacts/features``.
-
-    What a stage read and its settings are one digest each.
-    """
-    tags = {}
-    for stage, lock in locks.items():
-        deps = json.dumps(lock["deps"], sort_keys=True).encode()
-        tags[f"dvc.{stage}.deps"] = hashlib.sha256(deps).hexdigest()[:32]
-        tags[f"dvc.{stage}.params"] = lock["params_digest"]
-        tags |= {f"dvc.{stage}.{path}": md5 or "unknown" for path, md5 in lock["outs"].items()}
-    return tags
-
-
 def summarise(evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Average the pairs of each kind of a metrics file: ``recall_at_1.aligned_mean`` and the like."""
     means = {}

@@ -20,7 +20,6 @@ from matbind.base.provenance import (
     dvc_md5,
     experiment_name,
     is_gone,
-    locks_before,
     process_fingerprint,
     read_origin,
     stage_locks,
@@ -37,7 +36,6 @@ from matbind.tracking.record import (
     describe_ablation,
     describe_combination,
     flatten_metrics,
-    lock_tags,
     pair_rows,
     parted,
     result_digest,
@@ -99,7 +97,6 @@ class Runs:
             "mlflow.user": _user(),
             PROCESS: process_fingerprint(),
             **experiment_tag(),
-            **({} if evaluation else lock_tags(locks_before(stage_locks(self._root)))),
         }
         at = None if started is None else int(started * 1000)
         run = self.client.create_run(self.experiment, start_time=at, tags=origin_tags | dict(tags), run_name=name)
@@ -195,14 +192,10 @@ class Runs:
         return pages.VIEW_TAG in self.client.get_experiment(self.experiment).tags
 
     def lock(self, parent: str) -> None:
-        """Add what DVC locked of an ablation to its runs, provided that the metrics are still those it locked."""
+        """Keep what DVC locked of an ablation with its run, provided that the metrics are still those it locked."""
         lock = stage_locks(self._root).get(TRAINED_BY)
-        if lock is None or lock["outs"].get(str(METRICS)) != dvc_md5(self._root / METRICS):
-            return
-        self.client.log_artifact(parent, str(self._root / LOCK_FILE))
-        for run_id in (parent, *(run.info.run_id for run in self.search({PARENT: parent}))):
-            for key, value in lock_tags({TRAINED_BY: lock}).items():
-                self.client.set_tag(run_id, key, value)
+        if lock is not None and lock["outs"].get(str(METRICS)) == dvc_md5(self._root / METRICS):
+            self.client.log_artifact(parent, str(self._root / LOCK_FILE))
 
     def close_abandoned(self) -> None:
         """End the runs that a killed process of this machine left running; those of other machines are not touched."""

@@ -22,7 +22,6 @@ from matbind.tracking.record import (
     combination_params,
     combination_tags,
     curve_point,
-    lock_tags,
     result_digest,
     stored_settings,
 )
@@ -266,7 +265,6 @@ def _restore(runs: Runs, parent: str, path: Path, evaluation: Mapping[str, Any],
             PARENT: parent,
             "preset": settings.get("preset", ""),
             "matbind.restored_from": str(evaluation.get("run_id")),
-            **lock_tags(read_json(record)["stages"] if record.exists() else {}),
         }
         params = combination_params(combination)
         run_id = runs.create(combination.name, settings, tags, params=params, evaluation=evaluation, started=started)
