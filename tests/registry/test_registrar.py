@@ -184,8 +184,9 @@ def test_run_and_model_name_each_other_and_the_model_shows_recall_by_dataset(
 def test_a_model_names_its_version_and_the_settings_it_was_trained_with(registry: Registry) -> None:
     model = registry.client.get_logged_model(register(registry)[0].model_id)
 
+    settings = json.loads((trained().models / EVERYTHING / "settings.json").read_text())
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": "1"}]
-    assert model.params["training.epochs"] == str(small_run().training.epochs)
+    assert model.params["training.epochs"] == str(settings["training"]["epochs"])
 
 
 def test_a_run_that_evaluated_a_model_anew_has_it_as_an_input(registry: Registry, tmp_path: Path) -> None:

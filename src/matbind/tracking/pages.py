@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 VIEW = "matbind"  # its key in the menu Views, and in the address
 VIEW_NAME = "Recall by combination"
@@ -11,14 +12,17 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"  # MLflow's page keeps a saved view 
 PAIRS = "pairs.json"
 ML = "workflowType=machine_learning"  # MLflow's pages are those of chat models unless an address says otherwise
 RANKED_BY = "recall_at_1.with_hub"
-RUN_NAME = "attributes.`Run Name`"
-FIGURES = (f"metrics.`{RANKED_BY}`", "metrics.`recall_at_1.emergent_mean`", "metrics.`recall_at_5.with_hub`")
-OTHER_COLUMNS = ("params.`hub`", "params.`n_parameters`", "attributes.`Models`", "attributes.`Dataset`")
+SHOWN = (RANKED_BY, "recall_at_1.emergent_mean", "recall_at_5.with_hub")
+FIGURES = [f"metrics.`{figure}`" for figure in SHOWN]
+OTHER_COLUMNS = ["params.`hub`", "params.`n_parameters`", "attributes.`Models`", "attributes.`Dataset`"]
 WIDTH = 190  # pixels, for the name of a metric
+MOST_BARS = 20
 
 
 def view_of(parent: str) -> str:
     """Write the view that ranks the combinations of an ablation, as MLflow's page saves one.
+
+    Its table begins with the figures of recall, and so do its charts; the page adds all other charts below.
 
     Args:
         parent: id of the run of the ablation.
@@ -28,9 +32,15 @@ def view_of(parent: str) -> str:
         "searchFilter": f"tags.`mlflow.parentRunId` = '{parent}'",
         "orderByKey": f"metrics.`{RANKED_BY}`",
         "orderByAsc": False,
-        "selectedColumns": [*FIGURES, *OTHER_COLUMNS],
-        "columnOrder": [RUN_NAME, *FIGURES, *OTHER_COLUMNS],
+        "selectedColumns": FIGURES + OTHER_COLUMNS,
+        "columnOrder": ["attributes.`Run Name`", *FIGURES, *OTHER_COLUMNS],
         "columnWidths": dict.fromkeys(FIGURES, WIDTH),
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "compareRunSections": [
+            {"uuid": VIEW, "name": "Recall on the test split", "display": True, "isReordered": True}
+        ],
+        "compareRunCharts": [_chart(figure) for figure in SHOWN],
+        "isAccordionReordered": True,
     }
     return json.dumps({"name": VIEW_NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
 
@@ -58,3 +68,16 @@ def describe_experiment(experiment: str, parent: str, name: str) -> str:
         "An ablation has a run for each combination below it, a tuning one for each trial. A run names the data of its "
         "splits (Datasets used) and the model that was registered from it (Logged models)."
     )
+
+
+def _chart(figure: str) -> dict[str, Any]:
+    return {
+        "type": "BAR",
+        "uuid": f"{VIEW} {figure}",
+        "metricKey": figure,
+        "displayName": figure,
+        "metricSectionId": VIEW,
+        "runsCountToCompare": MOST_BARS,
+        "deleted": False,
+        "isGenerated": False,
+    }
