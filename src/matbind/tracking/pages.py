@@ -14,8 +14,9 @@ ML = "workflowType=machine_learning"  # MLflow's pages are those of chat models 
 RANKED_BY = "recall_at_1.with_hub"
 SHOWN = (RANKED_BY, "recall_at_1.emergent_mean", "recall_at_5.with_hub")
 FIGURES = [f"metrics.`{figure}`" for figure in SHOWN]
-OTHER_COLUMNS = ["params.`hub`", "params.`n_parameters`", "attributes.`Models`", "attributes.`Dataset`"]
-WIDTH = 190  # pixels, for the name of a metric
+MODELS = "attributes.`Models`"
+OTHER_COLUMNS = ["params.`hub`", "params.`n_parameters`", MODELS, "attributes.`Dataset`"]
+WIDTH = 220  # pixels, for the name of a metric or a model
 MOST_BARS = 20
 
 
@@ -34,7 +35,7 @@ def view_of(parent: str) -> str:
         "orderByAsc": False,
         "selectedColumns": FIGURES + OTHER_COLUMNS,
         "columnOrder": ["attributes.`Run Name`", *FIGURES, *OTHER_COLUMNS],
-        "columnWidths": dict.fromkeys(FIGURES, WIDTH),
+        "columnWidths": dict.fromkeys([*FIGURES, MODELS], WIDTH),
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunSections": [
             {"uuid": VIEW, "name": "Recall on the test split", "display": True, "isReordered": True}
