@@ -200,7 +200,7 @@ class Registrar:
         return _filled(tags)
 
     def _preset(self, combination: Combination) -> str:
-        return stored_settings(self._models / combination.name).get("preset", "unknown")
+        return str(stored_settings(self._models / combination.name).get("preset", "unknown"))
 
     def _link(self, run_id: str, model_id: str, evaluation: Mapping[str, Any], *, trained_it: bool) -> None:
         """Let the run name the model, as made or as evaluated by it, and the model show its recall on the run's data.

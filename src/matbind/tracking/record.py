@@ -134,7 +134,13 @@ def pair_rows(combination: Combination, metrics: Mapping[str, float]) -> list[di
     rows = []
     for query, key in combination.pairs():
         kind = combination.kind(query, key)
-        row = {"combination": combination.name, "hub": combination.hub, "query": query, "target": key, "kind": kind}
+        row: dict[str, Any] = {
+            "combination": combination.name,
+            "hub": combination.hub,
+            "query": query,
+            "target": key,
+            "kind": kind,
+        }
         for measure in MEASURES:
             row[measure] = metrics.get(_metric_of_pair(measure, query, key))
         rows.append(row)

@@ -208,7 +208,7 @@ class Runs:
         """Keep one table of every pair of an ablation's combinations with its run."""
         import pandas as pd
 
-        rows = []
+        rows: list[dict[str, Any]] = []
         for run in children:
             tags = run.data.tags
             combination = Combination(parse_combination(tags["combination"]).modalities, tags["hub"])
