@@ -44,7 +44,7 @@ def split_datasets(root: Path) -> dict[str, Any]:
     for split, context in CONTEXTS.items():
         rows = materials.filter(split=split)
         described: Mapping[str, Any] = from_polars(rows, source, name=split, digest=digest).to_dict()
-        profile = {"num_rows": rows.height} | {name: int(rows[name].sum()) for name in present}
+        profile = {"num_rows": rows.height} | {name: rows.filter(pl.col(name)).height for name in present}
         datasets[context] = Dataset(**{**described, "profile": json.dumps(profile)})
     return datasets
 

@@ -213,7 +213,8 @@ class Runs:
             tags = run.data.tags
             combination = Combination(parse_combination(tags["combination"]).modalities, tags["hub"])
             rows += pair_rows(combination, run.data.metrics)
-        table = pd.DataFrame(sorted(rows, key=lambda row: (row["combination"].count("+"), row["combination"])))
+        rows.sort(key=lambda row: (row["combination"].count("+"), row["combination"]))
+        table = pd.DataFrame(rows)
         if any(artifact.path == pages.PAIRS for artifact in self.client.list_artifacts(parent)):
             # A second `log_table` would append.
             self.client.log_text(parent, table.to_json(orient="split", index=False), pages.PAIRS)
