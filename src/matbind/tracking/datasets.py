@@ -26,8 +26,7 @@ def split_datasets(root: Path) -> dict[str, Any]:
         directory as in `dvc.lock`.
     """
     import polars as pl
-    from mlflow.data import from_polars
-    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.data import from_polars, sources  # type: ignore[attr-defined]  # MLflow adds both as it is imported
     from mlflow.entities import Dataset
 
     structures = table_path(root / VALID, structure_name())
@@ -37,10 +36,11 @@ def split_datasets(root: Path) -> dict[str, Any]:
     present = {structure_name(): pl.lit(value=True)}
     for name in value_names():
         values = table_path(root / VALID, name)
-        ids = pl.read_parquet(values, columns=["material_id"])["material_id"] if values.exists() else []
+        ids: Any = pl.read_parquet(values, columns=["material_id"])["material_id"] if values.exists() else []
         present[name] = pl.col("material_id").is_in(ids)
     materials = materials.with_columns(**present)
-    source, digest, datasets = LocalArtifactDatasetSource(str(VALID)), dvc_md5(root / VALID), {}
+    kinds: Any = sources
+    source, digest, datasets = kinds.LocalArtifactDatasetSource(str(VALID)), dvc_md5(root / VALID), {}
     for split, context in CONTEXTS.items():
         rows = materials.filter(split=split)
         described: Mapping[str, Any] = from_polars(rows, source, name=split, digest=digest).to_dict()
