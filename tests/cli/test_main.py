@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,18 @@ def test_help_costs_no_heavy_import() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_a_port_in_use_is_refused_before_a_page_is_announced(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        assert _run(monkeypatch, "ui", "--port", str(port)) == 2
+
+    output = capsys.readouterr()
+    assert f"--port {port}: something is served on it already, expected a free one" in output.err
+    assert output.out == ""
+    assert not (project / "mlflow.db").exists()

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from matbind.base.files import VALID
+from matbind.base.provenance import dvc_md5
 from matbind.registry.registrar import CARD
 from matbind.registry.registry import CHALLENGER, Registry
 from matbind.tracking.record import result_digest
@@ -17,6 +21,7 @@ from matbind.tracking.tracker import Tracker
 from tests.factories import needs_sample, real_features, small_run
 from tests.registry.registered import register, registrar, registry_in
 from tests.serving.trained import EVERYTHING, bundle, trained
+from tests.tracking.stores import write_records
 
 pytestmark = needs_sample
 NAME = "matbind-crystal-dos-pxrd-text"
@@ -145,19 +150,57 @@ def test_its_description_is_the_model_card_beside_its_files(registry: Registry) 
     assert described.startswith("# matbind crystal+dos+pxrd+text\n")
 
 
-def test_it_names_the_run_that_trained_it_and_shows_its_figures(registry: Registry, tmp_path: Path) -> None:
+def _evaluated(tmp_path: Path, evaluation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Track the evaluation of a model; return the run, and the evaluation that names it."""
+    if not (tmp_path / VALID).exists():
+        write_records(tmp_path)
     tracker = Tracker(warn=pytest.fail, root=tmp_path)
     run_id = tracker.start_combination(None, small_run(), trained().combination)
-    evaluation = trained().evaluation | {"run_id": run_id}
+    evaluation = evaluation | {"run_id": run_id}
     tracker.finish_combination(run_id, evaluation, [])
+    return run_id, evaluation
+
+
+def test_run_and_model_name_each_other_and_the_model_shows_recall_by_dataset(
+    registry: Registry, tmp_path: Path
+) -> None:
+    run_id, evaluation = _evaluated(tmp_path, trained().evaluation)
     points = len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos"))
 
     version, _ = register(registry, evaluation)
 
-    shown = {metric.key: metric.value for metric in registry.client.get_logged_model(version.model_id).metrics}
-    assert version.run_id == run_id
-    assert shown["recall_at_1.text_to_dos"] == evaluation["pairs"]["text->dos"]["recall_at_1"]
+    run = registry.client.get_run(run_id)
+    model = registry.client.get_logged_model(version.model_id)
+    shown = {metric.key: metric for metric in model.metrics}
+    recall = shown["recall_at_1.text_to_dos"]
+    assert (version.run_id, model.source_run_id) == (run_id, run_id)
+    assert [output.model_id for output in run.outputs.model_outputs] == [version.model_id]
+    assert recall.value == evaluation["pairs"]["text->dos"]["recall_at_1"]
+    assert (recall.dataset_name, recall.dataset_digest) == ("test", dvc_md5(tmp_path / VALID))
+    assert shown["validation_recall_at_1"].dataset_name == "validation"
     assert len(registry.client.get_metric_history(run_id, "recall_at_1.text_to_dos")) == points
+
+
+def test_a_model_names_its_version_and_the_settings_it_was_trained_with(registry: Registry) -> None:
+    model = registry.client.get_logged_model(register(registry)[0].model_id)
+
+    settings = json.loads((trained().models / EVERYTHING / "settings.json").read_text())
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": "1"}]
+    assert model.params["training.epochs"] == str(settings["training"]["epochs"])
+
+
+def test_a_run_that_evaluated_a_model_anew_has_it_as_an_input(registry: Registry, tmp_path: Path) -> None:
+    trained_by, evaluation = _evaluated(tmp_path, trained().evaluation)
+    register(registry, evaluation)
+    evaluated_by, later = _evaluated(tmp_path, evaluation | {"git_commit": "later"})
+
+    version, _ = register(registry, later)
+
+    run = registry.client.get_run(evaluated_by)
+    assert [entry.model_id for entry in run.inputs.model_inputs] == [version.model_id]
+    assert run.outputs.model_outputs == []
+    sources = {metric.run_id for metric in registry.client.get_logged_model(version.model_id).metrics}
+    assert sources == {trained_by, evaluated_by}
 
 
 def test_a_combination_of_one_has_no_spokes_to_tell(registry: Registry) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from matbind.base.files import VALID
 from matbind.tracking.store import ARTIFACTS, DATABASE, connect
 from tests.cache import shared
 
@@ -29,3 +30,14 @@ def copy_store(root: Path) -> None:
     shutil.copy(empty_store(), root / DATABASE)
     with closing(sqlite3.connect(root / DATABASE)) as database, database:
         database.execute("update experiments set artifact_location = ?", [(root / ARTIFACTS).as_uri()])
+
+
+def write_records(root: Path) -> None:
+    """Put the valid records of four materials into a project's directory, two of which have a DOS."""
+    import polars as pl
+
+    (root / VALID).mkdir(parents=True)
+    ids, splits = ["m1", "m2", "m3", "m4"], ["train", "train", "validation", "test"]
+    materials = pl.DataFrame({"material_id": ids, "formula": ["Si", "Ge", "Sn", "Pb"], "split": splits})
+    materials.write_parquet(root / VALID / "structures.parquet")
+    pl.DataFrame({"material_id": ["m1", "m4"]}).write_parquet(root / VALID / "dos.parquet")

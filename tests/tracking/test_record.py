@@ -11,11 +11,12 @@ from matbind.base.files import write_json
 from matbind.modalities.combinations import parse_combination
 from matbind.tracking.record import (
     combination_tags,
+    compared_settings,
     curve_point,
     describe_ablation,
     describe_combination,
     flatten_metrics,
-    lock_tags,
+    pair_rows,
     parted,
     result_digest,
     stored_settings,
@@ -56,7 +57,13 @@ def test_metrics_are_named_by_measure_and_pair() -> None:
     assert flat["retrieval/n.dos_to_crystal"] == 40.0
     assert flat["recall_at_1.aligned_mean"] == 0.5
     assert flat["training/seconds"] == 61.5
-    assert flat["parameters/crystal.projection"] == 10.0
+
+
+@pytest.mark.parametrize(("kind", "figure"), [("aligned", 0.5), ("view", 1.0)])
+def test_one_figure_is_there_for_every_combination(kind: str, figure: float) -> None:
+    view = {"pairs": {"dos->dos": {"kind": "view", "recall_at_1": 1.0, "recall_at_5": 1.0}}}
+
+    assert flatten_metrics(EVALUATION if kind == "aligned" else view)["recall_at_1.with_hub"] == figure
 
 
 def test_names_are_made_of_what_mlflow_accepts() -> None:
@@ -91,14 +98,35 @@ def test_tags_tell_hub_and_spokes() -> None:
     }
 
 
-def test_stored_settings_are_flat(tmp_path: Path) -> None:
-    write_json(tmp_path / "settings.json", {"seed": 1, "model": {"temperature": 0.07}, "hub_order": ["crystal", "dos"]})
+def test_stored_settings_are_those_of_the_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "settings.json", {"seed": 1, "model": {"temperature": 0.07}})
 
-    assert stored_settings(tmp_path) == {
-        "seed": "1",
-        "model.temperature": "0.07",
-        "hub_order": "['crystal', 'dos']",
-    }
+    assert stored_settings(tmp_path) == {"seed": 1, "model": {"temperature": 0.07}}
+
+
+def _settings() -> dict[str, Any]:
+    blocks = {"features": {"n_bins": 4}, "transform": {"noise": 0.1}, "encoder": {"width": 8}}
+    sections = {"validate": {"text": {"min_characters": 60}}, "tune": {"trials": 9}, "analysis": {"permutations": 99}}
+    return {"seed": 1, "model": {"temperature": 0.07}, "modalities": {"dos": blocks, "text": blocks}, **sections}
+
+
+@pytest.mark.parametrize(
+    ("kind", "compared"),
+    [
+        (
+            "combination",
+            {"seed", "model.temperature", "modalities.dos.transform.noise", "modalities.dos.encoder.width"},
+        ),
+        ("tuning", {"seed", "model.temperature", "tune.trials"}),
+        ("validation", {"validate.text.min_characters"}),
+    ],
+)
+def test_parameters_are_the_settings_that_one_compares(kind: str, compared: set[str]) -> None:
+    assert set(compared_settings(_settings(), kind, ["dos"])) == compared
+
+
+def test_settings_that_were_not_kept_are_not_compared() -> None:
+    assert compared_settings({}, "combination", ["dos"]) == {}
 
 
 def test_a_model_without_settings_has_none(tmp_path: Path) -> None:
@@ -129,13 +157,9 @@ def test_an_ablation_is_described_by_its_combinations_the_smallest_first() -> No
     ]
 
 
-def test_locks_are_tags_of_what_was_written_and_digests_of_the_rest() -> None:
-    lock = {"deps": {"data": "d1.dir"}, "outs": {"artifacts/features": "f1.dir"}, "params_digest": "p1"}
+def test_the_pairs_of_a_combination_are_rows_of_its_metrics() -> None:
+    first, *others = pair_rows(parse_combination("crystal+dos+text"), flatten_metrics(EVALUATION))
 
-    tags = lock_tags({"featurize": lock})
-
-    assert (tags["dvc.featurize.artifacts/features"], tags["dvc.featurize.params"]) == ("f1.dir", "p1")
-    assert (
-        tags["dvc.featurize.deps"]
-        != lock_tags({"featurize": lock | {"deps": {"data": "d2.dir"}}})["dvc.featurize.deps"]
-    )
+    assert (first["query"], first["target"], first["kind"], first["recall_at_1"]) == ("crystal", "dos", "aligned", None)
+    assert [row["n"] for row in others if (row["query"], row["target"]) == ("text", "dos")] == [40]
+    assert len(others) == 5

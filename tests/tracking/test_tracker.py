@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import os
-import re
+import json
 import shutil
 import subprocess
 import sys
@@ -10,20 +9,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
-from matbind.base.files import METRICS, write_json
+from matbind.base.files import METRICS, VALID, write_json
 from matbind.base.provenance import dvc_md5
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
 from matbind.report.style import learning_curves
 from matbind.settings import load as settings_module
 from matbind.settings.params import Settings
-from matbind.tracking.record import combination_params
+from matbind.tracking.datasets import datasets_of
 from matbind.tracking.runs import NOTE, PARENT
 from matbind.tracking.store import tracking_uri
 from matbind.tracking.tracker import Tracker
+from matbind.tracking.tuning import TuningTracker
+from tests.tracking.stores import write_records
 
 FINGERPRINT = "m1"
 
@@ -39,6 +39,7 @@ def root(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
     import sqlite3
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("update experiments set artifact_location = ?", [(tmp_path / "mlartifacts").as_uri()])
@@ -76,6 +77,7 @@ def _evaluation(name: str) -> dict[str, Any]:
         "pairs": pairs,
         "seconds": 12.0,
         "best_epoch": 2,
+        "n_parameters": {"crystal": 1000, "crystal.projection": 10},
     }
 
 
@@ -133,8 +135,10 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
 
     run, client = runs()["crystal+dos+text"], MlflowClient(tracking_uri(root))
     params = {"combination": "crystal+dos+text", "hub": "crystal"}
-    params |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1"}
-    assert run.data.params == params | settings.flat()
+    params |= {"with_crystal": "1", "with_dos": "1", "with_pxrd": "0", "with_text": "1", "n_parameters": "1010"}
+    assert params.items() <= run.data.params.items()
+    assert run.data.params["modalities.dos.encoder.width"] == settings.flat()["modalities.dos.encoder.width"]
+    assert {name for name in run.data.params if name.startswith(("modalities.pxrd", "analysis", "validate"))} == set()
     assert {
         key: run.data.tags[key] for key in ("hub", "spokes", "n_modalities", "data_md5", "preset", "git_dirty")
     } == {
@@ -150,7 +154,9 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "training/loss")) == [(1, 3.0), (2, 2.0)]
     assert "training/validation_recall_at_1.text_to_crystal" in run.data.metrics
     artifacts = [artifact.path for artifact in client.list_artifacts(run_id)]
-    assert artifacts == ["images", "learning_curves.png", "recall_at_1.png"]
+    assert artifacts == ["images", "learning_curves.png", "recall_at_1.png", "settings.json"]
+    kept = json.loads(Path(client.download_artifacts(run_id, "settings.json", str(root))).read_text())
+    assert kept == settings.model_dump(mode="json", by_alias=True)
     assert {a.path.split("/")[1].split("+")[0] for a in client.list_artifacts(run_id, "images")} == {
         "learning_curves",
         "recall_at_1",
@@ -158,25 +164,66 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     assert "| text → dos | emergent | 18 | 0.500 |" in run.data.tags[NOTE]
 
 
-def test_the_data_of_a_run_are_those_dvc_names(
-    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+def test_the_data_of_a_run_are_a_dataset_a_split(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import polars as pl
     from mlflow.data import get_source
 
-    (root / "artifacts/features").mkdir(parents=True)
-    pl.DataFrame({"split": ["train", "train", "validation", "test"]}).write_parquet(
-        root / "artifacts/features/index.parquet"
-    )
+    write_records(root)
 
     Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
 
     inputs = runs()["dos"].inputs.dataset_inputs
-    assert {(entry.tags[0].value, entry.dataset.digest, entry.dataset.profile) for entry in inputs} == {
-        ("train", "1234.dir", '{"materials": 2}'),
-        ("test", "1234.dir", '{"materials": 1}'),
+    assert {
+        (entry.tags[0].value, entry.dataset.name, entry.dataset.digest, entry.dataset.profile) for entry in inputs
+    } == {
+        ("training", "train", dvc_md5(root / VALID), '{"num_rows": 2, "crystal": 2, "dos": 1, "pxrd": 0, "text": 0}'),
+        (
+            "validation",
+            "validation",
+            dvc_md5(root / VALID),
+            '{"num_rows": 1, "crystal": 1, "dos": 0, "pxrd": 0, "text": 0}',
+        ),
+        ("test", "test", dvc_md5(root / VALID), '{"num_rows": 1, "crystal": 1, "dos": 1, "pxrd": 0, "text": 0}'),
     }
-    assert get_source(inputs[0]).uri == "data.dvc"
+    columns = json.loads(inputs[0].dataset.schema)["mlflow_colspec"]
+    assert [column["name"] for column in columns][-4:] == ["crystal", "dos", "pxrd", "text"]
+    monkeypatch.chdir(root)
+    assert (Path(get_source(inputs[0]).load()) / "structures.parquet").exists()
+
+
+def test_a_tuning_has_no_test_split(root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]) -> None:
+    write_records(root)
+
+    tracker = TuningTracker(warn=pytest.fail, root=root)
+    parent = tracker.start_tuning(settings, parse_combination("dos"), fingerprint=FINGERPRINT)
+    tracker.start_trial(parent, 0, settings, parse_combination("dos"))
+
+    contexts = {tuple(sorted(datasets_of(run))) for run in runs().values()}
+    assert contexts == {("training", "validation")}
+
+
+def test_a_validation_leaves_the_data_of_later_runs_whole(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    write_records(root)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.log_validation(settings, {"passed": True, "modalities": {}}, [])
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+
+    datasets = datasets_of(MlflowClient(tracking_uri(root)).get_run(run_id))
+    assert [json.loads(dataset.profile)["num_rows"] for dataset in datasets.values()] == [2, 1, 1]
+
+
+def test_a_run_made_from_files_does_not_name_data_it_did_not_use(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    write_records(root)
+    models, metrics = _write_results(root, ["dos"], settings)  # of other data than data.dvc names
+
+    Tracker(warn=pytest.fail, root=root).backfill(models, metrics)
+
+    assert runs()["dos"].inputs.dataset_inputs == []
 
 
 def test_a_figure_that_is_no_number_is_named_in_a_tag(
@@ -211,26 +258,12 @@ def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
     assert [name for name in experiments if name.startswith("ablation") and name.endswith("(puffy-cage)")] != []
 
 
-def test_what_was_locked_before_the_training_is_told_by_its_runs(
-    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
-) -> None:
-    (root / "dvc.lock").write_text(
-        "stages:\n"
-        "  featurize: {deps: [], outs: [{path: artifacts/features, md5: f1.dir}]}\n"
-        "  ablate: {deps: [{path: artifacts/features, md5: f0.dir}], outs: [{path: models, md5: old.dir}]}\n"
-    )
-
-    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
-
-    tags = runs()["dos"].data.tags
-    assert tags["dvc.featurize.artifacts/features"] == "f1.dir"
-    assert "dvc.ablate.models" not in tags  # that is the lock of the last ablation, this one is only beginning
-
-
 @pytest.mark.parametrize("matches", [True, False], ids=["its own", "another"])
 def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], *, matches: bool
 ) -> None:
+    from mlflow import MlflowClient
+
     models, _ = _write_results(root, ["dos"], settings)
     evaluation = _evaluation("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
     write_json(root / METRICS / "dos.json", evaluation)
@@ -243,26 +276,23 @@ def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
 
     tracker.log_comparison([evaluation], [])
 
-    assert {run.data.tags.get("dvc.ablate.models") for run in runs().values()} == {"m1.dir" if matches else None}
+    (parent,) = (run for run in runs().values() if PARENT not in run.data.tags)
+    artifacts = MlflowClient(tracking_uri(root)).list_artifacts(parent.info.run_id)
+    assert ("dvc.lock" in {artifact.path for artifact in artifacts}) is matches
 
 
-def test_a_training_and_the_machine_are_measured_while_they_run(
+def test_the_machine_is_measured_while_an_ablation_runs(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     tracker = Tracker(warn=pytest.fail, root=root)
-    parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
-    child = tracker.start_combination(parent, settings, parse_combination("dos"))
-    stops = [tracker.watch(parent), tracker.watch(child, os.getpid())]
-    deadline = time.monotonic() + 60
-    measured = {"system/cpu_utilization_percentage", "system/training_memory_megabytes"}
-    while time.monotonic() < deadline and not measured <= {m for run in runs().values() for m in run.data.metrics}:
+    stop = tracker.watch(tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False))
+    deadline, measured = time.monotonic() + 60, "system/cpu_utilization_percentage"
+    while time.monotonic() < deadline and not any(measured in run.data.metrics for run in runs().values()):
         time.sleep(0.1)
-    for stop in stops:
-        stop()
+    stop()
 
-    assert measured <= {metric for run in runs().values() for metric in run.data.metrics}
-    assert "system/training_memory_megabytes" in runs()["dos"].data.metrics
+    assert [measured in run.data.metrics for run in runs().values()] == [True]
 
 
 def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: Settings) -> None:
@@ -348,21 +378,56 @@ def test_files_without_runs_are_backfilled_once(
     assert tracker.backfill(models, metrics) == 0
 
     by_name = runs()
-    path = unquote(tracker.comparison_path())
-    assert path.startswith("/#/compare-runs?runs=[")
-    assert path.endswith('&experiments=["1"]')
-    assert {by_name[name].info.run_id for name in names} == set(re.findall(r"[0-9a-f]{32}", path))
     parents = [run for name, run in by_name.items() if name.startswith("ablation smoke")]
     assert len(parents) == 1
     assert {by_name[name].data.tags[PARENT] for name in names} == {parents[0].info.run_id}
     run = by_name["crystal+dos"]
-    assert run.data.params == combination_params(parse_combination("crystal+dos")) | settings.flat()
+    assert run.data.params["model.temperature"] == str(settings.model.temperature)
     assert run.data.metrics["recall_at_1.dos_to_crystal"] == 0.5
     assert (run.data.tags["git_commit"], run.data.tags["git_dirty"]) == ("abc", "true")
     assert run.data.tags["data_md5"] == "old.dir"
     assert run.info.end_time - run.info.start_time == 12_000
     history = MlflowClient(tracking_uri(root)).get_metric_history(run.info.run_id, "training/loss")
     assert sorted((m.step, m.value) for m in history) == [(1, 2.0), (2, 1.0)]
+
+
+def test_the_pages_of_an_experiment_lead_to_its_latest_ablation(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    tracker = Tracker(warn=pytest.fail, root=root)
+    assert tracker.comparison_path() is None
+    models, metrics = _write_results(root, ["dos"], settings)
+    tracker.backfill(models, metrics)
+
+    client = MlflowClient(tracking_uri(root))
+    experiment = client.get_experiment_by_name("matbind")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`matbind.kind` = 'ablation'")
+    path = tracker.comparison_path()
+    saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{path.partition('viewStateShareKey=')[2]}"])
+    shown = client.search_runs([experiment.experiment_id], json.loads(saved["state"])["searchFilter"])
+    assert [run.info.run_name for run in shown] == ["dos"]
+    assert f"(#/experiments/1/runs/{parent.info.run_id}/artifacts/pairs.json?" in experiment.tags[NOTE]
+
+
+def test_every_pair_is_in_one_table_of_the_ablation(root: Path, settings: Settings) -> None:
+    from mlflow import MlflowClient
+
+    models, metrics = _write_results(root, ["dos"], settings)
+    tracker = Tracker(warn=pytest.fail, root=root)
+    tracker.backfill(models, metrics)
+    _write_results(root, ["crystal+dos"], settings)
+    tracker.backfill(models, metrics)
+
+    client = MlflowClient(tracking_uri(root))
+    (parent,) = client.search_runs(["1"], "tags.`matbind.kind` = 'ablation'")
+    path = client.download_artifacts(parent.info.run_id, "pairs.json", str(root))
+    table = json.loads(Path(path).read_text())
+    place = table["columns"].index
+    assert [(row[place("combination")], row[place("query")], row[place("n")]) for row in table["data"]] == [
+        ("dos", "dos", 18),
+        ("crystal+dos", "crystal", 18),
+        ("crystal+dos", "dos", 18),
+    ]
 
 
 def test_what_a_failed_store_missed_is_added_to_the_ablation_that_holds_the_rest(
@@ -457,6 +522,16 @@ def test_the_users_own_store_is_respected(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////somewhere/else.db")
 
     assert tracking_uri(tmp_path) == "sqlite:////somewhere/else.db"
+
+
+def test_the_users_own_experiment_is_respected(root: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "annealing")
+    run_id = Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+
+    client = MlflowClient(tracking_uri(root))
+    assert client.get_experiment(client.get_run(run_id).info.experiment_id).name == "annealing"
 
 
 def test_a_validation_is_a_run_with_its_counts_and_its_report(

@@ -159,27 +159,34 @@ def ui(
     port: Annotated[int, typer.Option(help="Port of the page on this machine.")] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Open the MLflow pages of the runs.
+    """Open the MLflow pages of the runs, the combinations ranked by recall.
 
-    Runs that only files tell of, as after `dvc pull`, are added first.
+    Runs that only files tell of, as after `dvc pull`, are added first. MLFLOW_TRACKING_URI names another store, and
+    MLFLOW_EXPERIMENT_NAME another experiment than matbind.
     """
     import os
+    import socket
+    from contextlib import suppress
     from importlib.util import find_spec
 
-    from matbind.tracking.store import tracking_uri
+    from matbind.tracking.store import experiment_of_runs, tracking_uri
     from matbind.tracking.tracker import Tracker
 
     if find_spec("mlflow") is None:
         raise ModuleNotFoundError(name="mlflow")
+    uri = tracking_uri()
+    served_elsewhere = uri.startswith("http")
+    if not served_elsewhere:
+        with suppress(OSError), socket.create_connection((host, port), timeout=1):
+            raise UserError(f"--port {port}: something is served on it already, expected a free one")
     tracker = Tracker(warn=say)
     if added := tracker.backfill(MODELS, METRICS):
         say(f"{added} runs added from files")
-    uri = tracking_uri()
-    page = uri.rstrip("/") if uri.startswith("http") else f"http://{host}:{port}"
-    say(f"the runs are at {page}, experiment matbind; models at {page}/#/models")
-    if beside := tracker.comparison_path():
-        say(f"the combinations beside each other: {page}{beside}")
-    if uri.startswith("http"):
+    page = uri.rstrip("/") if served_elsewhere else f"http://{host}:{port}"
+    if ranked := tracker.comparison_path():
+        say(f"the combinations by recall: {page}{ranked}")
+    say(f"all runs: {page}, experiment {experiment_of_runs()}; models: {page}/#/models")
+    if served_elsewhere:
         return
     say("Ctrl-C ends it")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]

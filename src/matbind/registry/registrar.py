@@ -6,6 +6,7 @@ files are used, others are removed.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from matbind.base.files import read_json, write_json
 from matbind.base.provenance import is_gone, process_fingerprint
-from matbind.modalities.combinations import Combination, metric_name
+from matbind.modalities.combinations import Combination
 from matbind.registry.card import LONGEST, model_card
 from matbind.registry.files import save_files
 from matbind.registry.registry import (
@@ -30,10 +31,21 @@ from matbind.registry.registry import (
 from matbind.serving.bundle import bundle_digest, test_set_digest, weights_digest
 from matbind.serving.confidence import read_confidence
 from matbind.serving.searcher import CONFIDENCE, MODEL
-from matbind.tracking.record import combination_tags, parted, result_digest, stored_settings, summarise
+from matbind.tracking.datasets import datasets_of
+from matbind.tracking.record import (
+    combination_tags,
+    compared_settings,
+    flatten_metrics,
+    parted,
+    result_digest,
+    stored_settings,
+    summarise,
+)
 from matbind.tracking.runs import PROCESS, RESULT
 
 CARD = "model_card.md"
+MODEL_VERSIONS = "mlflow.modelVersions"
+VALIDATION_RECALL = "validation_recall_at_1"  # mean over the pairs with the hub, at the best epoch
 
 
 class Registrar:
@@ -87,6 +99,13 @@ class Registrar:
             with self._registry.usable():
                 self._client.update_model_version(name, str(version.number), description=card)
             self._registry.set_tags(version, tags)
+            if (run_id := self._run_of(evaluation)) is not None:
+                with self._registry.usable():
+                    self._link(run_id, version.model_id, evaluation, trained_it=run_id == version.run_id)
+        # MLflow's page of a model leads from here to the version; `mlflow.register_model` sets the same.
+        link = json.dumps([{"name": name, "version": str(version.number)}])
+        with self._registry.usable():
+            self._client.set_logged_model_tags(version.model_id, {MODEL_VERSIONS: link})
         if self._registry.aliases(name).get(CHALLENGER) != version.number:
             self._registry.set_alias(version, CHALLENGER)
         return version, is_new
@@ -103,13 +122,14 @@ class Registrar:
         return str(whole[0].model_id) if whole else None
 
     def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path) -> str:
+        settings = stored_settings(self._models / combination.name)
         with self._registry.usable():
             model = self._client.create_logged_model(
                 self._registry.experiment,
                 name=registered_name(combination.name),
                 source_run_id=run_id,
                 tags={DIGEST: digest, PROCESS: process_fingerprint(), **_filled(combination_tags(combination))},
-                params={"preset": self._preset(combination)},
+                params=compared_settings(settings, "combination", combination.modalities),
                 model_type="matbind",
             )
         with tempfile.TemporaryDirectory() as directory:
@@ -129,7 +149,7 @@ class Registrar:
         card = self._attach(model_id, combination, evaluation, tags)
         with self._registry.usable():
             if run_id is not None:
-                self._log_figures(run_id, model_id, evaluation)
+                self._link(run_id, model_id, evaluation, trained_it=True)
             try:
                 about = f"{combination.name}: the alias {CHALLENGER} is the model that was trained last"
                 self._client.create_registered_model(name, description=about)
@@ -180,18 +200,30 @@ class Registrar:
         return _filled(tags)
 
     def _preset(self, combination: Combination) -> str:
-        return stored_settings(self._models / combination.name).get("preset", "unknown")
+        return str(stored_settings(self._models / combination.name).get("preset", "unknown"))
 
-    def _log_figures(self, run_id: str, model_id: str, evaluation: Mapping[str, Any]) -> None:
-        """Show the main figures of the evaluation with the model; the run has them all."""
-        from mlflow.entities import Metric
+    def _link(self, run_id: str, model_id: str, evaluation: Mapping[str, Any], *, trained_it: bool) -> None:
+        """Let the run name the model, as made or as evaluated by it, and the model show its recall on the run's data.
 
-        run = self._client.get_run(run_id)
-        figures = summarise(evaluation)
-        for pair, result in evaluation["pairs"].items():
-            figures[f"recall_at_1.{metric_name(*pair.split('->'))}"] = result["recall_at_1"]
-        at = int(run.info.end_time or run.info.start_time)  # their time in the run: there they are not added twice
-        metrics = [Metric(key, value, at, 0, model_id=model_id) for key, value in parted(figures)[0].items()]
+        The run has all figures; nothing is added to it twice.
+        """
+        from mlflow.entities import LoggedModelInput, LoggedModelOutput, Metric
+
+        run, best_epoch = self._client.get_run(run_id), int(evaluation.get("best_epoch") or 0)
+        if not trained_it:
+            self._client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+        elif model_id not in {output.model_id for output in run.outputs.model_outputs}:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=best_epoch)])
+        recall = {key: value for key, value in flatten_metrics(evaluation).items() if key.startswith("recall")}
+        figures = {"test": (recall, 0)}
+        if evaluation.get("validation_recall_at_1") is not None:
+            figures["validation"] = ({VALIDATION_RECALL: float(evaluation["validation_recall_at_1"])}, best_epoch)
+        at, datasets = int(run.info.end_time or run.info.start_time), datasets_of(run)
+        metrics = []
+        for context, (values, step) in figures.items():
+            data = datasets.get(context)
+            names = {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
+            metrics += [Metric(k, v, at, step, model_id=model_id, **names) for k, v in parted(values)[0].items()]
         self._client.log_batch(run_id, metrics=metrics)
 
     def _run_of(self, evaluation: Mapping[str, Any]) -> str | None:

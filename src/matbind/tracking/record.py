@@ -16,8 +16,10 @@ from matbind.modalities.table import modality_names
 from matbind.settings.params import flatten
 
 KINDS = ("aligned", "emergent", "view")
-RETRIEVAL, TRAINING, PARAMETERS = "retrieval/", "training/", "parameters/"  # sections of MLflow's charts
+RETRIEVAL, TRAINING = "retrieval/", "training/"  # sections of MLflow's charts
 LOSS = f"{TRAINING}loss"  # every epoch of every training has it
+COMPARED = ("preset", "seed", "hub_order", "model", "training", "deformation")
+COMPARED_OF_MODALITY = ("transform", "encoder")
 MEASURES = ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr", "chance_at_1", "n")
 
 
@@ -37,18 +39,22 @@ def combination_params(combination: Combination) -> dict[str, str]:
     return {"combination": combination.name, "hub": combination.hub, **present}
 
 
-def lock_tags(locks: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what `provenance.stage_locks` gave, as tags such as ``dvc.featurize.artifacts/features``.
+def compared_settings(settings: Mapping[str, Any], kind: str, modalities: Iterable[str]) -> dict[str, str]:
+    """Return the settings that one compares between runs, flat; a run keeps all of them in its settings.json.
 
-    What a stage read and its settings are one digest each.
+    Args:
+        settings: all of them, as in that file.
+        kind: of the run.
+        modalities: those that a run trains on; of others there is nothing to compare.
     """
-    tags = {}
-    for stage, lock in locks.items():
-        deps = json.dumps(lock["deps"], sort_keys=True).encode()
-        tags[f"dvc.{stage}.deps"] = hashlib.sha256(deps).hexdigest()[:32]
-        tags[f"dvc.{stage}.params"] = lock["params_digest"]
-        tags |= {f"dvc.{stage}.{path}": md5 or "unknown" for path, md5 in lock["outs"].items()}
-    return tags
+    sections = {"validation": ("preset", "validate"), "tuning": (*COMPARED, "tune")}.get(kind, COMPARED)
+    compared = {section: settings[section] for section in sections if section in settings}
+    if kind not in {"validation", "tuning"}:
+        blocks = settings.get("modalities", {})
+        compared["modalities"] = {
+            name: {part: blocks[name][part] for part in COMPARED_OF_MODALITY} for name in modalities if name in blocks
+        }
+    return flatten(compared)
 
 
 def summarise(evaluation: Mapping[str, Any]) -> dict[str, float]:
@@ -68,15 +74,16 @@ def flatten_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     MLflow draws a chart a name and folds those with a slash into sections: recall comes first and alone.
     """
     flat: dict[str, Any] = summarise(evaluation)
+    for measure in ("recall_at_1", "recall_at_5"):
+        means = [flat[mean] for kind in ("aligned", "view") if (mean := f"{measure}.{kind}_mean") in flat]
+        flat |= {f"{measure}.with_hub": mean for mean in means}  # the one figure that all combinations have
     for pair, result in evaluation.get("pairs", {}).items():
         query, key = pair.split("->")
         for measure in MEASURES:
             if measure in result:
-                section = "" if measure.startswith("recall") else RETRIEVAL
-                flat[f"{section}{measure}.{metric_name(query, key)}"] = result[measure]
+                flat[_metric_of_pair(measure, query, key)] = result[measure]
     trained = {key: evaluation[key] for key in ("best_epoch", "seconds") if evaluation.get(key) is not None}
     flat |= {f"{TRAINING}{key}": figure for key, figure in trained.items()}
-    flat |= {f"{PARAMETERS}{part}": count for part, count in (evaluation.get("n_parameters") or {}).items()}
     return {name: float(value) for name, value in flat.items()}
 
 
@@ -122,9 +129,32 @@ def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
     return title + markdown_table(["combination", *KINDS], rows)
 
 
+def pair_rows(combination: Combination, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return what a combination reached on each of its pairs, from the metrics of its run, as rows of a table."""
+    rows = []
+    for query, key in combination.pairs():
+        kind = combination.kind(query, key)
+        row: dict[str, Any] = {
+            "combination": combination.name,
+            "hub": combination.hub,
+            "query": query,
+            "target": key,
+            "kind": kind,
+        }
+        for measure in MEASURES:
+            row[measure] = metrics.get(_metric_of_pair(measure, query, key))
+        rows.append(row)
+    return rows
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table in Markdown."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
+
+
+def _metric_of_pair(measure: str, query: str, key: str) -> str:
+    section = "" if measure.startswith("recall") else RETRIEVAL
+    return f"{section}{measure}.{metric_name(query, key)}"
 
 
 def _cell(figures: Mapping[str, Any], name: str, form: str = ".3f") -> str:
@@ -137,7 +167,7 @@ def result_digest(evaluation: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def stored_settings(model_dir: Path) -> dict[str, str]:
-    """Read the settings a model was trained with, flat, from its directory; empty if they were not kept."""
+def stored_settings(model_dir: Path) -> dict[str, Any]:
+    """Read the settings a model was trained with from its directory; empty if they were not kept."""
     path = model_dir / SETTINGS
-    return flatten(read_json(path)) if path.exists() else {}
+    return dict(read_json(path)) if path.exists() else {}

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from matbind.base.files import FEATURES, METRICS
+from matbind.base.files import METRICS
+from matbind.base.model_files import SETTINGS
 from matbind.base.provenance import (
-    DATA_POINTER,
     LOCK_FILE,
     TRAINED_BY,
     dvc_md5,
     experiment_name,
     is_gone,
-    locks_before,
     process_fingerprint,
     read_origin,
     stage_locks,
 )
+from matbind.modalities.combinations import Combination, parse_combination
+from matbind.modalities.table import modality_names
+from matbind.tracking import pages
+from matbind.tracking.datasets import CONTEXT, split_datasets
 from matbind.tracking.figures import pair_heatmap
 from matbind.tracking.record import (
     LOSS,
+    compared_settings,
     curve_point,
     describe_ablation,
     describe_combination,
     flatten_metrics,
-    lock_tags,
+    pair_rows,
     parted,
     result_digest,
 )
@@ -46,7 +50,8 @@ PROCESS = "matbind.process"
 NOT_FINITE = "not_finite"  # names of the figures that were NaN or infinite
 DVC_EXPERIMENT = "dvc_exp_name"
 PARAMS_PER_CALL = 100  # MLflow takes no more
-LONGEST_PARAM, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
+LONGEST_PARAM, LONGEST_TAG = 6000, 5000
+NEVER_TESTED = {"tuning", "trial"}  # kinds of runs that do not look at the test split
 
 
 class Runs:
@@ -60,9 +65,10 @@ class Runs:
     def create(
         self,
         name: str,
-        settings: Mapping[str, str],
+        settings: Mapping[str, Any],
         tags: Mapping[str, str],
         *,
+        params: Mapping[str, str] | None = None,
         evaluation: Mapping[str, Any] | None = None,
         started: float | None = None,
     ) -> str:
@@ -70,8 +76,9 @@ class Runs:
 
         Args:
             name: for people.
-            settings: logged as parameters.
+            settings: all of them as in settings.json, which is kept; those that one compares are parameters too.
             tags: besides those that tell where it comes from.
+            params: other parameters.
             evaluation: content of the metrics file a run is made anew from; its origin is taken from there.
             started: seconds since 1970; now by default.
         """
@@ -90,15 +97,19 @@ class Runs:
             "mlflow.user": _user(),
             PROCESS: process_fingerprint(),
             **experiment_tag(),
-            **({} if evaluation else lock_tags(locks_before(stage_locks(self._root)))),
         }
         at = None if started is None else int(started * 1000)
         run = self.client.create_run(self.experiment, start_time=at, tags=origin_tags | dict(tags), run_name=name)
         run_id = str(run.info.run_id)
-        params = [Param(key, value[:LONGEST_PARAM]) for key, value in settings.items()]
-        for start in range(0, len(params), PARAMS_PER_CALL):
-            self.client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
-        self._log_data(run_id, origin.get("data_md5"))
+        names = tags["combination"].split("+") if "combination" in tags else modality_names()
+        compared = {**(params or {}), **compared_settings(settings, tags[KIND], names)}
+        logged = [Param(key, value[:LONGEST_PARAM]) for key, value in compared.items()]
+        for start in range(0, len(logged), PARAMS_PER_CALL):
+            self.client.log_batch(run_id, params=logged[start : start + PARAMS_PER_CALL])
+        if settings:
+            self.client.log_dict(run_id, dict(settings), SETTINGS)
+        if origin.get("data_md5") == self.origin.data_md5:  # else the records that are here are not those it used
+            self._log_data(run_id, tags[KIND])
         return run_id
 
     def tag(self, run_id: str, name: str, value: str) -> None:
@@ -151,8 +162,11 @@ class Runs:
     def finish(self, run_id: str, evaluation: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
         """Log what a combination reached, with files and figures, and end its run."""
         import PIL.Image
+        from mlflow.entities import Param
 
         self.log(run_id, flatten_metrics(evaluation), moment=ended)
+        if counts := evaluation.get("n_parameters"):
+            self.client.log_batch(run_id, params=[Param("n_parameters", str(sum(counts.values())))])
         with TemporaryDirectory() as directory:
             heatmap = pair_heatmap(evaluation, Path(directory) / "recall_at_1.png")
             for path in (*files, heatmap):
@@ -165,19 +179,23 @@ class Runs:
         self.client.set_terminated(run_id, "FINISHED", int(ended * 1000))
 
     def describe(self, parent: str) -> None:
-        """Write the table of an ablation's combinations into its description."""
-        children = {run.info.run_name: run.data.metrics for run in self.search({PARENT: parent})}
-        self.client.set_tag(parent, NOTE, describe_ablation(children))
+        """Write what the combinations of an ablation reached, and make it what the pages of its experiment show."""
+        children = self.search({PARENT: parent, KIND: "combination"})
+        self.client.set_tag(parent, NOTE, describe_ablation({run.info.run_name: run.data.metrics for run in children}))
+        self._log_pairs(parent, children)
+        note = pages.describe_experiment(self.experiment, parent, self.client.get_run(parent).info.run_name)
+        for tag, value in {NOTE: note, pages.VIEW_TAG: pages.view_of(parent)}.items():
+            self.client.set_experiment_tag(self.experiment, tag, value)
+
+    def has_view(self) -> bool:
+        """Return whether the experiment has the view of its latest ablation."""
+        return pages.VIEW_TAG in self.client.get_experiment(self.experiment).tags
 
     def lock(self, parent: str) -> None:
-        """Add what DVC locked of an ablation to its runs, provided that the metrics are still those it locked."""
+        """Keep what DVC locked of an ablation with its run, provided that the metrics are still those it locked."""
         lock = stage_locks(self._root).get(TRAINED_BY)
-        if lock is None or lock["outs"].get(str(METRICS)) != dvc_md5(self._root / METRICS):
-            return
-        self.client.log_artifact(parent, str(self._root / LOCK_FILE))
-        for run_id in (parent, *(run.info.run_id for run in self.search({PARENT: parent}))):
-            for key, value in lock_tags({TRAINED_BY: lock}).items():
-                self.client.set_tag(run_id, key, value)
+        if lock is not None and lock["outs"].get(str(METRICS)) == dvc_md5(self._root / METRICS):
+            self.client.log_artifact(parent, str(self._root / LOCK_FILE))
 
     def close_abandoned(self) -> None:
         """End the runs that a killed process of this machine left running; those of other machines are not touched."""
@@ -186,23 +204,38 @@ class Runs:
                 self.client.set_tag(run.info.run_id, "error", "its process ended before the run did")
                 self.client.set_terminated(run.info.run_id, "FAILED")
 
-    def _log_data(self, run_id: str, md5: str | None) -> None:
-        """Name the data a run was trained and tested on, with how many materials each split has where that is known."""
-        import polars as pl
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+    def _log_pairs(self, parent: str, children: Iterable[Any]) -> None:
+        """Keep one table of every pair of an ablation's combinations with its run."""
+        import pandas as pd
 
-        if md5 is None:
-            return
-        sizes, index = {}, self._root / FEATURES / "index.parquet"
-        if md5 == self.origin.data_md5 and index.exists():
-            sizes = dict(pl.read_parquet(index, columns=["split"])["split"].value_counts().iter_rows())
-        source = json.dumps({"uri": DATA_POINTER})
-        inputs = []
-        for split in ("train", "test"):
-            profile = json.dumps({"materials": sizes[split]}) if split in sizes else None
-            dataset = Dataset(f"{split} split", md5[:LONGEST_DIGEST], "local", source, profile=profile)
-            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split)]))
-        self.client.log_inputs(run_id, inputs)
+        rows: list[dict[str, Any]] = []
+        for run in children:
+            tags = run.data.tags
+            combination = Combination(parse_combination(tags["combination"]).modalities, tags["hub"])
+            rows += pair_rows(combination, run.data.metrics)
+        rows.sort(key=lambda row: (row["combination"].count("+"), row["combination"]))
+        table = pd.DataFrame(rows)
+        if any(artifact.path == pages.PAIRS for artifact in self.client.list_artifacts(parent)):
+            # A second `log_table` would append.
+            self.client.log_text(parent, table.to_json(orient="split", index=False), pages.PAIRS)
+        else:
+            self.client.log_table(parent, table, pages.PAIRS)
+
+    @cached_property
+    def _datasets(self) -> dict[str, Any]:
+        return split_datasets(self._root)
+
+    def _log_data(self, run_id: str, kind: str) -> None:
+        """Name the data of each split that a run looks at."""
+        from mlflow.entities import DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(dataset, [InputTag(CONTEXT, context)])
+            for context, dataset in self._datasets.items()
+            if context != "test" or kind not in NEVER_TESTED
+        ]
+        if inputs:
+            self.client.log_inputs(run_id, inputs)
 
 
 def experiment_tag() -> dict[str, str]:

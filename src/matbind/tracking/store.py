@@ -12,6 +12,7 @@ from typing import Any
 from matbind.base.extras import missing
 
 EXPERIMENT = "matbind"
+TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens its pages for chat models
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 REASON_CHARACTERS = 200
@@ -48,8 +49,13 @@ def project_of(root: Path = Path()) -> Path:
     return Path(given) if given else root
 
 
-def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any, str]:
-    """A client of the store and the id of an experiment, by default this project's, made if it is not there.
+def experiment_of_runs() -> str:
+    """Return the name of the experiment that runs go to: MLFLOW_EXPERIMENT_NAME where it is set, else matbind."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+
+
+def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[Any, str]:
+    """A client of the store and the id of an experiment, by default that of the runs, made if it is not there.
 
     An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them.
     """
@@ -65,12 +71,12 @@ def connect(root: Path = Path(), experiment_name: str = EXPERIMENT) -> tuple[Any
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _knock(tracking_uri(root))
-    client = MlflowClient(tracking_uri(root))
+    client, experiment_name = MlflowClient(tracking_uri(root)), experiment_name or experiment_of_runs()
     experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
         location = None if os.environ.get("MLFLOW_TRACKING_URI") else (project_of(root) / ARTIFACTS).resolve().as_uri()
         try:
-            return client, client.create_experiment(experiment_name, artifact_location=location)
+            return client, client.create_experiment(experiment_name, artifact_location=location, tags=TRAINING_PAGES)
         except MlflowException:  # another member of the team was faster
             experiment = client.get_experiment_by_name(experiment_name)
             if experiment is None:

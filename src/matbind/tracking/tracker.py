@@ -6,28 +6,25 @@ what is missing is added later from the files by `Tracker.backfill`.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import quote
 
 from matbind.base.files import read_json
-from matbind.base.model_files import HISTORY, SETTINGS
+from matbind.base.model_files import HISTORY
 from matbind.base.provenance import PROVENANCE, read_origin, workspace_fingerprint
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
+from matbind.tracking.pages import view_path
 from matbind.tracking.record import (
     combination_params,
     combination_tags,
     curve_point,
-    lock_tags,
     result_digest,
     stored_settings,
 )
-from matbind.tracking.resources import ProcessMonitor
 from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
 from matbind.tracking.store import reason_of, tracking_uri
 
@@ -78,7 +75,8 @@ class Tracker:
                 unfinished = runs.search({PARENT: parent, "combination": combination.name}, unfinished=True)
                 if unfinished:
                     return runs.reopen(unfinished[0].info.run_id)
-            return runs.create(combination.name, combination_params(combination) | settings.flat(), tags)
+            params = combination_params(combination)
+            return runs.create(combination.name, in_full(settings), tags, params=params)
 
         return self._try(start)
 
@@ -86,20 +84,13 @@ class Tracker:
         """Add one epoch's figures to a run's curves."""
         self._try_run(run_id, lambda runs, run: runs.log(run, curve_point(figures), step=int(figures["epoch"])))
 
-    def watch(self, run_id: str | None, pid: int | None = None) -> Callable[[], None]:
-        """Add to a run what it takes of the machine, every ten seconds until the returned function is called.
+    def watch(self, run_id: str | None) -> Callable[[], None]:
+        """Let MLflow add what is taken of the machine to the run of an ablation, until the returned function is called.
 
-        Args:
-            run_id: of an ablation or a combination.
-            pid: of the training to measure; by default the whole machine is measured, by MLflow's own monitor.
+        The runs of its combinations have none of that: they are there to be compared.
         """
 
-        def sampled(figures: Mapping[str, float], step: int) -> None:
-            self._try_run(run_id, lambda runs, run: runs.log(run, figures, step=step))
-
         def start(_: Runs, run: str) -> Callable[[], None]:
-            if pid is not None:
-                return ProcessMonitor(pid, log=sampled).stop
             from mlflow.system_metrics import system_metrics_monitor
 
             library: Any = system_metrics_monitor
@@ -147,11 +138,11 @@ class Tracker:
         self._try(log)
 
     def log_validation(self, settings: Settings, document: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Keep `validation.json` as a run: each modality's counts as metrics, settings as parameters, and files."""
+        """Keep `validation.json` as a run: each modality's counts as metrics, files, and the data that passed."""
 
         def log(runs: Runs) -> None:
             tags = {KIND: "validation", "passed": str(document["passed"]).lower(), "preset": settings.preset}
-            run = runs.create(f"validation {_minute()}", settings.flat(), tags)
+            run = runs.create(f"validation {_minute()}", in_full(settings), tags)
             for name, counts in document["modalities"].items():
                 runs.log(run, {f"{name}.{key}": float(counts[key]) for key in ("values", "quarantined", "share")})
             runs.keep(run, files, "validation")
@@ -208,17 +199,8 @@ class Tracker:
         return parent
 
     def comparison_path(self) -> str | None:
-        """Return where, below the address of MLflow's pages, the latest ablation's combinations are compared."""
-
-        def find(runs: Runs) -> str | None:
-            for parent in runs.search({KIND: "ablation"}):
-                children = runs.search({PARENT: parent.info.run_id, KIND: "combination"})
-                if len(children) > 1:
-                    ids = json.dumps([child.info.run_id for child in reversed(children)])
-                    return f"/#/compare-runs?runs={quote(ids)}&experiments={quote(json.dumps([runs.experiment]))}"
-            return None
-
-        return self._try(find)
+        """Return where, below the address of MLflow's pages, the latest ablation's combinations are ranked."""
+        return self._try(lambda runs: view_path(runs.experiment) if runs.has_view() else None)
 
     def _start_parent(
         self, kind: str, settings: Settings, tags: Mapping[str, str], *, fingerprint: str, unfinished: bool
@@ -238,7 +220,7 @@ class Tracker:
                 return runs.reopen(same[0].info.run_id)
             name = f"{kind} {settings.preset} {_minute()}"
             name += f" ({known[DVC_EXPERIMENT]})" if DVC_EXPERIMENT in known else ""
-            return runs.create(name, settings.flat(), {**known, **tags})
+            return runs.create(name, in_full(settings), {**known, **tags})
 
         return self._try(start)
 
@@ -261,10 +243,15 @@ class Tracker:
         )
 
 
+def in_full(settings: Settings) -> dict[str, Any]:
+    """Return all settings as a model's settings.json has them."""
+    return settings.model_dump(mode="json", by_alias=True)
+
+
 def _restore(runs: Runs, parent: str, path: Path, evaluation: Mapping[str, Any], model_dir: Path) -> None:
     """Make the run of a combination from its files, or add what an interrupted one lacks."""
     record, history = model_dir / PROVENANCE, model_dir / HISTORY
-    files = [file for file in (path, model_dir / SETTINGS, record, *sorted(model_dir.glob("*.png"))) if file.exists()]
+    files = [file for file in (path, record, *sorted(model_dir.glob("*.png"))) if file.exists()]
     started = _modified(path) - float(evaluation.get("seconds") or 0)
     unfinished = runs.search({PARENT: parent, "combination": evaluation["combination"]}, unfinished=True)
     if unfinished:  # its first curves were logged as it ran, the end is missing
@@ -278,10 +265,9 @@ def _restore(runs: Runs, parent: str, path: Path, evaluation: Mapping[str, Any],
             PARENT: parent,
             "preset": settings.get("preset", ""),
             "matbind.restored_from": str(evaluation.get("run_id")),
-            **lock_tags(read_json(record)["stages"] if record.exists() else {}),
         }
-        params = combination_params(combination) | settings
-        run_id = runs.create(combination.name, params, tags, evaluation=evaluation, started=started)
+        params = combination_params(combination)
+        run_id = runs.create(combination.name, settings, tags, params=params, evaluation=evaluation, started=started)
     runs.complete_curves(run_id, read_json(history) if history.exists() else [], started=started)
     runs.finish(run_id, evaluation, files, ended=_modified(path))
 

@@ -9,7 +9,7 @@ from matbind.modalities.combinations import Combination
 from matbind.settings.params import Settings
 from matbind.tracking.record import combination_tags
 from matbind.tracking.runs import KIND, NOTE, PARENT, Runs
-from matbind.tracking.tracker import Tracker
+from matbind.tracking.tracker import Tracker, in_full
 
 STATE = "matbind.state"  # how a trial ended; a run without it was interrupted and goes on
 ENDS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -34,7 +34,7 @@ class TuningTracker(Tracker):
             if known:
                 return None if STATE in known[0].data.tags else runs.reopen(known[0].info.run_id)
             tags = {KIND: "trial", "preset": settings.preset, "trial": str(number), PARENT: above}
-            return runs.create(f"trial {number}", settings.flat(), tags | combination_tags(combination))
+            return runs.create(f"trial {number}", in_full(settings), tags | combination_tags(combination))
 
         return self._try_run(parent, start)
 

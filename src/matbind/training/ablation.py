@@ -6,7 +6,7 @@ import csv
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from matbind.base.files import (
     write_json,
     written_whole,
 )
-from matbind.base.model_files import CURVES, HISTORY, SETTINGS
+from matbind.base.model_files import CURVES, HISTORY
 from matbind.base.provenance import PROVENANCE
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
 from matbind.settings.params import Settings
@@ -93,17 +93,14 @@ class Ablation:
             self._progress.finish(name, "done before, kept")
             return
         run = recorded(self._tracker, self._parent, self._settings, self.combinations[name])
-        with run as run_id, ExitStack() as end:
-
-            def on_start(pid: int) -> None:
-                end.callback(self._tracker.watch(run_id, pid))
+        with run as run_id:
 
             def on_epoch(figures: dict[str, float]) -> None:
                 self._tracker.log_epoch(run_id, figures)
                 self._progress.epoch(name, figures)
 
             try:
-                self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch, on_start=on_start)
+                self._train(name, log=LOGS / f"{name}.log", on_epoch=on_epoch)
             except (UserError, TrainingError) as error:
                 self._progress.say(f"{name} failed: {error}")
                 raise
@@ -164,7 +161,7 @@ def recorded(
         raise
     model_dir = MODELS / combination.name
     metrics = _keep_origin(tracker, combination.name, run_id)
-    beside = (model_dir / name for name in (CURVES, SETTINGS, PROVENANCE))
+    beside = (model_dir / name for name in (CURVES, PROVENANCE))
     tracker.complete_curves(run_id, read_json(model_dir / HISTORY))
     files = [METRICS / f"{combination.name}.json", *(path for path in beside if path.exists())]
     tracker.finish_combination(run_id, metrics, files)

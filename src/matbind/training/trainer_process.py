@@ -23,7 +23,6 @@ def train_in_process(
     *,
     log: Path,
     on_epoch: Callable[[dict[str, float]], None],
-    on_start: Callable[[int], None] = lambda _: None,
     command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli", "train"),
 ) -> None:
     """Train and evaluate one combination by `matbind train --events` and wait for the end.
@@ -32,7 +31,6 @@ def train_in_process(
         combination: its name.
         log: all that the process writes is added to this file.
         on_epoch: is given each epoch's figures as they come.
-        on_start: is given the number of the process.
         command: what to run, without the combination.
 
     Raises:
@@ -56,7 +54,6 @@ def train_in_process(
             env=environment,
             start_new_session=True,  # Ctrl-C is for the stage, which ends its trainers
         ) as process:
-            on_start(process.pid)
             for line in process.stdout or ():
                 file.write(_readable(line, on_epoch))
                 file.flush()
