@@ -28,7 +28,7 @@ class Settings(TransformerSettings):
     Attributes:
         layers: BERT layers.
         gaussians: number of Gaussians over which a length or angle beside a token is expanded.
-        composition: features of the opening formula's atomic fractions, beside BERT's.
+        composition: features of the atomic fractions of the formula it is about, beside BERT's.
     """
 
     layers: int = Field(ge=1, le=48)

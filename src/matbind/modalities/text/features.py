@@ -28,6 +28,7 @@ from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS, FORMULA, terms
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 from matbind.modalities.text.checkpoint import FrozenModel, check, load_model, load_tokenizer, width_of
+from matbind.modalities.text.plain import SYMBOLS_AND_WORDS, is_space_group, plain
 from matbind.modalities.text.records import NAME
 
 PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
@@ -74,7 +75,7 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
         "token": ArraySpec("int32", ragged=True),
         "value": ArraySpec("float32", ragged=True),  # angstrom or degree beside LENGTH and ANGLE, else 0
         "sentence": ArraySpec("int16", ragged=True),  # which sentence of the text, from 0
-        "composition": ArraySpec("float32", (len(ELEMENTS),)),  # atomic fractions of the opening formula
+        "composition": ArraySpec("float32", (len(ELEMENTS),)),  # atomic fractions of its formula
     }
 
 
@@ -118,16 +119,32 @@ def tokens(text: str) -> list[tuple[int, Token]]:
     return [(number, token) for number, sentence in enumerate(sentences(text)) for token in words(sentence)]
 
 
-def opening_composition(text: str) -> npt.NDArray[np.float32]:
-    """Compute the atomic fractions of the formula that opens a description, hydrogen first; zeros where none does.
+def formula_of(text: str) -> str | None:
+    """Return the formula that a description is about: the one that opens it, else the first in it; None if it has none.
+
+    A lone symbol counts only if no formula of several elements stands anywhere.
+    """
+    opening = re.match(rf"({FORMULA})(?: |$)(?:is |crystallizes |$)?", text)
+    if opening and _is_formula(opening[1]) and (opening[1] not in SYMBOLS_AND_WORDS or opening[0] != f"{opening[1]} "):
+        return opening[1]
+    candidates = [match["formula"] for match in _TOKEN.finditer(text) if match["formula"]]
+    candidates = [formula for formula in candidates if _is_formula(formula) and not is_space_group(formula)]
+    several = [formula for formula in candidates if len(dict(terms(formula))) > 1]
+    return next(iter(several or [formula for formula in candidates if formula not in SYMBOLS_AND_WORDS]), None)
+
+
+def _is_formula(word: str) -> bool:
+    return all(element in ATOMIC_NUMBERS for element, _ in terms(word))
+
+
+def composition_of(text: str) -> npt.NDArray[np.float32]:
+    """Compute the atomic fractions of the formula that a description is about, hydrogen first; zeros where it has none.
 
     How much of what is in the crystal is the first thing to know, and a formula never seen before is but a new mixture.
     """
     fractions = np.zeros(len(ELEMENTS), dtype=np.float32)
-    opening = re.match(rf"({FORMULA})\s", text)
-    for element, amount in terms(opening[1]) if opening else ():
-        if element in ATOMIC_NUMBERS:
-            fractions[ATOMIC_NUMBERS[element] - 1] += amount
+    for element, amount in terms(formula_of(text) or ""):
+        fractions[ATOMIC_NUMBERS[element] - 1] += amount
     return fractions / max(float(fractions.sum()), 1e-9)
 
 
@@ -144,7 +161,7 @@ def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
         return {"tokenizer": settings.tokenizer, "checkpoint": str(settings.checkpoint), "width": width}
     counts: Counter[str] = Counter()
     for material in materials:
-        counts.update(token.word for _, token in tokens(material.values.get(NAME, "")))
+        counts.update(token.word for _, token in tokens(plain(material.values.get(NAME, ""))))
     frequent = (w for w, n in counts.items() if n >= settings.min_count and w not in SPECIAL_TOKENS)
     kept = sorted(frequent, key=lambda w: (-counts[w], w))
     return {"tokenizer": "corpus", "vocabulary": [*SPECIAL_TOKENS, *kept], "max_tokens": settings.max_tokens}
@@ -163,7 +180,9 @@ class Featurizer:
 
     def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:
         self.settings = settings
-        self._ids = {word: i for i, word in enumerate(meta.get("vocabulary", ()))}
+        vocabulary = meta.get("vocabulary", ())
+        self._ids = {word: i for i, word in enumerate(vocabulary)}
+        self._ids_in_small_letters = {word.lower(): i for i, word in reversed(list(enumerate(vocabulary)))}
         self._model: Any = None
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:
@@ -172,29 +191,34 @@ class Featurizer:
         Raises:
             ValueError: if the text is empty or holds no token.
         """
-        text = material.values.get(NAME)
-        if text is None:
+        written = material.values.get(NAME)
+        if written is None:
             return None
-        if not text.strip():
+        text = plain(written)
+        if not text:
             raise ValueError("the text is empty")
         if self.settings.tokenizer == "frozen":
             return {"embedding": self._embedding(text)}
         if self.settings.tokenizer == "checkpoint":
             return self._pieces(text)
         kept = tokens(text)[: self.settings.max_tokens]
-        rows = [(self._ids.get(token.word, UNKNOWN), token.value, number) for number, token in kept]
+        rows = [(self._id(token.word), token.value, number) for number, token in kept]
         if not rows:
             raise ValueError("the text holds no word that describes a crystal")
         token, value, sentence = (np.array(column) for column in zip(*rows, strict=True))
-        composition = opening_composition(text)
+        composition = composition_of(text)
         return {"token": token, "value": value, "sentence": sentence, "composition": composition}
+
+    def _id(self, word: str) -> int:
+        known = self._ids.get(word)
+        return self._ids_in_small_letters.get(word.lower(), UNKNOWN) if known is None else known
 
     def _pieces(self, text: str) -> dict[str, npt.NDArray[Any]]:
         if self._model is None:
             self._model = load_tokenizer(self.settings.checkpoint)
         ids = self._model(text, truncation=True, max_length=self.settings.max_tokens)["input_ids"]
         nothing = np.zeros(len(ids))
-        return {"token": np.array(ids), "value": nothing, "sentence": nothing, "composition": opening_composition(text)}
+        return {"token": np.array(ids), "value": nothing, "sentence": nothing, "composition": composition_of(text)}
 
     def _embedding(self, text: str) -> npt.NDArray[np.float32]:
         if self._model is None:

@@ -40,7 +40,7 @@ class TokenBatch(Batch):
     token: Tensor  # (n_materials, longest) number of the word
     value: Tensor  # (n_materials, longest) angstrom beside a length, degree beside an angle, else 0
     mask: Tensor  # (n_materials, longest) true on tokens
-    composition: Tensor  # (n_materials, n_elements) atomic fractions of the opening formula
+    composition: Tensor  # (n_materials, n_elements) atomic fractions of its formula
 
 
 @dataclass(frozen=True)
