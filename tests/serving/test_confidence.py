@@ -5,9 +5,21 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 
-from matbind.serving.confidence import Asked, Confidence, ask, calibrate, evidence_of
-from matbind.serving.gallery import Keys
+from matbind.serving.confidence import (
+    BINS,
+    Asked,
+    Confidence,
+    ask,
+    calibrate,
+    evidence_of,
+    is_match,
+    reliability_of,
+)
+
+N_ELEMENTS = 12
 
 
 def unit(rng: np.random.Generator, n: int, d: int = 32) -> np.ndarray:
@@ -15,92 +27,112 @@ def unit(rng: np.random.Generator, n: int, d: int = 32) -> np.ndarray:
     return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
-def gallery(n: int = 300) -> Keys:
-    return Keys(np.arange(n), unit(np.random.default_rng(0), n))
+def gallery(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return unit(rng, n), np.argsort(rng.random((n, N_ELEMENTS)), axis=1) < 3
 
 
-def noisy(keys: Keys, noise: np.ndarray) -> np.ndarray:
-    values = keys.vectors + noise[:, None] * np.random.default_rng(1).normal(size=keys.vectors.shape)
-    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+def asked(noise: float, *, seed: int = 1) -> Asked:
+    """Answers to queries of which every second is clean and the others are nothing but noise."""
+    keys, elements = gallery()
+    noises = np.where(np.arange(300) % 2 == 0, noise, 5.0)[:, None]
+    queries = keys + noises * np.random.default_rng(seed).normal(size=keys.shape)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    return ask(queries.astype(np.float32), np.arange(300), keys, elements, seed=seed)
 
 
-def asked(noise: float) -> Asked:
-    keys = gallery()
-    # Some queries are clean and some are nothing but noise.
-    noise_per_query = np.where(np.arange(300) % 2 == 0, noise, 5.0)
-    return ask(noisy(keys, noise_per_query), keys.rows, keys)
-
-
-def test_evidence_is_the_best_similarity_and_its_share_of_the_softmax() -> None:
+def test_evidence_is_the_best_similarity_its_share_of_the_softmax_and_the_number_of_keys() -> None:
     similarity = np.array([[0.5, 0.5, -np.inf], [0.9, 0.4, 0.9 - np.log(3) / 30]])
 
     evidence = evidence_of(similarity)
 
     np.testing.assert_allclose(evidence[:, 0], [0.5, 0.9])
-    np.testing.assert_allclose(evidence[:, 1], [0.5, 1 / (1 + 1 / 3)], atol=1e-6)
+    np.testing.assert_allclose(evidence[:, 1], [0, np.log(3)], atol=1e-5)
+    np.testing.assert_allclose(np.exp(evidence[:, 2]), [2, 3])
 
 
 def test_each_query_is_asked_with_and_without_its_material() -> None:
-    keys = gallery(40)
+    keys, elements = gallery(40)
 
-    answers = ask(keys.vectors[5:15], np.arange(5, 15), keys)
+    answers = ask(keys[5:15], np.arange(5, 15), keys, np.ones_like(elements))
 
     assert answers.right.tolist() == [True] * 10 + [False] * 10
     np.testing.assert_allclose(answers.evidence[:10, 0], 1.0, atol=1e-6)
-    others = keys.vectors[5] @ np.delete(keys.vectors, 5, axis=0).T
+    others = keys[5] @ np.delete(keys, 5, axis=0).T
     assert answers.evidence[10, 0] == pytest.approx(others.max(), abs=1e-6)
 
 
-def test_materials_that_the_gallery_does_not_hold_are_left_out() -> None:
-    keys = Keys(np.array([2, 4]), unit(np.random.default_rng(0), 2))
+def test_filters_leave_some_of_the_keys_out_and_never_the_material() -> None:
+    keys, elements = gallery()
 
-    answers = ask(keys.vectors[[1, 1]], np.array([3, 4]), keys)
+    answers = ask(keys, np.arange(len(keys)), keys, elements)
 
-    assert answers.right.tolist() == [True, False]
+    n_keys = np.exp(answers.evidence[: len(keys), 2]).round()
+    assert answers.right[: len(keys)].all()
+    assert {len(keys)} < set(n_keys.astype(int).tolist())
+    assert np.mean(n_keys == len(keys)) == pytest.approx(1 / 3, abs=0.1)
 
 
-def test_the_threshold_keeps_the_precision_and_finds_the_clean_queries() -> None:
-    queries = asked(0.02)
+def test_a_filter_that_leaves_nothing_is_no_answer() -> None:
+    keys, _ = gallery(12)
 
-    confidence = calibrate(queries, queries)
+    answers = ask(keys, np.arange(12), keys, np.eye(12, N_ELEMENTS, dtype=bool))
 
-    assert confidence.threshold is not None
-    assert confidence.validation["precision"] >= 0.9
-    assert confidence.validation["coverage"] > 0.4  # half of the queries are clean
+    assert np.isfinite(answers.evidence).all()
+    assert 12 < len(answers.right) < 24  # without its material, a query that names its element has no answer
+
+
+def test_probabilities_are_those_of_a_logistic_regression() -> None:
+    queries = asked(0.2)
+
+    ours = calibrate(queries, queries).probability(queries.evidence)
+
+    scaled = (queries.evidence - queries.evidence.mean(axis=0)) / queries.evidence.std(axis=0)
+    theirs = LogisticRegression(C=1 / (2e-3 * len(scaled)) * 2).fit(scaled, queries.right).predict_proba(scaled)[:, 1]
+    np.testing.assert_allclose(ours, np.clip(theirs, 0.001, 0.999), atol=2e-3)
+
+
+def test_probabilities_can_be_believed_on_queries_of_another_draw() -> None:
+    confidence = calibrate(asked(0.15), asked(0.15, seed=2))
+
+    assert confidence.expected_calibration_error < 0.05
+    assert confidence.accepted["precision"] >= 0.9
+    assert confidence.accepted["coverage"] > 0.3  # half of the queries are clean
+
+
+def test_reliability_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random(2000)
+    right = rng.random(2000) < probability**2
+
+    bins, error = reliability_of(probability, right)
+
+    edges = np.array(BINS)
+    for low, high, one in zip(edges[:-1], edges[1:], bins, strict=True):
+        inside = (probability >= low) & (probability < high)
+        shares, claims = calibration_curve(right[inside], probability[inside], n_bins=1)
+        assert (one["n"], one["right"], one["claimed"]) == pytest.approx((inside.sum(), shares[0], claims[0]))
+    assert error == pytest.approx(sum(one["n"] * abs(one["right"] - one["claimed"]) for one in bins) / 2000)
 
 
 def test_a_model_that_knows_nothing_is_never_sure() -> None:
-    queries = asked(5.0)
+    confidence = calibrate(asked(5.0), asked(5.0, seed=2))
 
-    confidence = calibrate(queries, queries)
-
-    assert confidence.threshold is None
-    assert not confidence.is_confident(0.999)
-    assert confidence.test == {"n": 0, "precision": 0.0, "coverage": 0.0}
+    assert confidence.accepted == {"n": 0, "precision": 0.0, "coverage": 0.0}
+    assert confidence.probability(asked(5.0, seed=3).evidence).max() < 0.9
 
 
-def test_probabilities_are_those_of_the_answers() -> None:
-    queries = asked(0.1)
-    probability = calibrate(queries, queries).probability(queries.evidence)
+@pytest.mark.parametrize("right", [True, False])
+def test_where_all_answers_are_alike_the_probability_is_a_constant(*, right: bool) -> None:
+    answers = Asked(np.random.default_rng(0).random((50, 3)), np.full(50, right))
 
-    assert probability.mean() == pytest.approx(queries.right.mean(), abs=0.01)
-    assert probability[queries.right].mean() > probability[~queries.right].mean() + 0.3
+    confidence = calibrate(answers, answers)
 
-
-def test_the_test_split_has_no_part_in_the_threshold() -> None:
-    first, second = calibrate(asked(0.02), asked(0.02)), calibrate(asked(0.02), asked(5.0))
-
-    assert first.threshold == second.threshold
-    assert second.test["coverage"] < first.test["coverage"]
+    assert confidence.probability(answers.evidence) == pytest.approx(0.999 if right else 0.001)
+    assert is_match(float(confidence.probability(answers.evidence)[0])) == right
 
 
-def test_without_queries_there_is_no_threshold() -> None:
-    nothing = ask(np.zeros((0, 32), np.float32), np.zeros(0, np.int64), gallery())
-
-    assert calibrate(nothing, nothing).threshold is None
-
-
-def test_it_is_the_same_after_json() -> None:
-    confidence = calibrate(asked(0.02), asked(0.02))
+def test_it_is_written_as_json() -> None:
+    confidence = calibrate(asked(0.1), asked(0.1, seed=2))
 
     assert Confidence(**json.loads(json.dumps(asdict(confidence)))) == confidence

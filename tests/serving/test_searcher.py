@@ -99,7 +99,28 @@ def test_an_answer_says_how_sure_it_is() -> None:
 
     assert 0 <= answer["probability"] <= 1
     assert answer["confident"] is False
-    assert answer["message"].startswith("no confident match: in about ")
+    assert answer["message"].startswith("no confident match: only in about ")
+
+
+@pytest.mark.parametrize("kind", ["noise", "flat", "ramp"])
+def test_a_pattern_of_nothing_is_unlike_anything_known(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    counts = {"noise": rng.poisson(100, 8501), "flat": rng.uniform(0.98, 1, 8501), "ramp": np.arange(8501.0)}[kind]
+
+    answer = searcher().answer({"pxrd": pattern_json(counts)})
+
+    assert answer["message"].startswith("no confident match: this pxrd is unlike anything the model was trained on")
+    assert answer["probability"] is None
+    assert answer["confident"] is False
+    assert len(answer["nearest"]) == 10
+
+
+def test_measurements_of_materials_are_known() -> None:
+    answers = [searcher().answer(query(material, "pxrd")) for material in test_materials()[:20]]
+
+    assert (
+        sum(answer["probability"] is None for answer in answers) <= 3
+    )  # 2 of 100, if the model has seen more than the test run can afford
 
 
 def test_oxygen_is_in_every_answer_that_has_to_contain_it() -> None:

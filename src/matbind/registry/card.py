@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from matbind.modalities.combinations import Combination
 from matbind.serving.bundle import default_key
-from matbind.serving.confidence import PRECISION, Confidence
+from matbind.serving.confidence import BINS, PRECISION, Confidence
 from matbind.tracking.record import markdown_table
 
 LONGEST = 5000  # characters of a description that MLflow keeps
 SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds all of them:"
 SURE = (
-    f"An answer is confident where {100 * PRECISION:.0f} % of such answers were right on the validation split, half of "
-    "whose queries were of materials taken out of the gallery. What the test split kept of that: the share of "
-    "confident answers that is right, and the share of the gallery's own materials that is so found."
+    "Probabilities were fitted on validation, to queries worsened as measurements are, with and without elements "
+    f"given, half of them of materials taken out of the gallery; from {PRECISION:g} an answer counts as a match. On "
+    "the test split, by probability: right, claimed (number); the expected calibration error (ECE); and the share of "
+    "the gallery's own materials that is found as a match."
 )
 LIMITS = (
     "For finding candidate materials by another kind of measurement; every hit is to be checked against the "
     "measurement itself. It knows inorganic crystals like those it was trained on. A material that is not in the "
-    "gallery cannot be found. Where the patterns were simulated, confidence is too high for measured ones; a DOS of "
-    "another method has other gaps."
+    "gallery cannot be found. A query unlike all of the training is told as such; a DOS of another method has other "
+    "gaps."
 )
 LICENCE = (
     "The data keep the licence of their source: the embedded sample is of the Materials Project, CC BY 4.0, to be "
@@ -70,7 +72,10 @@ def model_card(
         markdown_table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(evaluation)),
         "## When it is sure",
         SURE,
-        markdown_table(["query -> key", "right", "found"], _sure(confidence, default_key(combination))),
+        markdown_table(
+            ["query -> key", *(f"{low:g} to {high:g}" for low, high in pairwise(BINS)), "ECE", "found"],
+            _sure(confidence, default_key(combination)),
+        ),
         "## Use and limits",
         LIMITS,
         "## Licence",
@@ -95,8 +100,9 @@ def _sure(calibrated: Mapping[str, Confidence], key: str) -> list[list[str]]:
     for pair, confidence in calibrated.items():
         query, _, asked = pair.partition("->")
         if asked == key and "+" not in query:
-            test = confidence.test
-            never = confidence.threshold is None or not test["n"]
-            shares = ["never sure", "-"] if never else [f"{test['precision']:.2f}", f"{test['coverage']:.2f}"]
-            rows.append([pair, *shares])
+            bins = [
+                f"{b['right']:.2f}, {b['claimed']:.2f} ({b['n']})" if b["n"] else "-" for b in confidence.reliability
+            ]
+            error, coverage = confidence.expected_calibration_error, confidence.accepted["coverage"]
+            rows.append([pair, *bins, f"{error:.3f}", f"{coverage:.2f}"])
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -15,17 +16,17 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.base.files import read_json, write_json
-from matbind.base.model_files import SETTINGS, WEIGHTS
+from matbind.base.model_files import NOVELTY, SETTINGS, WEIGHTS
 from matbind.data.featurize import INDEX, read_split
 from matbind.modalities.combinations import Combination
 from matbind.modalities.material import SPLITS
 from matbind.modalities.store import MANIFEST, Store
 from matbind.modalities.table import part, structure_name
-from matbind.serving.confidence import Confidence, ask, calibrate
+from matbind.serving.confidence import Asked, Confidence, ask, calibrate
 from matbind.serving.gallery import Gallery, Keys
 from matbind.serving.packaged_code import packaged_digest
 from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL
-from matbind.training.embeddings import read_embeddings, require_same_materials
+from matbind.training.embeddings import QUERY_SPLITS, Embeddings, read_embeddings, read_queries, require_same_materials
 
 
 def bundle_digest(combination: Combination, *, model_dir: Path, features: Path) -> str:
@@ -82,8 +83,11 @@ def write_bundle(combination: Combination, *, model_dir: Path, features: Path, o
         rows = np.flatnonzero(np.isfinite(vectors).all(axis=1))
         keys[name] = Keys(rows, vectors[rows])
     materials = pl.read_parquet(features / INDEX, columns=["material_id", "formula", "split"])
-    Gallery(materials, keys).write(out)
-    confidence = calibration(keys, read_split(features, "validation"), read_split(features, "test"))
+    gallery = Gallery(materials, keys)
+    gallery.write(out)
+    shutil.copyfile(model_dir / NOVELTY, out / NOVELTY)
+    splits_of_queries = {split: read_split(features, split) for split in QUERY_SPLITS}
+    confidence = calibration(keys, gallery.elements, splits_of_queries, read_queries(model_dir))
     write_json(out / CONFIDENCE, {pair: asdict(calibrated) for pair, calibrated in confidence.items()})
     splits = {name: materials["split"].gather(present.rows) for name, present in keys.items()}
     description = {
@@ -115,28 +119,61 @@ def test_set_digest(features: Path) -> str:
 
 
 def calibration(
-    keys: dict[str, Keys], validation: npt.NDArray[np.int64], test: npt.NDArray[np.int64]
+    keys: Mapping[str, Keys],
+    elements: npt.NDArray[np.bool_],
+    splits: Mapping[str, npt.NDArray[np.int64]],
+    worsened: Mapping[str, Embeddings],
 ) -> dict[str, Confidence]:
-    """Calibrate every subset of the modalities as a query of every gallery, on the positions of both splits."""
+    """Calibrate every subset of the modalities as a query of every gallery.
+
+    Args:
+        keys: the galleries by modality.
+        elements: of all materials, shape (n_materials, n_elements).
+        splits: positions of the materials of validation and test.
+        worsened: embeddings of queries as users bring them, by split and modality, a row a material of the split.
+    """
     calibrated = {}
     for size in range(1, len(keys) + 1):
         for names in combinations(keys, size):
-            queries = [_queries([keys[name] for name in names], rows) for rows in (validation, test)]
             for key, gallery in keys.items():
-                asked = [ask(vectors, rows, gallery) for vectors, rows in queries]
+                asked = []
+                for split, rows in splits.items():
+                    every = [_queries([worsened[split][name] for name in names], rows)]
+                    if key not in names:  # or the query would be the very vector that is searched for
+                        full = [_in_split(keys[name], rows) for name in names]
+                        every.append(_queries(full, rows))
+                    asked.append(_ask_all(every, gallery, elements))
                 calibrated[f"{'+'.join(names)}->{key}"] = calibrate(*asked)
     return calibrated
 
 
+def _ask_all(
+    every: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]], gallery: Keys, elements: npt.NDArray[np.bool_]
+) -> Asked:
+    answers = []
+    for seed, (vectors, rows) in enumerate(every):
+        present = np.isin(rows, gallery.rows)
+        true = np.searchsorted(gallery.rows, rows[present])
+        answers.append(ask(vectors[present], true, gallery.vectors, elements[gallery.rows], seed=seed))
+    return Asked(np.concatenate([a.evidence for a in answers]), np.concatenate([a.right for a in answers]))
+
+
+def _in_split(keys: Keys, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the vectors of some materials, NaN where they have none."""
+    vectors = np.full((len(rows), keys.vectors.shape[1]), np.nan, dtype=np.float32)
+    present = np.isin(rows, keys.rows)
+    vectors[present] = keys.vectors[np.searchsorted(keys.rows, rows[present])]
+    return vectors
+
+
 def _queries(
-    asked_with: list[Keys], rows: npt.NDArray[np.int64]
+    parts: list[npt.NDArray[np.float32]], rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """The normalised mean embeddings of the materials that hold all of some modalities, and their positions."""
-    for keys in asked_with:
-        rows = rows[np.isin(rows, keys.rows)]
-    mean = np.mean([keys.vectors[np.searchsorted(keys.rows, rows)] for keys in asked_with], axis=0)
-    norm = np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    return np.asarray(mean / norm, dtype=np.float32), rows
+    """Return the normalised means of several modalities where a material holds all of them, and these materials."""
+    mean = np.mean(parts, axis=0)
+    present = np.isfinite(mean).all(axis=1)
+    norm = np.maximum(np.linalg.norm(mean[present], axis=1, keepdims=True), 1e-12)
+    return np.asarray(mean[present] / norm, dtype=np.float32), rows[present]
 
 
 def _copy_settings(model_dir: Path, out: Path) -> None:

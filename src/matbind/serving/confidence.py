@@ -1,10 +1,12 @@
 """How likely the best answer is to be right, and when to say that there is none.
 
 A similarity means nothing by itself: 0.9 is much for one pair of modalities and little for another. So every pair of
-what is asked with and what is searched is calibrated on the validation split: each of its materials is asked for twice,
-once with it in the gallery and once without, when every answer is wrong. Half of all queries are thus of materials that
-the gallery does not hold. The threshold is where 90 % of the accepted answers are right, by a cautious count; the test
-split then tells what it keeps of that.
+what is asked with and what is searched is calibrated on the validation split, by queries as users bring them: patterns
+as measured, strained crystals, shortened texts, drawn by the training's augmentation, and half of the queries as they
+are in the data (unless that is the very vector that is searched for). Each is asked twice, once with its material in
+the gallery and once without, when every answer is wrong; so half of all queries are of materials that the gallery does
+not hold. A third of them name elements that must be in, a third all elements there may be. The test split tells how far
+the probability can be believed.
 """
 
 from __future__ import annotations
@@ -17,16 +19,20 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.base.files import read_json
-from matbind.serving.gallery import Keys
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 SHARPNESS = 30.0  # of the softmax over the gallery; 14 and 60 rank answers less well by a little
 PRECISION = 0.9
-FEWEST_ACCEPTED = 20
+"""Probability from which the best answer counts as a match."""
 MOST_QUERIES = 500
+FEWEST_QUERIES = 20  # in a bin of the reliability
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+N_CONTAINED = 2  # elements that a query names
 BLOCK = 128
 _CERTAIN = 1e-6  # a share of the softmax this near to one is one
 _PENALTY = 1e-3  # of the logistic regression, a query
+_SURE, _NEVER = 0.999, 0.001  # nothing is claimed beyond what some hundred queries can show
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +40,27 @@ class Confidence:
     """Calibration of one pair of what is asked with and what is searched.
 
     Attributes:
-        weights: of 1, the similarity of the best answer, and the log odds of its share in a softmax over the gallery.
-        threshold: smallest probability that counts as a confident match; None where none keeps the precision.
-        validation: of the accepted answers: n, precision, and coverage (the share of the queries whose material is in
-            the gallery that are accepted and right).
-        test: the same on the test split, which had no part in the threshold.
+        weights: of 1, and of the columns of :func:`evidence_of`.
+        reliability: of the test split, which had no part in the weights: for every bin of `BINS` the number of queries
+            ``n``, the mean probability ``claimed``, and the share that was ``right``.
+        expected_calibration_error: mean difference of the two over the test queries, bin by bin.
+        accepted: of the test queries that count as a match: ``n``, ``precision``, and ``coverage``, the share of the
+            queries whose material is in the gallery that are accepted and right.
     """
 
     weights: list[float]
-    threshold: float | None
-    validation: dict[str, float]
-    test: dict[str, float]
+    reliability: list[dict[str, float]]
+    expected_calibration_error: float
+    accepted: dict[str, float]
 
     def probability(self, evidence: FloatArray) -> FloatArray:
         """Return the probability that the best answer is right, shape (n,), of what :func:`evidence_of` gives."""
-        return np.asarray(1 / (1 + np.exp(-np.clip(_design(evidence) @ np.array(self.weights), -50, 50))))
+        return _probability(self.weights, evidence)
 
-    def is_confident(self, probability: float) -> bool:
-        """Return whether the best answer is a match, not only the nearest thing there is."""
-        return self.threshold is not None and probability >= self.threshold
+
+def is_match(probability: float) -> bool:
+    """Return whether the best answer is a match, not only the nearest thing there is."""
+    return probability >= PRECISION
 
 
 def read_confidence(path: Path) -> dict[str, Confidence]:
@@ -65,12 +73,12 @@ class Asked:
     """The answers to queries of known materials.
 
     Attributes:
-        evidence: shape (2 n, 2), the second half with the query's own material taken out of the gallery.
+        evidence: shape (2 n, 3), the second half with the query's own material taken out of the gallery.
         right: whether the best answer was the material, shape (2 n,).
     """
 
     evidence: FloatArray
-    right: npt.NDArray[np.bool_]
+    right: BoolArray
 
 
 def evidence_of(similarity: npt.NDArray[np.floating[Any]]) -> FloatArray:
@@ -80,83 +88,116 @@ def evidence_of(similarity: npt.NDArray[np.floating[Any]]) -> FloatArray:
         similarity: of every query to every key, shape (n, n_keys); -inf for keys that are left out.
 
     Returns:
-        Shape (n, 2): the best similarity, and its share in a softmax over the gallery.
+        Shape (n, 3): the best similarity, the log odds of its share in a softmax over the gallery, and the logarithm of
+        the number of keys that were not left out.
     """
     best = similarity.max(axis=1, keepdims=True)
     share = 1 / np.exp(SHARPNESS * (similarity - best)).sum(axis=1)
-    return np.stack([best[:, 0], share], axis=1).astype(np.float64)
+    share = np.clip(share, _CERTAIN, 1 - _CERTAIN)
+    n_keys = np.isfinite(similarity).sum(axis=1)
+    return np.stack([best[:, 0], np.log(share / (1 - share)), np.log(n_keys)], axis=1).astype(np.float64)
 
 
-def ask(queries: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], keys: Keys) -> Asked:
+def ask(
+    queries: npt.NDArray[np.float32],
+    true: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.float32],
+    elements: BoolArray,
+    *,
+    seed: int = 0,
+) -> Asked:
     """Ask a gallery for materials that are in it, with and without them; at most 500 of them, evenly taken.
 
     Args:
         queries: unit vectors, shape (n, d).
-        rows: which material each is of; those that the gallery does not hold are left out.
-        keys: the gallery.
+        true: position among the keys of the material that each is of.
+        keys: unit vectors of the gallery, shape (n_keys, d).
+        elements: which elements the material of each key holds, shape (n_keys, n_elements).
+        seed: of the filters: none, some of the elements, or all of them and no other.
     """
-    known = np.flatnonzero(np.isin(rows, keys.rows))
-    known = known[:: max(1, -(-len(known) // MOST_QUERIES))]
-    queries, true = queries[known], np.searchsorted(keys.rows, rows[known])
-    evidence, right = np.empty((2, len(true), 2)), np.zeros((2, len(true)), dtype=bool)
+    taken = np.arange(len(true))[:: max(1, -(-len(true) // MOST_QUERIES))]
+    queries, true = queries[taken], true[taken]
+    rng = np.random.default_rng(seed)
+    evidence, right = np.empty((2, len(true), 3)), np.zeros((2, len(true)), dtype=bool)
+    usable = np.ones((2, len(true)), dtype=bool)
+    amounts = elements.astype(np.float32)
     for start in range(0, len(true), BLOCK):
-        rows_of = slice(start, start + BLOCK)
-        targets = true[rows_of]
-        similarity = queries[rows_of] @ keys.vectors.T
-        evidence[0, rows_of] = evidence_of(similarity)
-        right[0, rows_of] = similarity.argmax(axis=1) == targets
+        rows = slice(start, start + BLOCK)
+        targets = true[rows]
+        allowed = _allowed(amounts, targets, rng)
+        similarity = np.where(allowed, queries[rows] @ keys.T, -np.inf)
+        evidence[0, rows] = evidence_of(similarity)
+        right[0, rows] = similarity.argmax(axis=1) == targets
         similarity[np.arange(len(targets)), targets] = -np.inf
-        evidence[1, rows_of] = evidence_of(similarity)
-    return Asked(evidence.reshape(-1, 2), right.ravel())
+        usable[1, rows] = np.isfinite(similarity).any(axis=1)  # else the filter leaves nothing, and that is the answer
+        similarity[~usable[1, rows], 0] = 0.0
+        evidence[1, rows] = evidence_of(similarity)
+    return Asked(evidence[usable], right[usable])
+
+
+def _allowed(amounts: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], rng: np.random.Generator) -> BoolArray:
+    """Draw an element filter for each target, and return which keys pass it, shape (n_targets, n_keys)."""
+    of_targets = amounts[targets]
+    order = np.argsort(np.where(of_targets > 0, rng.random(of_targets.shape), 2.0), axis=1)
+    named = np.zeros_like(of_targets)
+    np.put_along_axis(named, order[:, :N_CONTAINED], 1.0, axis=1)
+    kind = rng.integers(0, 3, len(targets))[:, None]
+    need = np.where(kind == 0, 0.0, np.where(kind == 1, named * of_targets, of_targets)).astype(np.float32)
+    forbidden = np.where(kind == 2, 1 - of_targets, 0.0).astype(np.float32)  # noqa: PLR2004
+    holds_all = need @ amounts.T >= need.sum(axis=1, keepdims=True) - 0.5
+    return np.asarray(holds_all & (forbidden @ amounts.T < 0.5))  # noqa: PLR2004
 
 
 def calibrate(validation: Asked, test: Asked) -> Confidence:
-    """Fit the probability and find the threshold on validation; measure both on test."""
+    """Fit the probability on validation, and measure on test how far it can be believed."""
     weights = _logistic(_design(validation.evidence), validation.right)
-    fitted = Confidence(weights, None, {}, {})
-    threshold = _threshold(fitted.probability(validation.evidence), validation.right)
-    shares: list[dict[str, float]] = []
-    for asked in (validation, test):
-        accepted = fitted.probability(asked.evidence) >= (np.inf if threshold is None else threshold)
-        known, hits = len(asked.right) / 2, float(np.count_nonzero(asked.right & accepted))
-        n = int(np.count_nonzero(accepted))
-        coverage = hits / known if known else 0.0
-        shares.append({"n": n, "precision": hits / n if n else 0.0, "coverage": coverage})
-    return Confidence(weights, threshold, *shares)
+    probability = _probability(weights, test.evidence)
+    accepted = probability >= PRECISION
+    hits, n = int(np.count_nonzero(test.right & accepted)), int(np.count_nonzero(accepted))
+    known = max(len(test.right) / 2, 1)
+    reliability, error = reliability_of(probability, test.right)
+    return Confidence(
+        weights, reliability, error, {"n": n, "precision": hits / n if n else 0.0, "coverage": hits / known}
+    )
+
+
+def reliability_of(probability: FloatArray, right: BoolArray) -> tuple[list[dict[str, float]], float]:
+    """Compare what is claimed with what is right, bin by bin, and on average (Naeini et al., AAAI 2015)."""
+    number = np.clip(np.digitize(probability, BINS) - 1, 0, len(BINS) - 2)
+    bins, error = [], 0.0
+    for i in range(len(BINS) - 1):
+        inside = number == i
+        n = int(inside.sum())
+        claimed, share = (float(values[inside].mean()) if n else 0.0 for values in (probability, right))
+        bins.append({"from": BINS[i], "to": BINS[i + 1], "n": n, "claimed": claimed, "right": share})
+        error += n * abs(claimed - share)
+    return bins, error / max(len(right), 1)
+
+
+def _probability(weights: list[float], evidence: FloatArray) -> FloatArray:
+    log_odds = np.clip(_design(evidence) @ np.array(weights), -50, 50)
+    return np.asarray(np.clip(1 / (1 + np.exp(-log_odds)), _NEVER, _SURE))
 
 
 def _design(evidence: FloatArray) -> FloatArray:
-    similarity, share = evidence.T
-    share = np.clip(share, _CERTAIN, 1 - _CERTAIN)
-    return np.stack([np.ones(len(evidence)), similarity, np.log(share / (1 - share))], axis=1)
+    return np.column_stack([np.ones(len(evidence)), evidence])
 
 
-def _logistic(design: FloatArray, right: npt.NDArray[np.bool_]) -> list[float]:
+def _logistic(design: FloatArray, right: BoolArray) -> list[float]:
     """Logistic regression by Newton's method, slopes of the standardised evidence slightly penalised."""
+    n_slopes = design.shape[1] - 1
     if not right.any() or right.all():
-        return [50.0 if right.any() else -50.0, 0.0, 0.0]
+        return [50.0 if right.any() else -50.0, *[0.0] * n_slopes]
     mean, spread = design[:, 1:].mean(axis=0), design[:, 1:].std(axis=0) + 1e-9
     x = np.column_stack([design[:, 0], (design[:, 1:] - mean) / spread])
-    penalty = _PENALTY * len(x) * np.diag([0.0, 1.0, 1.0])
-    w = np.zeros(3)
+    penalty = _PENALTY * len(x) * np.diag([0.0, *[1.0] * n_slopes])
+    w = np.zeros(1 + n_slopes)
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(x @ w, -50, 50)))
         gradient = x.T @ (p - right) + penalty @ w
-        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + penalty + 1e-9 * np.eye(3), gradient)
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + penalty + 1e-9 * np.eye(len(w)), gradient)
         w -= step
         if np.abs(step).max() < 1e-8:  # noqa: PLR2004
             break
     slope = w[1:] / spread
-    return [float(w[0] - slope @ mean), float(slope[0]), float(slope[1])]
-
-
-def _threshold(probability: FloatArray, right: npt.NDArray[np.bool_]) -> float | None:
-    """The smallest probability above which precision, less one standard error (Wilson), is still kept."""
-    order = np.argsort(-probability, kind="stable")
-    n = np.arange(1, len(order) + 1)
-    precision = np.cumsum(right[order]) / n
-    cautious = (precision + 1 / (2 * n) - np.sqrt(precision * (1 - precision) / n + 1 / (4 * n * n))) / (1 + 1 / n)
-    sorted_probability = probability[order]
-    last_of_ties = np.r_[sorted_probability[1:] < sorted_probability[:-1], True][: len(order)]
-    fits = np.flatnonzero((cautious >= PRECISION) & (n >= FEWEST_ACCEPTED) & last_of_ties)
-    return float(sorted_probability[fits[-1]]) if len(fits) else None
+    return [float(w[0] - slope @ mean), *map(float, slope)]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.base.files import written_whole
-from matbind.materials.formula import ELEMENTS, terms
+from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS, terms
 
 MATERIALS, VECTORS = "gallery.parquet", "gallery.safetensors"
 
@@ -41,7 +41,10 @@ class Gallery:
             keys: embeddings by modality.
         """
         self.materials, self.keys = materials, dict(keys)
-        self._elements = [frozenset(element for element, _ in terms(formula)) for formula in materials["formula"]]
+        self.elements = np.zeros((len(materials), len(ELEMENTS)), dtype=bool)
+        """Which elements every material holds, shape (n_materials, n_elements), hydrogen first."""
+        for row, formula in enumerate(materials["formula"]):
+            self.elements[row, [ATOMIC_NUMBERS[element] - 1 for element, _ in terms(formula)]] = True
 
     def allowed(
         self, contains: Collection[str] = (), only: Collection[str] = (), without: Collection[str] = ()
@@ -59,10 +62,11 @@ class Gallery:
         for symbol in (*contains, *only, *without):
             if symbol not in ELEMENTS:
                 raise ValueError(f"{symbol!r} is no chemical element, expected symbols such as Ba")
-        need, allow, forbid = set(contains), set(only), set(without)
-        return np.array(
-            [need <= e and (not allow or e <= allow) and not (forbid & e) for e in self._elements], dtype=bool
-        )
+        need, allow, forbid = ([ATOMIC_NUMBERS[s] - 1 for s in symbols] for symbols in (contains, only, without))
+        passes = self.elements[:, need].all(axis=1) & ~self.elements[:, forbid].any(axis=1)
+        if allow:
+            passes &= self.elements[:, allow].sum(axis=1) == self.elements.sum(axis=1)
+        return np.asarray(passes, dtype=bool)
 
     def describe(self, row: int) -> dict[str, Any]:
         """Return what is known of one material: material_id, formula, split."""

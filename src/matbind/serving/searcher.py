@@ -15,20 +15,21 @@ from pydantic import ValidationError
 
 from matbind.base.errors import UserError
 from matbind.base.files import read_json
-from matbind.base.model_files import SETTINGS, WEIGHTS
+from matbind.base.model_files import NOVELTY, SETTINGS, WEIGHTS
 from matbind.modalities.combinations import Combination
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.table import modality_names, part
-from matbind.serving.confidence import evidence_of, read_confidence
+from matbind.serving.confidence import evidence_of, is_match, read_confidence
 from matbind.serving.gallery import Gallery
 from matbind.serving.packaged_code import packaged_digest
 from matbind.settings.model import ModalitySettings, ModelSettings
 from matbind.settings.params import Settings
 from matbind.training.embedder import Embedder
+from matbind.training.novelty import KNOWN, read_novelty
 
 MODEL, CONFIDENCE, CHECKPOINT = "model.json", "confidence.json", "checkpoint"
-FORMAT = 1
+FORMAT = 2
 MOST_NEAREST = 1000
 Wanted = Literal["nearest", "embedding", "both"]
 WANTED: tuple[Wanted, ...] = ("nearest", "embedding", "both")
@@ -78,7 +79,10 @@ class Searcher:
 
         description = read_json(directory / MODEL)
         if description.get("format") != FORMAT:
-            raise UserError(f"{directory / MODEL}: the format is {description.get('format')!r}, expected {FORMAT}")
+            raise UserError(
+                f"{directory / MODEL}: the format is {description.get('format')!r}, expected {FORMAT}; "
+                "register it anew: dvc repro"
+            )
         self.combination = Combination(tuple(description["combination"].split("+")), description["hub"])
         self.default_key: str = description["default_key"]
         self.settings = read_settings(directory, self.combination.modalities)
@@ -86,6 +90,7 @@ class Searcher:
         self.embedder = Embedder(self.settings, self.combination, metas, load_file(directory / WEIGHTS))
         self.gallery = Gallery.read(directory)
         self.confidence = read_confidence(directory / CONFIDENCE)
+        self.novelty = read_novelty(directory / NOVELTY)
         self.has_own_code = description["code_digest"] == packaged_digest()
 
     def answer(self, record: Mapping[str, Any], options: Options | None = None) -> Answer:
@@ -98,8 +103,8 @@ class Searcher:
 
         Returns:
             ``nearest``: rows of rank, material_id, formula, split and similarity; ``embedding``: a list of numbers;
-            ``probability`` that the first is right; whether that is ``confident``; a ``message`` about it; or
-            ``error``, one sentence. What was not asked for is None.
+            ``probability`` that the first is right, None for a query unlike anything known; whether that is
+            ``confident``; a ``message`` about it; or ``error``, one sentence. What was not asked for is None.
         """
         try:
             return self.answer_materials(self._read(record), options)
@@ -120,12 +125,14 @@ class Searcher:
             ValueError: if there is nothing to embed, something cannot be embedded, or no material passes the filter.
         """
         options = options or Options()
-        embedding = self.embed(query)
+        embedding, unlike = self._encode(query)
         answer: Answer = dict.fromkeys(FIELDS)
         if options.wanted != "nearest":
             answer["embedding"] = [float(value) for value in embedding]
         if options.wanted != "embedding":
             answer |= self._nearest([name for name in modality_names() if name in query], embedding, options)
+        if unlike and options.wanted != "embedding":
+            answer |= {"probability": None, "confident": False, "message": f"no confident match: {unlike}"}
         return answer
 
     def embed(self, query: Mapping[str, Material]) -> npt.NDArray[np.float32]:
@@ -134,18 +141,29 @@ class Searcher:
         Raises:
             ValueError: if there is nothing to embed, or something that cannot be.
         """
-        parts = []
+        return self._encode(query)[0]
+
+    def _encode(self, query: Mapping[str, Material]) -> tuple[npt.NDArray[np.float32], str]:
+        """Embed a query, and say which of its modalities is unlike anything the model was trained on; empty if none."""
+        parts, unlike = [], []
         for name, material in query.items():
             self._require(name)
             try:
-                parts.append(self.embedder.embed_materials(name, [material])[0])
+                outputs, vectors = self.embedder.encode_materials(name, [material])
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
+            parts.append(vectors[0])
+            distance, limit = float(self.novelty[name].distance(outputs)[0]), self.novelty[name].limit
+            if not distance <= limit:
+                unlike.append(
+                    f"this {name} is unlike anything the model was trained on (distance {distance:.2g}; "
+                    f"{100 * KNOWN:.0f} of 100 known ones are below {limit:.2g})"
+                )
         mean = np.mean(parts, axis=0)
         length = float(np.linalg.norm(mean))
         if not (math.isfinite(length) and length > 0):
             raise ValueError(f"{', '.join(query)}: the embedding is not finite or has no direction")
-        return np.asarray(mean / length, dtype=np.float32)
+        return np.asarray(mean / length, dtype=np.float32), "; ".join(unlike)
 
     def _require(self, name: str) -> None:
         if name not in self.combination.modalities:
@@ -193,7 +211,7 @@ class Searcher:
         order = np.argsort(-similarity, kind="stable")[: min(options.k, int(allowed.sum()))]
         confidence = self.confidence[f"{'+'.join(names)}->{key}"]
         probability = float(confidence.probability(evidence_of(similarity[None]))[0])
-        confident = confidence.is_confident(probability)
+        confident = is_match(probability)
         nearest = [
             {"rank": rank, **self.gallery.describe(int(keys.rows[i])), "similarity": float(similarity[i])}
             for rank, i in enumerate(order, start=1)
@@ -203,7 +221,7 @@ class Searcher:
             "nearest": nearest,
             "probability": probability,
             "confident": confident,
-            "message": likely if confident else f"no confident match: {likely}",
+            "message": likely if confident else f"no confident match: only {likely}",
         }
 
 

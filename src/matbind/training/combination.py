@@ -24,6 +24,8 @@ from matbind.base.model_files import (
     CHECKPOINT,
     DONE,
     HISTORY,
+    NOVELTY,
+    QUERIES,
     SETTINGS,
     STARTED,
     TEST_EMBEDDINGS,
@@ -146,7 +148,7 @@ def _done(settings: Settings, wanted: str) -> dict[str, Any]:
 
 
 def _is_trained(model_dir: Path, wanted: str) -> bool:
-    files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, TEST_EMBEDDINGS, ALL_EMBEDDINGS)
+    files = (WEIGHTS, SETTINGS, HISTORY, TRAINED, TEST_EMBEDDINGS, ALL_EMBEDDINGS, QUERIES, NOVELTY)
     whole = all((model_dir / name).exists() for name in files)
     return whole and bool(read_json(model_dir / TRAINED)["fingerprint"] == wanted)
 

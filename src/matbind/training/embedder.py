@@ -55,23 +55,37 @@ class Embedder:
         Raises:
             ValueError: if a material's value cannot be featurized.
         """
+        return self.encode_materials(name, materials)[1]
+
+    def encode_materials(
+        self, name: str, materials: Sequence[Material]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Featurize and encode one modality of some materials: the encoder's outputs, and what embed_materials gives.
+
+        Raises:
+            ValueError: if a material's value cannot be featurized.
+        """
         features, settings = part(name, "features"), self.settings.modalities[name].features
         if name not in self._featurizers:
             self._featurizers[name] = features.Featurizer(settings, self.metas[name])
         rows = [self._featurizers[name](material) for material in materials]
         store = MemoryStore(features.specs(settings), rows, self.metas[name])
-        return self.embed_store(name, store, np.arange(len(materials)))
+        return self._encode(name, store, np.arange(len(materials)))
 
     def embed_store(self, name: str, store: Store, index: IntArray) -> npt.NDArray[np.float32]:
         """Embed rows of a feature store, shape (len(index), projection_dim)."""
+        return self._encode(name, store, index)[1]
+
+    def _encode(
+        self, name: str, store: Store, index: IntArray
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         transform = part(name, "transform").Transform(store, self.settings.modalities[name].transform)
         batches = self._batches(name, store, index)
-        embedded = np.empty((len(index), self.settings.model.projection_dim), dtype=np.float32)
-        if batches:
-            embedded[np.concatenate(batches)] = self._model.embed_batches(
-                name, (transform(index[rows]) for rows in batches)
-            )
-        return embedded
+        if not batches:
+            return np.empty((0, 0), np.float32), np.empty((0, self.settings.model.projection_dim), np.float32)
+        outputs, embedded = self._model.encode_batches(name, (transform(index[rows]) for rows in batches))
+        order = np.argsort(np.concatenate(batches))
+        return outputs[order], embedded[order]
 
     def _batches(self, name: str, store: Store, index: IntArray) -> list[IntArray]:
         """Split the positions in ``index``: materials of one size together, as a batch is padded to its largest."""

@@ -15,14 +15,18 @@ import polars as pl
 
 from matbind.base.errors import UserError
 from matbind.base.files import written_whole
-from matbind.base.model_files import ALL_EMBEDDINGS, TEST_EMBEDDINGS
+from matbind.base.model_files import ALL_EMBEDDINGS, NOVELTY, QUERIES, TEST_EMBEDDINGS
 from matbind.data.featurize import INDEX, read_split
+from matbind.training.novelty import fit_novelty, write_novelty
 
 if TYPE_CHECKING:  # register, which reads embeddings, does not depend on how they came about
     from matbind.training.model import Model
     from matbind.training.trainer import Trainer
 
 VIEWS = 2
+QUERY_SPLITS = ("validation", "test")
+FIRST_QUERY_SEED = 100  # of views that neither training nor the evaluation of singles has drawn
+MOST_DESCRIBED = 2000  # training materials; enough for the moments of an encoder's outputs
 _ID = "material_id"
 
 Embeddings = dict[str, npt.NDArray[np.float32]]
@@ -51,6 +55,41 @@ def write_embeddings(model_dir: Path, *, trainer: Trainer, model: Model, feature
             arrays[f"{name}.view{seed}"] = view
     _write(model_dir / ALL_EMBEDDINGS, {_ID: ids, **whole})
     _write(model_dir / TEST_EMBEDDINGS, {_ID: ids[test], **arrays})
+    _write_queries(model_dir, trainer=trainer, model=model, features=features)
+
+
+def _write_queries(model_dir: Path, *, trainer: Trainer, model: Model, features: Path) -> None:
+    """Embed what queries are like, drawn by the training's augmentation; and describe what the encoders know by it."""
+    splits = {split: read_split(features, split) for split in ("train", *QUERY_SPLITS)}
+    every = len(splits["train"]) // MOST_DESCRIBED + 1
+    splits["train"] = splits["train"][::every]
+    arrays, novelties = {}, {}
+    for name in trainer.combination.modalities:
+        present = {split: trainer.stores[name].present[rows] for split, rows in splits.items()}
+        outputs = {}
+        for number, (split, rows) in enumerate(splits.items()):
+            seed = FIRST_QUERY_SEED + number
+            outputs[split], embedded = trainer.encode_split(
+                model, name, rows[present[split]], view_seed=seed, exact=True
+            )
+            arrays[f"{name}.{split}"] = full = np.full((len(rows), embedded.shape[1]), np.nan, dtype=np.float32)
+            full[present[split]] = embedded
+        del arrays[f"{name}.train"]
+        novelties[name] = fit_novelty(outputs["train"], outputs["validation"])
+    _write(model_dir / QUERIES, arrays)
+    write_novelty(model_dir / NOVELTY, novelties)
+
+
+def read_queries(model_dir: Path) -> dict[str, Embeddings]:
+    """Read the embeddings of worsened queries.
+
+    Returns:
+        By split, ``validation`` and ``test``, and modality: shape (n_split, projection_dim), NaN where a material
+        lacks it.
+    """
+    arrays = _read(model_dir / QUERIES)
+    names = [key.removesuffix(f".{QUERY_SPLITS[0]}") for key in arrays if key.endswith(f".{QUERY_SPLITS[0]}")]
+    return {split: {name: arrays[f"{name}.{split}"] for name in names} for split in QUERY_SPLITS}
 
 
 def read_test_embeddings(model_dir: Path) -> Embeddings:

@@ -47,11 +47,21 @@ class Model(nn.Module):
 
     def embed_batches(self, name: str, batches: Iterable[Batch]) -> npt.NDArray[np.float32]:
         """Embed one batch after another for evaluation, shape (n_materials of all, projection_dim)."""
+        return self.encode_batches(name, batches)[1]
+
+    def encode_batches(
+        self, name: str, batches: Iterable[Batch]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Encode batches for evaluation: the encoder's outputs, (n_materials, out_dim), and their embeddings."""
         self.eval()
         device = next(self.parameters()).device
+        outputs, embedded = [], []
         with torch.no_grad():
-            embedded = [self.embed(name, batch.to(device)).cpu().numpy() for batch in batches]
-        return np.concatenate(embedded)
+            for batch in batches:
+                output = self.encoders[name](batch.to(device))
+                outputs.append(output.float().cpu().numpy())
+                embedded.append(self.heads[name](output).cpu().numpy())
+        return np.concatenate(outputs), np.concatenate(embedded)
 
     def logit_scale(self, spoke: str) -> Tensor:
         """Return the inverse temperature of the pair of the hub and a spoke."""

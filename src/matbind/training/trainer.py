@@ -236,7 +236,13 @@ class Trainer:
     def embed_split(
         self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None, exact: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim).
+        """Embed materials as they are, or augmented by ``view_seed``, shape (len(index), projection_dim)."""
+        return self.encode_split(model, name, index, view_seed=view_seed, exact=exact)[1]
+
+    def encode_split(
+        self, model: Model, name: str, index: IntArray, *, view_seed: int | None = None, exact: bool = False
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Encode materials as they are, or augmented by ``view_seed``: the encoder's outputs and the embeddings.
 
         Args:
             model: the one that embeds.
@@ -254,7 +260,7 @@ class Trainer:
                 yield self.transforms[name](rows, rng=rng, strain=strain)
 
         with nullcontext() if exact else self.autocast():
-            return model.embed_batches(name, batches())
+            return model.encode_batches(name, batches())
 
     def save_checkpoint(self, path: Path) -> None:
         """Write everything that resuming needs; the old checkpoint stays until the new one is whole."""
