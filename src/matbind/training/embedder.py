@@ -41,9 +41,8 @@ class Embedder:
             weights: all parameters and buffers by name.
         """
         self.settings, self.combination, self.metas = settings, combination, metas
-        self._model = Model(settings, combination, metas)
-        self._model.load_state_dict(dict(weights))
-        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._weights = weights
+        self._models: dict[str, Model] = {}
         self._featurizers: dict[str, Any] = {}
 
     def embed_materials(self, name: str, materials: Sequence[Material]) -> npt.NDArray[np.float32]:
@@ -83,9 +82,22 @@ class Embedder:
         batches = self._batches(name, store, index)
         if not batches:
             return np.empty((0, 0), np.float32), np.empty((0, self.settings.model.projection_dim), np.float32)
-        outputs, embedded = self._model.encode_batches(name, (transform(index[rows]) for rows in batches))
+        outputs, embedded = self._model(name).encode_batches(name, (transform(index[rows]) for rows in batches))
         order = np.argsort(np.concatenate(batches))
         return outputs[order], embedded[order]
+
+    def _model(self, name: str) -> Model:
+        """Build the part of the model that one modality needs: the libraries of the others are slow to import."""
+        if name not in self._models:
+            model = Model(self.settings, Combination((name,), name), {name: self.metas[name]})
+            parts = (f"encoders.{name}.", f"heads.{name}.")
+            missing, _ = model.load_state_dict(
+                {k: w for k, w in self._weights.items() if k.startswith(parts)}, strict=False
+            )
+            if absent := [key for key in missing if key.startswith(parts)]:
+                raise ValueError(f"the weights lack {absent[0]}, expected those of {self.combination.name}")
+            self._models[name] = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        return self._models[name]
 
     def _batches(self, name: str, store: Store, index: IntArray) -> list[IntArray]:
         """Split the positions in ``index``: materials of one size together, as a batch is padded to its largest."""

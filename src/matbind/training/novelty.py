@@ -9,7 +9,7 @@ Source: Lee et al., NeurIPS 2018 (one Gaussian instead of one a class); directio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,10 @@ def fit_novelty(training: FloatArray, validation: FloatArray) -> Novelty:
     n_directions = min(MOST_DIRECTIONS, len(variances) - 1)
     rest = float(variances[: len(variances) - n_directions].mean())
     kept = np.r_[variances[-n_directions:], rest] + _LEAST_VARIANCE
-    parts = (mean, spread, directions[:, -n_directions:], kept)
-    novelty = Novelty(*(np.ascontiguousarray(part, dtype=np.float32) for part in parts), limit=np.inf)
-    distances = novelty.distance(validation) if len(validation) else novelty.distance(training)
-    return Novelty(*(getattr(novelty, name) for name in _ARRAYS), limit=float(np.quantile(distances, KNOWN)))
+    largest = np.ascontiguousarray(directions[:, -n_directions:], dtype=np.float32)
+    novelty = Novelty(mean, spread, largest, kept.astype(np.float32), limit=np.inf)
+    distances = novelty.distance(validation if len(validation) else training)
+    return replace(novelty, limit=float(np.quantile(distances, KNOWN)))
 
 
 def write_novelty(path: Path, novelties: Mapping[str, Novelty]) -> None:
@@ -86,13 +86,12 @@ def read_novelty(path: Path) -> dict[str, Novelty]:
 
     arrays = load_file(path)
     names = [name.removesuffix(".limit") for name in arrays if name.endswith(".limit")]
-    return {
-        name: Novelty(
-            *(arrays[f"{name}.{array}"] for array in _ARRAYS),
-            limit=float(arrays[f"{name}.limit"][0]),
-        )
-        for name in names
-    }
+    return {name: _of(arrays, name) for name in names}
+
+
+def _of(arrays: Mapping[str, FloatArray], name: str) -> Novelty:
+    mean, spread, directions, variances = (arrays[f"{name}.{array}"] for array in _ARRAYS)
+    return Novelty(mean, spread, directions, variances, limit=float(arrays[f"{name}.limit"][0]))
 
 
 _ARRAYS = ("mean", "spread", "directions", "variances")

@@ -45,6 +45,7 @@ VARIANTS = {
 }
 
 FORMULAS = st.sampled_from(["BaTiO3", "Ca(NiO2)4", "Li2MnO3", "NaCl", "Ir(Na(NO2)2)3", "Cs2NaSmCl6", "La0.5Sr0.5CoO3"])
+POLYHEDRA = st.sampled_from(["TiO6", "NaCl6", "PdPd12", "LaMg3Cl9"])  # their numbers tell them from words
 GROUPS = st.sampled_from(["Pm-3m", "P6_3/mmc", "I4_1/amd", "P-1", "Fd-3m", "C2/c", "P2_12_12_1", "R-3c"])
 IONS = st.sampled_from(["Ba(1)2+", "Ti(1)4+", "O(2)2-", "La3+", "Cl1-"])
 LENGTHS = st.decimals(min_value=1, max_value=5, places=2).map(str)
@@ -56,7 +57,7 @@ def descriptions(draw) -> str:
     first, second = draw(IONS), draw(IONS)
     return (
         f"{draw(FORMULAS)} is (Cubic) Perovskite structured and crystallizes in the cubic {draw(GROUPS)} space group. "
-        f"{first} is bonded to six equivalent {second} atoms to form corner-sharing {draw(FORMULAS)} octahedra with "
+        f"{first} is bonded to six equivalent {second} atoms to form corner-sharing {draw(POLYHEDRA)} octahedra with "
         f"tilt angles of {draw(st.integers(1, 80))}°. All {first} bond lengths are {draw(LENGTHS)} Å."
     )
 
