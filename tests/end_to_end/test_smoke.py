@@ -161,7 +161,7 @@ def test_a_changed_value_makes_just_its_stages_stale(
 ) -> None:
     edited(pattern, replacement)
 
-    assert set(json.loads(project.run("dvc", "status", "--json"))) == stale
+    assert set(json.loads(project.run("dvc", "status", "--json"))) == stale | {"check"}
 
 
 def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
@@ -169,9 +169,12 @@ def test_a_mistake_in_the_settings_stops_the_pipeline_with_a_sentence(
 ) -> None:
     edited(r" temperature: \S+", " temperature: -1")
 
+    outs = ("tuned.yaml", "metrics/combinations", "metrics/comparison.json", "reports/index.html")
+
     failed = project.call("dvc", "repro")
 
     assert failed.returncode != 0
+    assert [out for out in outs if not (project.root / out).exists()] == []
     assert "matbind: params.yaml: model.temperature is -1" in failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
     assert len(weights_written(project.root)) == 15

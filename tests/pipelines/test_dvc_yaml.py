@@ -13,7 +13,19 @@ from matbind.base.files import MEAN_RECALL, SUMMARY
 from matbind.modalities.code import PACKAGE, code_of
 from matbind.settings import load as settings_module
 
-STAGES = ("complete", "prepare", "validate", "featurize", "tune", "ablate", "compare", "analyse", "register", "report")
+STAGES = (
+    "check",
+    "complete",
+    "prepare",
+    "validate",
+    "featurize",
+    "tune",
+    "ablate",
+    "compare",
+    "analyse",
+    "register",
+    "report",
+)
 PRESET = "small"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 
+CHECKED = Path("artifacts/checked.txt")
 COMPLETED = Path("artifacts/completed")
 SCRATCH = Path("artifacts/scratch")  # what a stopped stage goes on from; no output of any
 RECORDS = Path("artifacts/records")
