@@ -21,6 +21,7 @@ _PLUMBING = frozenset(
         "base/parallel",
         "base/processes",
         "base/provenance",
+        "base/warm",
         "modalities/code",
         "modalities/protocol",
         "modalities/table",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from matbind.base.errors import USER_ERROR, UserError
+from matbind.base.warm import Warm
+from matbind.modalities.table import TABLE
 
 REASON_CHARACTERS = 300
 
@@ -23,7 +24,7 @@ def train_in_process(
     *,
     log: Path,
     on_epoch: Callable[[dict[str, float]], None],
-    command: tuple[str, ...] = (sys.executable, "-m", "matbind.cli", "train"),
+    program: tuple[str, ...] = ("matbind.cli", "train"),
 ) -> None:
     """Train and evaluate one combination by `matbind train --events` and wait for the end.
 
@@ -31,35 +32,35 @@ def train_in_process(
         combination: its name.
         log: all that the process writes is added to this file.
         on_epoch: is given each epoch's figures as they come.
-        command: what to run, without the combination.
+        program: the module that runs as `__main__`, and its arguments without the combination.
 
     Raises:
         UserError: if the process found a mistake of the user's.
         TrainingError: if it ended in any other way without success.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        start = file.tell()
+        process = _warm().start(*program, combination, "--events", stderr=file)
+        for line in process.stdout:
+            file.write(_readable(line, on_epoch))
+            file.flush()
+        code = process.wait()
+    if code:
+        reason = _reason(log, start, code)
+        raise UserError(reason) if code == USER_ERROR else TrainingError(f"{reason}; see {log}")
+
+
+@cache
+def _warm() -> Warm:
+    """Return what starts the trainers of this process, in sessions of their own: Ctrl-C is for the stage."""
     # One thread a process: two on a shared machine wait for each other, and one gives the same bits each time.
     # oneDNN keeps a compiled kernel for each of its last 1,024 shapes; graphs differ in size at every step, so that is
     # memory and no gain.
     single = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32"}
+    encoders = [f"{package}.encoder" for package in TABLE.values()]
     environment = {**single, **os.environ, "PYTHONUNBUFFERED": "1"}
-    with log.open("a", encoding="utf-8") as file:
-        start = file.tell()
-        with subprocess.Popen(  # noqa: S603
-            [*command, combination, "--events"],
-            stdin=subprocess.PIPE,  # held open while this process lives; the other ends when it closes
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for the stage, which ends its trainers
-        ) as process:
-            for line in process.stdout or ():
-                file.write(_readable(line, on_epoch))
-                file.flush()
-    if process.returncode:
-        reason = _reason(log, start, process.returncode)
-        raise UserError(reason) if process.returncode == USER_ERROR else TrainingError(f"{reason}; see {log}")
+    return Warm(["matbind.training.combination", *encoders], environment=environment)
 
 
 def _readable(line: str, on_epoch: Callable[[dict[str, float]], None]) -> str:

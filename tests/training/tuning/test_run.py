@@ -69,9 +69,9 @@ class Script:
         self._delay = delay_seconds
 
     def __call__(
-        self, _: str, *, on_epoch: Callable[[dict[str, float]], None], command: tuple[str, ...], **__: Any
+        self, _: str, *, on_epoch: Callable[[dict[str, float]], None], program: tuple[str, ...], **__: Any
     ) -> None:
-        directory, what = Path(command[-2]), command[-1]
+        directory, what = Path(program[-2]), program[-1]
         given = read_json(directory / "trial.json")
         values, digest = given["values"], given["fingerprint"]
         if what == "test":
@@ -391,8 +391,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _train_here(name: str, *, on_epoch: Callable[[dict[str, float]], None], command: tuple[str, ...], **_: Any) -> None:
-    run_trial(Path(command[-2]), command[-1], name, on_epoch=on_epoch, log=silent)
+def _train_here(name: str, *, on_epoch: Callable[[dict[str, float]], None], program: tuple[str, ...], **_: Any) -> None:
+    run_trial(Path(program[-2]), program[-1], name, on_epoch=on_epoch, log=silent)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from functools import cache
 
-from matbind.materials.formula import ATOMIC_NUMBERS
+from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)[^<>]{0,200}>")
 _BREAKS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3"}
@@ -46,6 +46,7 @@ _WORD = re.compile(r"[a-z][a-z0-9.()]*[a-z0-9)]|[a-z]")
 SYMBOLS_AND_WORDS = frozenset("As At Be He I In No".split())  # noqa: SIM905
 """Symbols of elements that are words of English too."""
 _LONGEST_FORMULA = 60
+_LASTING = frozenset(ELEMENTS[:96])  # nobelium is in no crystal, and "no2" is not of it
 
 
 def plain(text: str) -> str:
@@ -116,7 +117,7 @@ def _with_capitals(text: str) -> str:
         if of_ions and word.capitalize() not in SYMBOLS_AND_WORDS - ions:
             return of_ions
         is_subject = match.start() == 0 and re.match(r" (?:is|crystallizes) |$", text[match.end() :])
-        formula = _elements(word, frozenset(ATOMIC_NUMBERS))
+        formula = _elements(word, _LASTING)
         if formula and (any(c.isdigit() for c in word) or (is_subject and _is_binary(formula))):
             return formula
         return word

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -267,8 +266,8 @@ class Tuning:
         return Outcome("complete", _recalls(history))
 
     def _start(self, number: int, what: str, *, on_epoch: OnEpoch = lambda _: None) -> None:
-        command = (sys.executable, "-m", "matbind.training.tuning.trial", str(self._directories[number]), what)
-        self._train(self.combination.name, log=LOGS / "tune" / f"{number}.log", on_epoch=on_epoch, command=command)
+        program = ("matbind.training.tuning.trial", str(self._directories[number]), what)
+        self._train(self.combination.name, log=LOGS / "tune" / f"{number}.log", on_epoch=on_epoch, program=program)
 
     def _side(self, number: int, hits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
         """Return values and recall on both splits of one of the two trials that are compared."""

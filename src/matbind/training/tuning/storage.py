@@ -162,7 +162,7 @@ class StoredStudy:
                 self._storage.set_trial_intermediate_value(key, epoch, trial.intermediate_values[epoch])
             for name, value in trial.user_attrs.items():
                 self._storage.set_trial_user_attr(key, name, value)
-        self._study.tell(stored, trial.value, state=trial.state, skip_if_finished=True)
+            self._study.tell(stored, trial.value, state=trial.state, skip_if_finished=True)
         self._stored[number] = None
 
     def _added(self, number: int, trial: Any) -> int | None:
@@ -183,11 +183,14 @@ class StoredStudy:
         for other in attempts[1:]:
             if not other.state.is_finished() and other.user_attrs[PROCESS] == here:
                 # Another workspace began it at the same moment.
-                self._study.tell(other.number, state=self._state.FAIL, skip_if_finished=True)
+                self._fail(self._study, other.number)
         if not attempts or attempts[0].state.is_finished():
             return None
         first = attempts[0]
-        self._storage.set_trial_user_attr(self._key(first.number), PROCESS, here)
+        try:
+            self._storage.set_trial_user_attr(self._key(first.number), PROCESS, here)
+        except self._optuna.exceptions.UpdateFinishedTrialError:  # another workspace ended it since
+            return None
         return int(first.number)
 
     def _states(self, number: int, trial: Any) -> set[Any]:
@@ -216,7 +219,11 @@ class StoredStudy:
         for study in self._others():
             for trial in study.get_trials(deepcopy=False, states=(self._state.RUNNING,)):
                 if is_gone(trial.user_attrs.get(PROCESS, "")):
-                    study.tell(trial.number, state=self._state.FAIL, skip_if_finished=True)
+                    self._fail(study, trial.number)
+
+    def _fail(self, study: Any, number: int) -> None:
+        with suppress(self._optuna.exceptions.UpdateFinishedTrialError):  # it ended at this moment
+            study.tell(number, state=self._state.FAIL, skip_if_finished=True)
 
 
 def _first_line(error: Exception) -> str:
