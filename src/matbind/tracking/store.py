@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.extras import missing
+from matbind.tracking.moved import old_place, relocate
 
 EXPERIMENT = "matbind"
 TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens its pages for chat models
@@ -57,7 +58,8 @@ def experiment_of_runs() -> str:
 def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[Any, str]:
     """A client of the store and the id of an experiment, by default that of the runs, made if it is not there.
 
-    An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them.
+    An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them. If the
+    project was moved or copied since, the file is brought up to date first.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -81,6 +83,10 @@ def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[An
             experiment = client.get_experiment_by_name(experiment_name)
             if experiment is None:
                 raise
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        database = (project_of(root) / DATABASE).resolve()
+        if old := old_place(experiment.artifact_location, database, ARTIFACTS):
+            relocate(database, old)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return client, experiment.experiment_id
