@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from matbind.base.errors import UserError
 from matbind.cli.main import app
+from matbind.cli.models import _elements
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.registry import CHAMPION, Registry
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
@@ -177,7 +178,7 @@ def test_no_models_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     registry_in(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    assert run("models") == "no model is registered: the register stage has not run\n"
+    assert run("models") == "no model is registered yet: make run\n"
     assert json.loads(run("models", "--json")) == {"models": []}
 
 
@@ -185,6 +186,26 @@ def test_promote_says_what_was_done() -> None:
     assert run("promote", EVERYTHING, "--to", "staging") == (
         "matbind-crystal-dos-pxrd-text version 1 is in staging now (mean recall@1 of version 1: aligned 0.500)\n"
     )
+
+
+def test_a_decision_is_printed_for_programs(project: Path) -> None:
+    decision = json.loads(run("promote", NAME, "--to", "staging", "--version", "3", "--json"))
+
+    assert {key: decision[key] for key in ("name", "accepted", "changed")} == {
+        "name": NAME,
+        "accepted": True,
+        "changed": False,
+    }
+    assert decision["promotion"]["version"] == 3
+
+
+def test_a_refusal_for_programs_is_printed_too_and_ends_with_2() -> None:
+    done = CliRunner().invoke(app, ["promote", NAME, "--to", "archived", "--version", "2", "--json"])
+
+    decision = json.loads(done.stdout)
+    assert isinstance(done.exception, UserError)
+    assert (decision["accepted"], decision["changed"]) == (False, False)
+    assert decision["promotion"]["gates"][0]["passed"] is False
 
 
 def test_rollback_goes_there_and_back(project: Path) -> None:
@@ -215,3 +236,28 @@ def test_provenance_of_a_model_that_is_not_there_is_said() -> None:
 def test_search_by_a_model_that_is_not_there_is_said() -> None:
     with pytest.raises(UserError, match="the registered model matbind-text has no champion and no challenger"):
         run("search", "pattern.xy", "--model", "text")
+
+
+@pytest.mark.parametrize(
+    ("given", "symbols"), [("fe", ("Fe",)), ("Ba,o  TI", ("Ba", "O", "Ti")), ("co", ("Co",)), ("", ())]
+)
+def test_elements_are_read_in_any_case(given: str, symbols: tuple[str, ...]) -> None:
+    assert _elements("--contains", given) == symbols
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("CO", r"--only: 'CO' is no chemical element \(did you mean Co or C,O\?\), expected symbols such as Ba,O"),
+        ("BaO", r"'BaO' is no chemical element \(did you mean Ba,O\?\)"),
+        ("xx", "'xx' is no chemical element, expected symbols"),
+    ],
+)
+def test_what_is_no_element_is_said_with_what_was_meant(given: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        _elements("--only", given)
+
+
+def test_a_search_for_nothing_is_said() -> None:
+    with pytest.raises(UserError, match="there is nothing to search with, expected files, or --text"):
+        run("search")

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from matbind.base.errors import UserError
 from matbind.base.extras import missing
 from matbind.tracking.moved import old_place, relocate
 
@@ -53,6 +54,19 @@ def project_of(root: Path = Path()) -> Path:
 def experiment_of_runs() -> str:
     """Return the name of the experiment that runs go to: MLFLOW_EXPERIMENT_NAME where it is set, else matbind."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+
+
+def require_store(root: Path = Path()) -> None:
+    """Refuse to read from a store that is not there yet; connecting to it would make an empty one.
+
+    Raises:
+        UserError: if no variable names a store and the project has none.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project_of(root) / DATABASE).exists():
+        raise UserError(
+            f"{project_of(root) / DATABASE}: the store of models and runs does not exist, expected the directory of a "
+            "project where make run has finished, or MLFLOW_TRACKING_URI with the address of a store"
+        )
 
 
 def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[Any, str]:
