@@ -71,6 +71,13 @@ def test_models_are_listed_by_name_with_the_newest_version_first() -> None:
     assert lines[7][1:4] == ["archived", "-", "0.600"]
 
 
+def test_a_recall_of_nothing_is_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_version(registry_in(tmp_path), evaluation(0.0), features=write_features(tmp_path), files=tmp_path / "files")
+    monkeypatch.chdir(tmp_path)
+
+    assert run("models").splitlines()[2].split()[3] == "0.000"
+
+
 def test_the_list_is_readable_at_100_columns() -> None:
     assert max(map(len, run("models").splitlines())) <= 100
 
@@ -140,7 +147,7 @@ def test_a_model_that_nobody_promoted_has_no_history() -> None:
 
 def test_an_unknown_model_is_told_with_those_that_are_there() -> None:
     with pytest.raises(
-        UserError, match=f"no registered model text, expected .*: matbind-crystal-dos-pxrd-text, {NAME}"
+        UserError, match=f"no registered model text, expected one of matbind-crystal-dos-pxrd-text, {NAME}"
     ):
         run("models", "text")
 
@@ -234,7 +241,7 @@ def test_provenance_of_a_model_that_is_not_there_is_said() -> None:
 
 
 def test_search_by_a_model_that_is_not_there_is_said() -> None:
-    with pytest.raises(UserError, match="the registered model matbind-text has no champion and no challenger"):
+    with pytest.raises(UserError, match="there is no registered model text, expected one of matbind-crystal-dos"):
         run("search", "pattern.xy", "--model", "text")
 
 

@@ -166,9 +166,23 @@ def test_a_model_that_is_not_registered_searches_too(root: Path, files: dict[str
     assert trained_only["nearest"] == registered["nearest"]
 
 
-def test_an_unknown_model_is_said(root: Path) -> None:
-    with pytest.raises(UserError, match="the registered model matbind-crystal has no champion and no challenger"):
+def test_an_unknown_model_is_said_with_those_that_are_there(root: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"there is no registered model crystal, expected one of matbind-crystal-dos-pxrd-text$"
+    ):
         load_model("crystal", root=root)
+
+
+def test_a_misspelt_model_is_said_with_the_one_that_was_meant(root: Path) -> None:
+    with pytest.raises(UserError, match=r"pxdr\+text \(did you mean crystal\+dos\+pxrd\+text\?\), expected"):
+        load_model("crystal+dos+pxdr+text", root=root)
+
+
+def test_where_nothing_is_registered_the_way_there_is_said(tmp_path: Path) -> None:
+    registry_in(tmp_path)
+
+    with pytest.raises(UserError, match=r"no registered model crystal\+dos, none is registered yet: make run"):
+        load_model("crystal+dos", root=tmp_path)
 
 
 def test_outside_a_project_nothing_is_left_behind(tmp_path: Path) -> None:
