@@ -15,8 +15,8 @@ from prefect import flow
 
 from matbind.base.errors import shown
 from matbind.registry.promotion import promote as promotion
+from matbind.registry.promotion import trail
 from matbind.registry.promotion.promote import Decision, Refused
-from matbind.tracking.record import KINDS, markdown_table
 from pipelines.stage import reporter, run
 
 
@@ -62,17 +62,7 @@ def markdown(decision: Decision) -> str:
     entry = decision.entry
     verdict = "unchanged" if not decision.is_new and decision.accepted else "moved" if decision.accepted else "refused"
     lines = [f"# {decision.name} version {entry.version}: {entry.source} → {entry.to}, {verdict}", "", decision.says]
-    lines += ["", f"By {entry.by} at {entry.at}{', because ' + entry.reason if entry.reason else ''}."]
-    conditions, figures = [], []
-    for gate in entry.gates:
-        met = "yes" if gate.passed else "no, overridden" if gate.name in entry.overridden else "no"
-        conditions.append([gate.name, met, gate.says.replace("|", "/")])
-    for who, means in entry.figures.items():
-        recalls = (means.get(f"recall_at_1.{kind}_mean") for kind in KINDS)
-        figures.append([who, str(means["version"]), *("" if mean is None else f"{mean:.3f}" for mean in recalls)])
-    lines += ["", markdown_table(["condition", "met", ""], conditions)] if conditions else []
-    lines += ["", markdown_table(["mean recall@1", "version", *KINDS], figures)] if figures else []
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", trail.describe(entry)])
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

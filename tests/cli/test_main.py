@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from matbind import __version__
 from matbind.base.files import write_json
 from matbind.cli import main as cli
 
@@ -147,6 +151,98 @@ def test_status_tells_done_failed_and_missing(
     assert rows["crystal+dos"] == ["done", "0.250", "-", "-"]
     assert rows["dos"] == ["failed", "-", "-", "-", "its", "process", "was", "ended"]
     assert rows["text"] == ["-", "-", "-", "-"]
+
+
+def test_status_names_what_the_settings_leave_out_and_not_as_missing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _edit(project, r"^  combinations: .*", "  combinations: [dos+crystal, text]")
+
+    assert _run(monkeypatch, "status") == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:16] if "left out" not in line] == ["text", "crystal+dos"]
+    assert lines[16].startswith("params.yaml: ablate.combinations leaves 13 out; what was trained of them is kept")
+
+
+@pytest.mark.usefixtures("project")
+def test_status_before_any_training_says_what_to_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(monkeypatch, "status") == 0
+
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing is trained yet: make run"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["models"], ["promote", "text", "--to", "staging"], ["provenance", "matbind-text@champion"]],
+)
+def test_outside_a_project_a_command_says_so_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    assert _run(monkeypatch, *arguments) == 2
+
+    assert "does not exist, expected the " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["model", "settings"])
+def test_another_preset_is_looked_at_without_what_was_tuned(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (project / "tuned.yaml").write_text("preset: small\nmodel.projection_dim: 64\n")
+
+    assert _run(monkeypatch, command) == 0
+    tuned = capsys.readouterr().out
+    assert _run(monkeypatch, command, "--preset", "smoke") == 0
+    other = capsys.readouterr().out
+    (project / "tuned.yaml").unlink()
+    assert _run(monkeypatch, command, "--preset", "smoke") == 0
+
+    assert capsys.readouterr().out == other
+    assert _run(monkeypatch, command) == 0
+    assert capsys.readouterr().out != tuned
+
+
+def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(monkeypatch, "--version") == 0
+
+    assert capsys.readouterr().out == f"matbind {__version__}\n"
+
+
+def test_every_help_ends_with_examples_that_the_command_line_understands() -> None:
+    root = typer.main.get_command(cli.app)
+    pages = {"matbind": root, **_commands(root, "matbind")}
+
+    for name, command in pages.items():
+        lines = (command.epilog or "").splitlines()
+        assert lines[:2] == ["\b", "Examples:"], name
+        for line in lines[2:]:
+            words = shlex.split(line.partition(" > ")[0])
+            if words[0] == "matbind":
+                assert line.strip().startswith(name)
+                _understood(root, words[1:])
+
+
+def _commands(group: Any, name: str) -> dict[str, Any]:
+    commands = {}
+    for called, command in group.commands.items():
+        commands[f"{name} {called}"] = command
+        if hasattr(command, "commands"):
+            commands |= _commands(command, f"{name} {called}")
+    return commands
+
+
+def _understood(group: Any, words: list[str]) -> None:
+    """Parse the words of a command without running it; a wrong option raises."""
+    command = group
+    while hasattr(command, "commands"):
+        command, words = command.commands[words[0]], words[1:]
+    command.make_context(words[0] if words else "", list(words))
 
 
 def test_help_costs_no_heavy_import() -> None:

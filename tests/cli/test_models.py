@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from matbind.base.errors import UserError
 from matbind.cli.main import app
+from matbind.cli.models import _elements
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.registry import CHAMPION, Registry
 from tests.registry.promotion.promoted import COMBINATION, NAME, add_version, evaluation, write_features
@@ -68,6 +69,13 @@ def test_models_are_listed_by_name_with_the_newest_version_first() -> None:
     assert lines[5][1:6] == ["staging", "challenger", "staging", "0.500", "-"]
     assert lines[6][1:4] == ["production", "champion", "0.400"]
     assert lines[7][1:4] == ["archived", "-", "0.600"]
+
+
+def test_a_recall_of_nothing_is_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_version(registry_in(tmp_path), evaluation(0.0), features=write_features(tmp_path), files=tmp_path / "files")
+    monkeypatch.chdir(tmp_path)
+
+    assert run("models").splitlines()[2].split()[3] == "0.000"
 
 
 def test_the_list_is_readable_at_100_columns() -> None:
@@ -139,7 +147,7 @@ def test_a_model_that_nobody_promoted_has_no_history() -> None:
 
 def test_an_unknown_model_is_told_with_those_that_are_there() -> None:
     with pytest.raises(
-        UserError, match=f"no registered model text, expected .*: matbind-crystal-dos-pxrd-text, {NAME}"
+        UserError, match=f"no registered model text, expected one of matbind-crystal-dos-pxrd-text, {NAME}"
     ):
         run("models", "text")
 
@@ -177,7 +185,7 @@ def test_no_models_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     registry_in(tmp_path)
     monkeypatch.chdir(tmp_path)
 
-    assert run("models") == "no model is registered: the register stage has not run\n"
+    assert run("models") == "no model is registered yet: make run\n"
     assert json.loads(run("models", "--json")) == {"models": []}
 
 
@@ -185,6 +193,26 @@ def test_promote_says_what_was_done() -> None:
     assert run("promote", EVERYTHING, "--to", "staging") == (
         "matbind-crystal-dos-pxrd-text version 1 is in staging now (mean recall@1 of version 1: aligned 0.500)\n"
     )
+
+
+def test_a_decision_is_printed_for_programs(project: Path) -> None:
+    decision = json.loads(run("promote", NAME, "--to", "staging", "--version", "3", "--json"))
+
+    assert {key: decision[key] for key in ("name", "accepted", "changed")} == {
+        "name": NAME,
+        "accepted": True,
+        "changed": False,
+    }
+    assert decision["promotion"]["version"] == 3
+
+
+def test_a_refusal_for_programs_is_printed_too_and_ends_with_2() -> None:
+    done = CliRunner().invoke(app, ["promote", NAME, "--to", "archived", "--version", "2", "--json"])
+
+    decision = json.loads(done.stdout)
+    assert isinstance(done.exception, UserError)
+    assert (decision["accepted"], decision["changed"]) == (False, False)
+    assert decision["promotion"]["gates"][0]["passed"] is False
 
 
 def test_rollback_goes_there_and_back(project: Path) -> None:
@@ -213,5 +241,30 @@ def test_provenance_of_a_model_that_is_not_there_is_said() -> None:
 
 
 def test_search_by_a_model_that_is_not_there_is_said() -> None:
-    with pytest.raises(UserError, match="the registered model matbind-text has no champion and no challenger"):
+    with pytest.raises(UserError, match="there is no registered model text, expected one of matbind-crystal-dos"):
         run("search", "pattern.xy", "--model", "text")
+
+
+@pytest.mark.parametrize(
+    ("given", "symbols"), [("fe", ("Fe",)), ("Ba,o  TI", ("Ba", "O", "Ti")), ("co", ("Co",)), ("", ())]
+)
+def test_elements_are_read_in_any_case(given: str, symbols: tuple[str, ...]) -> None:
+    assert _elements("--contains", given) == symbols
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("CO", r"--only: 'CO' is no chemical element \(did you mean Co or C,O\?\), expected symbols such as Ba,O"),
+        ("BaO", r"'BaO' is no chemical element \(did you mean Ba,O\?\)"),
+        ("xx", "'xx' is no chemical element, expected symbols"),
+    ],
+)
+def test_what_is_no_element_is_said_with_what_was_meant(given: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        _elements("--only", given)
+
+
+def test_a_search_for_nothing_is_said() -> None:
+    with pytest.raises(UserError, match="there is nothing to search with, expected files, or --text"):
+        run("search")

@@ -51,5 +51,10 @@ def test_a_wrong_option_brings_nothing_heavy() -> None:
     assert "No such option: --nope" in error
 
 
-def test_the_status_is_read_without_what_trains(tmp_path: Path) -> None:
-    assert _run(MAIN, "status", directory=tmp_path)[2] <= {"numpy"}
+def test_the_status_is_read_without_what_trains(tmp_path: Path, project_root: Path) -> None:
+    (tmp_path / "params.yaml").write_text((project_root / "params.yaml").read_text())
+
+    code, error, heavy = _run(MAIN, "status", directory=tmp_path)
+
+    assert (code, error) == (0, "")
+    assert heavy <= {"numpy", "yaml"}

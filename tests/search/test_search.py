@@ -166,9 +166,67 @@ def test_a_model_that_is_not_registered_searches_too(root: Path, files: dict[str
     assert trained_only["nearest"] == registered["nearest"]
 
 
-def test_an_unknown_model_is_said(root: Path) -> None:
-    with pytest.raises(UserError, match="the registered model matbind-crystal has no champion and no challenger"):
+def test_an_unknown_model_is_said_with_those_that_are_there(root: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"there is no registered model crystal, expected one of matbind-crystal-dos-pxrd-text$"
+    ):
         load_model("crystal", root=root)
+
+
+def test_a_misspelt_model_is_said_with_the_one_that_was_meant(root: Path) -> None:
+    with pytest.raises(UserError, match=r"pxdr\+text \(did you mean crystal\+dos\+pxrd\+text\?\), expected"):
+        load_model("crystal+dos+pxdr+text", root=root)
+
+
+def test_where_nothing_is_registered_the_way_there_is_said(tmp_path: Path) -> None:
+    registry_in(tmp_path)
+
+    with pytest.raises(UserError, match=r"no registered model crystal\+dos, none is registered yet: make run"):
+        load_model("crystal+dos", root=tmp_path)
+
+
+def test_outside_a_project_nothing_is_left_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"mlflow\.db: the store of models and runs does not exist, expected the"):
+        load_model("crystal+pxrd", root=tmp_path)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_is_called_one(root: Path, tmp_path: Path) -> None:
+    [answer] = search([tmp_path], model=MODEL, root=root)
+
+    assert answer["error"] == f"{tmp_path}: this is a directory, expected a file to search with"
+
+
+def test_a_wavelength_that_is_none_is_refused_though_the_file_names_one(root: Path, files: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=r"^--wavelength: the wavelength 'copper' is unknown, expected angstrom"):
+        search([files["p.xy"]], model=MODEL, reading=Reading(wavelength="copper"), root=root)
+
+
+def test_what_is_wrong_with_a_query_names_its_file(root: Path, files: dict[str, Path]) -> None:
+    [answer] = search([files["s.cif"]], model=MODEL, options=Options(key="nothing"), root=root)
+
+    assert answer["error"].startswith(f"{files['s.cif']}: key is 'nothing', expected one of crystal")
+
+
+def test_a_typed_description_is_answered_as_one_in_a_file(root: Path, files: dict[str, Path]) -> None:
+    text = files["t.txt"].read_text()
+
+    [typed] = search([], typed={"text": text}, model=MODEL, root=root)
+    [read] = search([files["t.txt"]], model=MODEL, root=root)
+
+    assert typed["query"] == [text]
+    assert typed["nearest"] == read["nearest"]
+
+
+def test_a_typed_description_is_a_query_together_with_a_file(root: Path, files: dict[str, Path]) -> None:
+    text = "a cubic thing"
+
+    [answer] = search([files["p.json"]], typed={"text": text}, model=MODEL, together=True, root=root)
+
+    assert answer["error"] is None
+    assert answer["query"] == [str(files["p.json"]), text]
+    assert f"{text}: no formula was read in it, so the answer rests on its words" in answer["notes"]
 
 
 def test_a_downloaded_model_is_searched_as_the_registered_one(
@@ -200,7 +258,7 @@ def test_a_downloaded_model_is_searched_without_what_only_the_pipeline_needs(
         cwd=tmp_path,
     )
     refused = subprocess.run(
-        [*command, "--model", MODEL, str(files["s.cif"])], capture_output=True, text=True, check=False, cwd=tmp_path
+        [*command, "--model", MODEL, str(files["s.cif"])], capture_output=True, text=True, check=False, cwd=root
     )
 
     assert [answer["error"] for answer in json.loads(found.stdout)] == [None] * 3

@@ -105,6 +105,22 @@ def test_every_column_may_be_left_out(model: Any) -> None:
     assert len(answers["nearest"][0]) == 10
 
 
+def test_unknown_columns_are_refused_with_those_that_are_known(model: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=r"no column that was sent is known .* one of cif") as error:
+        model.predict(pd.DataFrame([{"txet": "NaCl is Halite structured."}]))
+
+    assert error.value.get_http_status_code() == 400
+
+
+def test_a_row_of_unknown_columns_beside_a_good_one_says_so(model: Any) -> None:
+    answers = model.predict(pd.DataFrame([{"text": "NaCl is Halite structured."}, {"txet": "NaCl"}]))
+
+    assert answers["error"][0] is None
+    assert answers["error"][1].startswith("the query is empty, expected at least one of cif")
+
+
 def test_one_bad_row_stops_no_other(model: Any) -> None:
     good = pattern_json(intensity(test_materials()[0]))
     bad = pattern_json(intensity(test_materials()[0]), wavelength_angstrom=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -82,8 +83,42 @@ def test_parsing_leaves_its_input_alone():
 )
 def test_an_unknown_key_is_named_with_those_allowed(path, preset, allowed):
     message = refusal(with_key(path, 1, preset=preset))
-    assert f"unknown key {path}, expected one of " in message
+    assert re.search(rf"unknown key {re.escape(path)}( \(did you mean \w+\?\))?, expected one of ", message)
     assert allowed in message
+
+
+@pytest.mark.parametrize(
+    ("right", "misspelt"),
+    [("temperature", "temprature"), ("projection_dim", "projection-dim"), ("learn_temperature", "LEARN_TEMPERATURE")],
+)
+def test_a_misspelt_key_is_named_and_not_the_one_it_leaves_missing(right, misspelt):
+    raw = raw_settings()
+    raw["model"][misspelt] = raw["model"].pop(right)
+
+    message = refusal(raw)
+
+    assert f"unknown key model.{misspelt} (did you mean {right}?), expected one of " in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("model.projection_dim", 4, {"choices": [4, 64, 128, 256]}),
+        ("model.temperature", 0.3, {"low": 0.02, "high": 0.3}),
+        ("model.temperature", 0.01, {"low": 0.01, "high": 0.2}),
+    ],
+)
+def test_a_setting_outside_what_is_searched_widens_the_space(name, value, expected):
+    space = settings.parse(with_key(name, value)).tune.space
+
+    assert {key: getattr(space[name], key) for key in expected} == expected
+
+
+def test_a_space_that_holds_the_settings_stays_as_it_is():
+    raw = raw_settings()
+
+    assert settings.parse(raw).tune.space["model.projection_dim"].choices == [64, 128, 256]
+    assert settings.parse(raw).tune.space["model.temperature"].low == 0.02
 
 
 @pytest.mark.parametrize(

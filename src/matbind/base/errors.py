@@ -1,7 +1,7 @@
 """The exceptions whose message is all that a user is shown."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from matbind.base.extras import missing
@@ -36,3 +36,12 @@ def shown() -> Iterator[None]:
             raise
         sys.stderr.write(f"matbind: {sentence or error}\n")
         sys.exit(1 if isinstance(error, StageError) else USER_ERROR)
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Return the words for a message that name what is spelt most like something unknown; empty if nothing is."""
+    from difflib import get_close_matches
+
+    lowered = {name.lower(): name for name in known}
+    close = get_close_matches(given.lower(), lowered, n=1)
+    return f" (did you mean {lowered[close[0]]}?)" if close else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from matbind.base.errors import UserError
-from matbind.cli.output import say
+from matbind.cli.output import examples, say
 
 PARAMS = Path("params.yaml")
 
@@ -18,6 +18,7 @@ data = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    epilog=examples("matbind data folder my-crystals data-mine --wavelength CuKa", "matbind data text data-mine"),
 )
 
 Params = Annotated[Path, typer.Option("--params", metavar="FILE", help="Settings file.")]
@@ -29,7 +30,13 @@ TimeLimit = Annotated[float, typer.Option(help="Longest time for one material, s
 TIME_LIMIT_SECONDS = 600.0
 
 
-@data.command("materials-project")
+@data.command(
+    "materials-project",
+    epilog=examples(
+        "matbind data materials-project data-oxides --elements O --max-sites 40",
+        "matbind data materials-project data-chosen --ids @ids.txt --no-dos",
+    ),
+)
 def materials_project(
     out: Out,
     *,
@@ -80,7 +87,7 @@ def materials_project(
         say(f"{source['counts']['failed']} values failed: {out / 'failed.parquet'}; --retry-failed asks for them again")
 
 
-@data.command()
+@data.command(epilog=examples("matbind data folder my-crystals data-mine --wavelength CuKa"))
 def folder(
     source: Annotated[Path, typer.Argument(help="Folder of CIF or POSCAR files, spectra and texts beside them.")],
     out: Out,
@@ -108,7 +115,7 @@ def folder(
     say(f"{out}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
-@data.command()
+@data.command(epilog=examples("matbind data text data-mine", "matbind data text data-mine --retry-failed"))
 def text(
     directory: Directory,
     *,
@@ -120,7 +127,7 @@ def text(
     _complete("text", directory, workers, time_limit, retry_failed=retry_failed)
 
 
-@data.command()
+@data.command(epilog=examples("matbind data xtb data-mine --workers 4 --time-limit 1200"))
 def xtb(
     directory: Directory,
     *,

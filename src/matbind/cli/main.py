@@ -6,15 +6,20 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from matbind import __version__
 from matbind.base.errors import UserError, shown
 from matbind.base.files import FEATURES, METRICS, MODELS, read_json
 from matbind.cli.data import PARAMS, Params, data
-from matbind.cli.models import models, promote, provenance, search
-from matbind.cli.output import print_table, say
+from matbind.cli.models import EXAMPLES, models, promote, provenance, search
+from matbind.cli.output import examples, print_table, say
+
+if TYPE_CHECKING:
+    from matbind.settings.params import Settings
 
 app = typer.Typer(
     name="matbind",
@@ -23,10 +28,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog=examples("make run", "matbind status", "matbind search pattern.xy --model crystal+pxrd --wavelength CuKa"),
 )
 app.add_typer(data, name="data")
 for command in (models, promote, provenance, search):
-    app.command()(command)
+    app.command(epilog=EXAMPLES[command.__name__])(command)
 
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Use this preset, not the file's own.")]
 
@@ -37,19 +43,32 @@ def main() -> None:
         app()
 
 
-@app.command()
+def _print_version(asked: bool) -> None:  # noqa: FBT001  # as Typer calls it
+    if asked:
+        say(f"matbind {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=examples("matbind settings", "matbind settings --preset paper"))
 def settings(params: Params = PARAMS, preset: Preset = None) -> None:
     """Print all settings as they will be used.
 
-    The preset is laid over the rest of the file.
+    The preset is laid over the rest of the file, and what was tuned for it over both.
     """
-    from matbind.settings.load import load
-    from matbind.training.tuning.space import apply_tuned
-
-    print_table([], list(apply_tuned(load(params, preset=preset)).flat().items()))
+    print_table([], list(_settings_to_look_at(params, preset).flat().items()))
 
 
-@app.command()
+@app.command(epilog=examples("matbind combinations"))
 def combinations(params: Params = PARAMS, preset: Preset = None) -> None:
     """List the combinations of modalities.
 
@@ -66,22 +85,31 @@ def combinations(params: Params = PARAMS, preset: Preset = None) -> None:
     print_table(["combination", "hub", "spokes", "aligned pairs", "emergent pairs"], rows)
 
 
-@app.command()
+@app.command(epilog=examples("matbind model", "matbind model --preset paper"))
 def model(params: Params = PARAMS, preset: Preset = None) -> None:
     """Print the parameters of each encoder.
 
     Trainable ones, of the encoders and of their projection heads.
     """
-    from matbind.settings.load import load
     from matbind.training.model import parameter_counts
-    from matbind.training.tuning.space import apply_tuned
 
-    counts = parameter_counts(apply_tuned(load(params, preset=preset)))
+    counts = parameter_counts(_settings_to_look_at(params, preset))
     rows = [[part, f"{count:,}"] for part, count in [*counts.items(), ("total", sum(counts.values()))]]
     print_table(["part", "parameters"], rows, right={1})
 
 
-@app.command()
+def _settings_to_look_at(params: Path, preset: str | None) -> Settings:
+    """Return settings to print or count by; what was tuned is for the file's own preset and no other."""
+    from matbind.settings.load import load, read
+    from matbind.training.tuning.space import apply_tuned
+
+    settings = load(params, preset=preset)
+    return apply_tuned(settings) if settings.preset == read(params)["preset"] else settings
+
+
+@app.command(
+    epilog=examples("matbind train crystal+text", "torchrun --nproc-per-node 8 -m matbind.cli train crystal+dos+text")
+)
 def train(
     combination: Annotated[str, typer.Argument(help="Modalities joined by +, such as crystal+dos+text.")],
     params: Params = PARAMS,
@@ -132,7 +160,7 @@ def train(
                 train_and_evaluate(tuned, parsed, on_epoch=partial(tracker.log_epoch, run_id), log=say)
 
 
-@app.command()
+@app.command(epilog=examples("matbind status"))
 def status() -> None:
     """Print what is trained and how it does.
 
@@ -141,20 +169,45 @@ def status() -> None:
     from matbind.modalities.combinations import all_combinations
     from matbind.tracking.record import KINDS, summarise
 
-    rows = []
+    rows, asked = [], _asked_for()
     for combination in all_combinations():
         path = METRICS / f"{combination.name}.json"
         evaluation = read_json(path) if path.exists() else {}
-        state = "failed" if "error" in evaluation else "done" if evaluation else "-"
+        if evaluation:
+            state = "failed" if "error" in evaluation else "done"
+        else:
+            state = "-" if combination.name in asked else "left out"
         means = summarise(evaluation)
         recalls = [means.get(f"recall_at_1.{kind}_mean") for kind in KINDS]
         rows.append([combination.name, state, *("-" if recall is None else f"{recall:.3f}" for recall in recalls)])
         if "error" in evaluation:
             rows[-1].append(str(evaluation["error"]))
     print_table(["combination", "state", *KINDS], rows)
+    states = [row[1] for row in rows]
+    if "left out" in states:
+        say(
+            f"{PARAMS}: ablate.combinations leaves {states.count('left out')} out; what was trained of them is kept in "
+            f"{MODELS}, and null brings all back"
+        )
+    if not {"done", "failed"} & set(states):
+        say("nothing is trained yet: make run")
 
 
-@app.command()
+def _asked_for() -> set[str]:
+    """Return the names of the combinations that params.yaml asks for, without reading the rest of it."""
+    from matbind.modalities.combinations import all_combinations, parse_combination
+    from matbind.settings.load import read
+
+    names = (read(PARAMS).get("ablate") or {}).get("combinations")
+    if names is None:
+        return {combination.name for combination in all_combinations()}
+    try:
+        return {parse_combination(name).name for name in names}
+    except ValueError as error:
+        raise UserError(f"{PARAMS}: ablate.combinations: {error}") from error
+
+
+@app.command(epilog=examples("matbind ui", "matbind ui --port 5001"))
 def ui(
     port: Annotated[int, typer.Option(help="Port of the page on this machine.")] = 5000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -12,6 +12,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a help page: commands to type, one a line."""
+    return "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> None:
     """Print columns as wide as what they hold.
 

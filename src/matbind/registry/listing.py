@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from matbind.registry.promotion.state import State, read_state, registered_names
+from matbind.registry.promotion.state import State, read_state
 from matbind.registry.registry import Registry, Version
 from matbind.tracking.record import KINDS
 
@@ -24,7 +24,7 @@ def read_states(registry: Registry, name: str | None = None) -> list[State]:
     """
     if name is not None:
         return [read_state(registry, name)]
-    return [read_state(registry, model) for model in registered_names(registry) if registry.versions(model)]
+    return [read_state(registry, model) for model in registry.names() if registry.versions(model)]
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def rows(model: Mapping[str, Any]) -> list[list[str]]:
             f"  {version['version']}",
             version["stage"],
             " ".join(version["aliases"]) or "-",
-            _share(version["recall_at_1"]["aligned"] or version["recall_at_1"]["view"]),
+            _share(version["recall_at_1"]["aligned" if "+" in model["combination"] else "view"]),
             _share(version["recall_at_1"]["emergent"]),
             (version["data_md5"] or UNKNOWN)[:SHORT],
             (version["git_commit"] or UNKNOWN)[:SHORT],

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matbind.base.errors import UserError
+from matbind.base.errors import UserError, did_you_mean
 from matbind.base.files import read_json
 from matbind.modalities.combinations import parse_combination
 from matbind.tracking.store import connect, reason_of, tracking_uri
@@ -71,6 +71,11 @@ class Registry:
         self._root = root
         with self.usable():
             self.client, self.experiment = connect(root)
+
+    def names(self) -> list[str]:
+        """Return the names of the registered models of combinations, sorted."""
+        search, terms = self.client.search_registered_models, f"name LIKE '{PREFIX}%'"
+        return sorted(model.name for model in self.all_pages(lambda token: search(terms, page_token=token)))
 
     def versions(self, name: str) -> list[Version]:
         """Return all versions of a registered model that count, the newest first; none if there is no such model."""
@@ -131,8 +136,8 @@ class Registry:
             path = self.fetch(version.model_id, EVALUATION_FILE)
         except UserError as error:
             raise UserError(
-                f"{version.name} version {version.number}: it has no {EVALUATION_FILE}, expected the evaluation it was "
-                "registered with; run the register stage again"
+                f"{version.name} version {version.number}: it has no {EVALUATION_FILE} ({error}); if the project was "
+                "moved, its mlartifacts belong beside its mlflow.db"
             ) from error
         return dict(read_json(path))
 
@@ -151,6 +156,8 @@ class Registry:
         match = _REFERENCE.fullmatch(given)
         name = name_of(match["name"] if match else given)
         versions, aliases = {version.number: version for version in self.versions(name)}, self.aliases(name)
+        if not versions:
+            raise UserError(self.missing(match["name"] if match else given))
         if match is None:
             number = next((aliases[alias] for alias in (CHAMPION, CHALLENGER) if aliases.get(alias) in versions), None)
             missing = f"no {CHAMPION} and no {CHALLENGER}"
@@ -162,8 +169,17 @@ class Registry:
         if number in versions:
             return versions[number]
         has = [f"{name}@{alias}" for alias in aliases] + [f"{name}/{known}" for known in versions]
-        expected = f"one of {', '.join(has)}" if has else "a model that the register stage has registered"
-        raise UserError(f"the registered model {name} has {missing}, expected {expected}")
+        raise UserError(f"the registered model {name} has {missing}, expected one of {', '.join(has)}")
+
+    def missing(self, name: str) -> str:
+        """Say that no model of a name is registered, which was meant, and which there are."""
+        names = self.names()
+        if not names:
+            return f"there is no registered model {name}, none is registered yet: make run"
+        given = _combination_in(name)
+        is_combination = name_of(given) != given  # then it is spelt well and just not there
+        meant = "" if is_combination else did_you_mean(given, map(_combination_in, names))
+        return f"there is no registered model {name}{meant}, expected one of {', '.join(names)}"
 
     def fetch(self, model_id: str, path: str) -> Path:
         """Return a local copy of a file or directory of a logged model, or itself where the store is on this machine.
@@ -227,3 +243,7 @@ def name_of(given: str) -> str:
         return registered_name(parse_combination(given).name)
     except ValueError:
         return given
+
+
+def _combination_in(name: str) -> str:
+    return name.removeprefix(PREFIX).replace("-", "+")

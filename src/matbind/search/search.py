@@ -6,9 +6,10 @@ What `matbind search` does, for programs too.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from matbind.base.errors import UserError
@@ -22,6 +23,7 @@ from matbind.modalities.table import modality_names, part
 from matbind.registry.registry import MODEL_FILES, Registry
 from matbind.serving.searcher import FIELDS, MODEL, Answer, Options, Searcher
 from matbind.settings.params import Settings
+from matbind.tracking.store import require_store
 
 DEFAULT_MODEL = "+".join(modality_names())  # all of them
 
@@ -42,6 +44,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """One thing to search with.
+
+    Attributes:
+        title: what an answer calls it: the file as it was named, or what was typed.
+        path: of the file that holds it.
+        reading: how it is read.
+    """
+
+    title: str
+    path: Path
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A model to search with.
 
@@ -59,17 +76,19 @@ class Loaded:
 def search(
     files: Sequence[Path],
     *,
+    typed: Mapping[str, str] = MappingProxyType({}),
     model: str = DEFAULT_MODEL,
     options: Options | None = None,
     reading: Reading | None = None,
     together: bool = False,
     root: Path = Path(),
 ) -> list[Answer]:
-    """Find the materials nearest to what files hold.
+    """Find the materials nearest to what files hold, or to what was typed.
 
     Args:
         files: the queries; their kind is told by ending and content, see
             :func:`matbind.modalities.recognition.modality_of`.
+        typed: queries that are in no file: what such a file would hold, by modality.
         model: see :func:`load_model`.
         options: length of the list, gallery, element filter.
         reading: how the files are read.
@@ -77,15 +96,24 @@ def search(
         root: the project directory.
 
     Returns:
-        A dictionary a query, ready for JSON: ``query`` (the files), ``model``, ``notes`` (what was decided while
-        reading), and what `Searcher.answer` gives. A file that cannot be used has an ``error`` and stops no other.
+        A dictionary a query, ready for JSON: ``query`` (the files, or what was typed), ``model``, ``notes`` (what
+        was decided while reading), and what `Searcher.answer` gives. A file that cannot be used has an ``error`` and
+        stops no other.
 
     Raises:
-        UserError: if there is no such model.
+        UserError: if there is no such model, or the wavelength is none.
     """
+    reading = reading or Reading()
+    _check_options(reading)
     loaded = load_model(model, root=root)
-    groups = [list(files)] if together else [[path] for path in files]
-    return [_answer(group, loaded, options or Options(), reading or Reading()) for group in groups]
+    with tempfile.TemporaryDirectory() as directory:
+        queries = [Query(str(path), path, reading) for path in files]
+        for name, text in typed.items():
+            path = Path(directory) / name
+            path.write_text(text, encoding="utf-8")
+            queries.append(Query(text, path, replace(reading, modality=name)))
+        groups = [queries] if together else [[query] for query in queries]
+        return [_answer(group, loaded, options or Options()) for group in groups]
 
 
 def load_model(model: str, *, root: Path = Path()) -> Loaded:
@@ -106,6 +134,7 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
             return _loaded(directory, model)
     if (model_dir / WEIGHTS).exists() and (model_dir / SETTINGS).exists():
         return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
+    require_store(root)
     registry = Registry(root)
     version = registry.resolve(model)
     return _loaded(registry.fetch(version.model_id, MODEL_FILES), f"{version.name}/{version.number}")
@@ -125,6 +154,8 @@ def read_query(path: Path, reading: Reading, settings: Settings) -> tuple[str, A
     Raises:
         UserError: if the file cannot be used.
     """
+    if path.is_dir():
+        raise UserError(f"{path}: this is a directory, expected a file to search with")
     if not path.is_file():
         raise UserError(f"{path}: the file does not exist, expected a file to search with")
     name = reading.modality or modality_of(path)
@@ -139,20 +170,41 @@ def read_query(path: Path, reading: Reading, settings: Settings) -> tuple[str, A
     return name, value, note
 
 
-def _answer(files: list[Path], loaded: Loaded, options: Options, reading: Reading) -> Answer:
-    head: Answer = {"query": [str(path) for path in files], "model": loaded.name}
+def _check_options(reading: Reading) -> None:
+    """Refuse a wavelength that is none, also where every file names its own."""
+    for name in modality_names():
+        check = getattr(part(name, "files"), "check_options", None)
+        if check is not None:
+            try:
+                check(wavelength=reading.wavelength)
+            except ValueError as error:
+                raise UserError(f"--wavelength: {error}") from error
+
+
+def _answer(queries: list[Query], loaded: Loaded, options: Options) -> Answer:
     notes = [loaded.note] if loaded.note else []
-    query: dict[str, Material] = {}
+    materials: dict[str, Material] = {}
     try:
-        for path in files:
-            name, value, note = read_query(path, reading, loaded.searcher.settings)
-            if name in query:
-                raise UserError(f"{path}: a second {name} in one query, expected each modality once")  # noqa: TRY301
-            query[name] = query_material(name, value)
-            notes += [f"{path}: {note}"] if note else []
-        return {**head, "notes": notes, **loaded.searcher.answer_materials(query, options)}
+        for query in queries:
+            name, value, note = read_query(query.path, query.reading, loaded.searcher.settings)
+            if name in materials:
+                raise UserError(f"{query.path}: a second {name} in one query, expected each modality once")  # noqa: TRY301
+            materials[name] = query_material(name, value)
+            notes += [f"{query.path}: {note}"] if note else []
+        answer = loaded.searcher.answer_materials(materials, options)
     except (UserError, ValueError) as error:
-        return {**dict.fromkeys(FIELDS), **head, "notes": notes, "error": str(error)}
+        paths = [str(query.path) for query in queries]
+        says = str(error) if any(path in str(error) for path in paths) else f"{' + '.join(paths)}: {error}"
+        answer = dict.fromkeys(FIELDS) | {"error": _titled(says, queries)}
+    notes = [_titled(note, queries) for note in notes]
+    return {"query": [query.title for query in queries], "model": loaded.name, "notes": notes, **answer}
+
+
+def _titled(sentence: str, queries: list[Query]) -> str:
+    """Call what was typed by that, and not by the file that it was written to."""
+    for query in queries:
+        sentence = sentence.replace(str(query.path), query.title)
+    return sentence
 
 
 def _loaded(directory: Path, name: str) -> Loaded:

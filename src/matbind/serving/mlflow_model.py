@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
@@ -39,7 +40,14 @@ class MatbindModel(PythonModel):
 
         Returns:
             A row a query: nearest, embedding, probability, confident, message, error.
+
+        Raises:
+            MlflowException: if no column is one of the signature: MLflow has left the unknown ones out, and with the
+                last of them the rows. A server answers with the status 400.
         """
+        if model_input.columns.empty:
+            nothing = self._searcher.answer({})["error"]
+            raise MlflowException.invalid_parameter_value(f"no column that was sent is known to this model: {nothing}")
         names = [str(name) for name in model_input.columns]
         records = [dict(zip(names, row, strict=True)) for row in model_input.to_numpy()]
         try:

@@ -8,20 +8,22 @@ no key may stand in both places, so every value has one place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
 
-from matbind.base.errors import UserError
+from matbind.base.errors import UserError, did_you_mean
 from matbind.modalities import combinations
 from matbind.modalities.table import modality_names, part
 from matbind.settings.analysis import robustness_model
 from matbind.settings.model import ModalitySettings
 from matbind.settings.params import Settings, ValidationSettings
 from matbind.settings.prepare import PrepareSettings
+from matbind.settings.tune import Scalar
 
 PARAMS_FILE = Path("params.yaml")
 _PARTS: tuple[Literal["features", "transform", "encoder"], ...] = ("features", "transform", "encoder")
@@ -41,6 +43,15 @@ def load(path: Path = PARAMS_FILE, *, preset: str | None = None) -> Settings:
     Raises:
         UserError: if the file is missing or no YAML, a key is unknown or missing, or a value is not allowed.
     """
+    return parse(read(path), source=str(path), preset=preset)
+
+
+def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Read a params file as it stands.
+
+    Raises:
+        UserError: if the file is missing, no YAML, or no mapping.
+    """
     if not path.exists():
         raise UserError(
             f"{path}: the file does not exist, expected the file of all settings in the directory you run in"
@@ -55,7 +66,7 @@ def load(path: Path = PARAMS_FILE, *, preset: str | None = None) -> Settings:
         raise UserError(f"{path}{line}: this is not valid YAML ({getattr(error, 'problem', error)})") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path}: found {type(raw).__name__}, expected sections of keys and values")
-    return parse(raw, source=str(path), preset=preset)
+    return raw
 
 
 def parse(raw: Mapping[str, Any], *, source: str = "params.yaml", preset: str | None = None) -> Settings:
@@ -90,7 +101,24 @@ def _parse(raw: dict[str, Any], preset: str | None) -> Settings:
     _check_combinations(settings)
     _check_names(list(settings.training.learning_rate_factors), "training.learning_rate_factors", every=False)
     _check_features_fit_records(settings)
-    return settings
+    return _with_defaults_searched(settings)
+
+
+def _with_defaults_searched(settings: Settings) -> Settings:
+    """Widen the space of the tuning to hold the settings themselves: its trials are compared with them.
+
+    A name that is no setting stays for the tune stage to refuse.
+    """
+    values = settings.model_dump(by_alias=True)
+    space = dict(settings.tune.space)
+    for name, parameter in space.items():
+        try:
+            value = reduce(getitem, name.split("."), values)
+        except (KeyError, TypeError):
+            continue
+        if value is None or isinstance(value, Scalar):
+            space[name] = parameter.widened(value)
+    return settings.model_copy(update={"tune": settings.tune.model_copy(update={"space": space})})
 
 
 def _check_combinations(settings: Settings) -> None:
@@ -182,7 +210,9 @@ def _validated(model: type[Any], values: Any, prefix: str) -> Any:
 
 
 def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    # A misspelt key is missing under its right name too, which would be told first and say less.
+    first = next((fault for fault in errors if fault["type"] == "extra_forbidden"), errors[0])
     key = prefix + ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         *sections, last = first["loc"]
@@ -191,7 +221,8 @@ def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> st
             choices = get_args(annotation) or (annotation,)
             model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
         allowed = [field.alias or name for name, field in model.model_fields.items()]
-        return f"unknown key {key}, expected one of {', '.join(allowed)}{_retired([last])}"
+        meant = did_you_mean(str(last), allowed)
+        return f"unknown key {key}{meant}, expected one of {', '.join(allowed)}{_retired([last])}"
     if first["type"] == "missing":
         return f"{key} is missing, expected a value"
     message = first["msg"].removeprefix("Value error, ")

@@ -43,8 +43,19 @@ class Parameter(StrictModel):
         """Return whether a value is inside."""
         if self.choices is not None:
             return value in self.choices
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high
+        return _is_number(value) and self.low <= value <= self.high
+
+    def widened(self, value: Any) -> Parameter:
+        """Return the parameter with this value among its choices or in its range; a kind it cannot hold is left out."""
+        if self.choices is not None:
+            return self if value in self.choices else self.model_copy(update={"choices": [value, *self.choices]})
+        if not _is_number(value) or (self.log and value <= 0):
+            return self
+        return self.model_copy(update={"low": min(self.low, value), "high": max(self.high, value)})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class PrunerSettings(StrictModel):

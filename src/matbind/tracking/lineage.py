@@ -18,7 +18,7 @@ from matbind.base.files import METRICS, MODELS, read_json
 from matbind.base.model_files import SETTINGS, TRAINED
 from matbind.base.provenance import PROVENANCE, environment
 from matbind.settings.params import flatten
-from matbind.tracking.store import connect, reason_of
+from matbind.tracking.store import connect, reason_of, require_store
 
 SHORT = 8
 STAGES_BEFORE = ("featurize",)  # for a model trained without a lock file
@@ -179,6 +179,7 @@ def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], 
 
 def _download(name: str, separator: str, which: str, directory: Path) -> tuple[str, str]:
     """Fetch what the run of a registered version tells of its origin: id of the run, and its combination."""
+    require_store()
     from mlflow.exceptions import MlflowException
 
     try:

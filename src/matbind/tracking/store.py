@@ -9,7 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from matbind.base.errors import UserError
 from matbind.base.extras import missing
+from matbind.tracking.moved import old_place, relocate
 
 EXPERIMENT = "matbind"
 TRAINING_PAGES = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens its pages for chat models
@@ -54,10 +56,24 @@ def experiment_of_runs() -> str:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
+def require_store(root: Path = Path()) -> None:
+    """Refuse to read from a store that is not there yet; connecting to it would make an empty one.
+
+    Raises:
+        UserError: if no variable names a store and the project has none.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (project_of(root) / DATABASE).exists():
+        raise UserError(
+            f"{project_of(root) / DATABASE}: the store of models and runs does not exist, expected the directory of a "
+            "project where make run has finished, or MLFLOW_TRACKING_URI with the address of a store"
+        )
+
+
 def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[Any, str]:
     """A client of the store and the id of an experiment, by default that of the runs, made if it is not there.
 
-    An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them.
+    An SQLite file of the project keeps its artifacts beside it; any other store has its own place for them. If the
+    project was moved or copied since, the file is brought up to date first.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -81,6 +97,10 @@ def connect(root: Path = Path(), experiment_name: str | None = None) -> tuple[An
             experiment = client.get_experiment_by_name(experiment_name)
             if experiment is None:
                 raise
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        database = (project_of(root) / DATABASE).resolve()
+        if old := old_place(experiment.artifact_location, database, ARTIFACTS):
+            relocate(database, old)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return client, experiment.experiment_id

@@ -27,13 +27,13 @@ def candidate(metrics: dict[str, Any], number: int = 2, **tags: str) -> Candidat
 def failed(new: dict[str, Any], old: dict[str, Any] | None, **tags: str) -> dict[str, str]:
     """Return what the gates of regression say, by name of those that are not passed."""
     champion = None if old is None else candidate(old, 1, **tags)
-    gates = gates_of(candidate(new), champion, Path("no features"))
+    gates = gates_of(candidate(new), champion, Path("no features"), {})
     return {gate.name: gate.says for gate in gates if not gate.passed and gate.name != "test_split"}
 
 
 def gate(name: str, of: Candidate, features: Path) -> Gate:
     """Return one gate of a version where nothing is in production."""
-    return {gate.name: gate for gate in gates_of(of, None, features)}[name]
+    return {gate.name: gate for gate in gates_of(of, None, features, {})}[name]
 
 
 def test_the_allowed_fall_is_that_of_a_difference_of_two_shares() -> None:
@@ -99,7 +99,55 @@ def test_of_many_pairs_the_worst_are_named() -> None:
 
 
 def test_nothing_in_production_is_nothing_to_fall_below() -> None:
-    assert failed(evaluation(0.01), None) == {}
+    assert failed(evaluation(0.1), None) == {}
+
+
+def floor(recall: float, linear: float | None = None, *, combination: str = COMBINATION, n: int = 200) -> Gate:
+    """Return what the floor says of a version with this recall@1, beside a linear baseline with that."""
+    baseline = {} if linear is None else evaluation(linear, combination=combination, n=n)["pairs"]
+    gates = gates_of(candidate(evaluation(recall, combination=combination)), None, Path("no features"), baseline)
+    return {gate.name: gate for gate in gates}["floor"]
+
+
+@pytest.mark.parametrize("recall", [0.0, 0.005, 0.01])
+def test_what_guesses_is_refused_with_what_guessing_reaches(recall: float) -> None:
+    gate = floor(recall)
+
+    assert not gate.passed
+    assert gate.says.startswith(f"its mean aligned recall@1 is {recall:.3f}, guessing reaches 0.005, expected more ")
+
+
+def test_what_hardly_beats_the_linear_baseline_is_refused_with_its_figure() -> None:
+    gate = floor(0.06, 0.03)
+
+    assert not gate.passed
+    assert gate.says.startswith(
+        "its mean aligned recall@1 is 0.060, guessing reaches 0.005, the linear baseline 0.030, expected more than 0.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("recall", "linear"),
+    [(0.2, 0.03), (0.955, 0.96), (0.9, 0.95)],
+    ids=["clearly better", "as good as a strong one", "worse than a strong one by chance"],
+)
+def test_better_than_a_weak_and_as_good_as_a_strong_baseline_passes(recall: float, linear: float) -> None:
+    assert floor(recall, linear).passed
+
+
+def test_worse_than_a_strong_baseline_beyond_chance_is_refused() -> None:
+    assert not floor(0.7, 0.95).passed
+
+
+def test_a_single_is_held_against_guessing_alone() -> None:
+    assert floor(0.5, combination="text").passed
+    assert not floor(0.0, combination="text").passed
+
+
+def test_a_baseline_of_another_gallery_is_none() -> None:
+    gate = floor(0.1, 0.9, n=100)
+
+    assert (gate.passed, gate.says.endswith("; no linear baseline is known for it")) == (True, True)
 
 
 @pytest.mark.parametrize(

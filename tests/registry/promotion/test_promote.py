@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from matbind.base.errors import UserError
+from matbind.base.files import write_json
 from matbind.registry.promotion import promote as promotion
 from matbind.registry.promotion import trail
 from matbind.registry.promotion.promote import Decision, Refused
@@ -130,6 +131,18 @@ def test_a_worse_one_is_refused_and_nothing_is_changed(registry: Registry, add: 
     assert "\n" not in says
     assert stages(registry) == {1: "production", 2: "none"}
     assert len(state(registry).entries) == 1
+
+
+def test_one_that_hardly_beats_the_linear_baseline_needs_force(
+    registry: Registry, add: Add, promote: Any, tmp_path: Path
+) -> None:
+    add(0.05)
+    write_json(tmp_path / "metrics/comparison.json", {"baseline": evaluation(0.03)["pairs"]})
+
+    with pytest.raises(Refused, match=r"is 0\.050, guessing reaches 0\.005, the linear baseline 0\.030, expected"):
+        promote()
+    assert state(registry).champion is None
+    assert promote(force=True, reason="to try it").entry.overridden == ("floor",)
 
 
 def test_a_worse_one_does_not_come_to_staging_either(add: Add, promote: Any) -> None:
@@ -340,6 +353,7 @@ def test_the_trail_is_in_order_and_tells_all(registry: Registry, add: Add, promo
     assert [gate.name for gate in state(registry).entries[2].gates] == [
         "evaluation",
         "attached",
+        "floor",
         "test_split",
         "comparable",
         "mean",
@@ -429,7 +443,7 @@ def test_without_classic_stages_there_are_none(registry: Registry, add: Add, pro
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"name": "crystal+dos"}, rf"no registered model crystal\+dos, expected one of those that there are: {NAME}$"),
+        ({"name": "crystal+dos"}, rf"no registered model crystal\+dos, expected one of {NAME}$"),
         ({"to": "prod"}, "--to is 'prod', expected one of staging, production, archived"),
         ({"version": 7}, f"{NAME} has no version 7, expected one of {NAME}@challenger, {NAME}/1"),
         ({"force": True}, "--force is given without --reason"),
@@ -445,7 +459,7 @@ def test_mistakes_are_one_sentence(options: dict[str, Any], says: str, add: Add,
 
 
 def test_a_store_without_models_is_said(registry: Registry, promote: Any) -> None:
-    with pytest.raises(UserError, match=r"expected one of those that there are: none: the register stage has not run"):
+    with pytest.raises(UserError, match="none is registered yet: make run"):
         promote()
 
 

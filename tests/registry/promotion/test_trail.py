@@ -78,6 +78,23 @@ def test_it_is_searched_on_the_page_of_mlflow(terms: str, registry: Registry, tm
     assert [run.info.run_name for run in runs(registry, terms)] == ["matbind-text 2 to production"]
 
 
+def test_the_page_of_a_promotion_begins_with_words_and_tables(registry: Registry, tmp_path: Path) -> None:
+    write_intent(tmp_path, NAME, entry())
+
+    [run] = runs(registry, f"tags.model = '{NAME}'")
+    assert run.data.tags["mlflow.note.content"].splitlines() == [
+        "By Ann at 2025-01-01T00:00:00.000+00:00, because größer.",
+        "",
+        "| condition | met |  |",
+        "| --- | --- | --- |",
+        "| mean | no, overridden | lower |",
+        "",
+        "| mean recall@1 | version | aligned | emergent | view |",
+        "| --- | --- | --- | --- | --- |",
+        "| candidate | 2 | 0.500 |  |  |",
+    ]
+
+
 def test_a_store_without_promotions_has_an_empty_trail(registry: Registry) -> None:
     assert read_trail(registry, NAME, {"owner": "Ann"}) == ([], "")
 

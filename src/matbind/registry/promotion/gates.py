@@ -17,6 +17,7 @@ FEWEST = 2  # materials: below it there is nothing to confuse a key with
 RULE_OF_THREE = 3.0  # all or none of n queries hit: at 95 % the share is off by less than 3 / n
 ROUNDING = 1e-9
 MOST_PAIRS = 3  # named in a sentence
+STRONG = 0.5  # a mean recall of the linear baseline from which on it is enough to be as good
 SHORT = 8
 
 Pair = Mapping[str, Any]
@@ -26,7 +27,7 @@ Pair = Mapping[str, Any]
 class Gate:
     """One condition and whether it is met."""
 
-    name: str  # evaluation, attached, test_split, comparable, mean, pairs or champion
+    name: str  # evaluation, attached, test_split, floor, comparable, mean, pairs or champion
     passed: bool
     says: str  # why, with figures
 
@@ -80,7 +81,9 @@ class Candidate:
         return sum(float(pair["recall_at_1"]) for pair in self.trained) / len(self.trained)
 
 
-def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -> tuple[Gate, ...]:
+def gates_of(
+    candidate: Candidate, champion: Candidate | None, features: Path, baseline: Mapping[str, Pair]
+) -> tuple[Gate, ...]:
     """Return what a version has to meet by itself, and whether it is worse than the one in production.
 
     A fall is the recall@1 of the champion less that of the candidate. It is beyond chance if the 95 % interval of the
@@ -91,13 +94,19 @@ def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -
     those of the pairs, the widest that the mean of correlated figures can have. Every pair, emergent ones too, is held
     to the same rule by itself: a mean would hide one that collapsed.
 
+    The floor holds where nothing is in production too: the mean has to be above that of guessing and above that of the
+    linear baseline, by the same rule beyond chance. Where the baseline finds more than every other material at once,
+    there is little left to gain, and it is enough not to be below it.
+
     Args:
         candidate: the version to promote.
         champion: the one in production, None if there is none.
         features: the feature stores, which tell the current test split.
+        baseline: figures of the linear baseline by the name of the pair, empty if there are none.
 
     Returns:
-        ``evaluation``, with one ``attached``, ``test_split``, ``comparable``, and if they are ``mean`` and ``pairs``.
+        ``evaluation``, with one ``attached`` and ``floor``, ``test_split``, ``comparable``, and if they are ``mean``
+        and ``pairs``.
 
     Source: Zou and Donner 2008, Statistics in Medicine 27, 1693: limits of a difference from the limits of both.
     """
@@ -106,6 +115,7 @@ def gates_of(candidate: Candidate, champion: Candidate | None, features: Path) -
     if not candidate.problem:
         differs = candidate.differs and f"its {candidate.differs}, register it again"
         gates.append(Gate("attached", not differs, differs or "the evaluation is the one that its tags speak of"))
+        gates.append(_floor(candidate, baseline))
     gates.append(_on_current_split(candidate, features))
     if champion is None:
         return *gates, Gate("comparable", True, "there is no version in production to compare with")
@@ -167,6 +177,30 @@ def _on_current_split(candidate: Candidate, features: Path) -> Gate:
         f"{current[:SHORT]}; evaluate and register it again"
     )
     return Gate("test_split", False, says)
+
+
+def _floor(candidate: Candidate, baseline: Mapping[str, Pair]) -> Gate:
+    """Hold a version against guessing and against the linear baseline, on the pairs it was trained for."""
+    trained = {name: pair for name, pair in candidate.evaluation["pairs"].items() if pair["kind"] != "emergent"}
+    chance = sum(1 / pair["n"] for pair in trained.values()) / len(trained)
+    reach = sum(_reach(pair, 0) for pair in trained.values()) / len(trained)
+    guessing = f"guessing reaches {chance:.3f}"
+    says = f"its mean {candidate.kind} recall@1 is {candidate.mean:.3f}, {guessing}"
+    if candidate.mean - reach <= chance + ROUNDING:
+        return Gate("floor", False, f"{says}, expected more than {chance + reach:.3f}, beyond chance")
+    shared = [name for name, pair in trained.items() if name in baseline and baseline[name]["n"] == pair["n"]]
+    if not shared:
+        return Gate("floor", True, f"{says}; no linear baseline is known for it")
+    ours, linear = [trained[name] for name in shared], [baseline[name] for name in shared]
+    new, old = (sum(float(pair["recall_at_1"]) for pair in side) / len(side) for side in (ours, linear))
+    says = f"its mean {candidate.kind} recall@1 is {new:.3f}, {guessing}, the linear baseline {old:.3f}"
+    if old >= STRONG:
+        least = old - allowed_fall(ours, linear)
+        passed, expected = new >= least - ROUNDING, f"at least {least:.3f}"
+    else:
+        least = old + allowed_fall(linear, ours)
+        passed, expected = new > least + ROUNDING, f"more than {least:.3f}"
+    return Gate("floor", passed, says if passed else f"{says}, expected {expected}, beyond chance")
 
 
 def _incomparable(candidate: Candidate, champion: Candidate) -> str:

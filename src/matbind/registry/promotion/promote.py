@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from matbind.base.errors import UserError
-from matbind.base.files import FEATURES
+from matbind.base.files import COMPARISON, FEATURES, read_json
 from matbind.registry.promotion import trail
 from matbind.registry.promotion.gates import Candidate, Gate, gates_of
 from matbind.registry.promotion.state import ALIASES, STAGING_ALIAS, State, read_state
@@ -69,7 +69,7 @@ def promote(
         force: also if it does not meet the gates; needs a reason.
         classic_stages: set MLflow's deprecated stages too; once they were set for a model, they are kept up.
         features: the feature stores, which tell the current test split.
-        root: the project directory.
+        root: the project directory; its comparison tells what the linear baseline reaches.
 
     Returns:
         What was decided and kept. A version that is in this stage already stays there, and nothing is kept.
@@ -103,7 +103,9 @@ def promote(
         says = "this would leave none in production" if source == PRODUCTION else "it is not in production"
         gates: tuple[Gate, ...] = (Gate("champion", source != PRODUCTION, says),)
     else:
-        gates = gates_of(*sides, features)
+        comparison = root / COMPARISON
+        baseline = read_json(comparison).get("baseline", {}) if comparison.exists() else {}
+        gates = gates_of(*sides, features, baseline)
     entry = entry.model_copy(update={"gates": gates})
     failed = [gate for gate in gates if not gate.passed]
     if failed and not force:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matbind.base.errors import UserError
 from matbind.registry.promotion import trail
 from matbind.registry.promotion.trail import ARCHIVED, DONE, NONE, PRODUCTION, STAGING, Entry
-from matbind.registry.registry import CHAMPION, PREFIX, Registry, Version, name_of
+from matbind.registry.registry import CHAMPION, Registry, Version, name_of
 
 STAGING_ALIAS = "staging"
 ALIASES = {PRODUCTION: CHAMPION, STAGING: STAGING_ALIAS}
@@ -81,19 +81,12 @@ def read_state(registry: Registry, name: str) -> State:
     registered = name_of(name)
     versions = {version.number: version for version in registry.versions(registered)}
     if not versions:
-        names = ", ".join(registered_names(registry)) or "none: the register stage has not run"
-        raise UserError(f"there is no registered model {name}, expected one of those that there are: {names}")
+        raise UserError(registry.missing(name))
     with registry.usable():
         model = registry.client.get_registered_model(registered)
     aliases = {alias: int(number) for alias, number in model.aliases.items()}
     entries, unread = trail.read_trail(registry, registered, model.tags)
     return State(registered, versions, aliases, _settled(entries, aliases), unread)
-
-
-def registered_names(registry: Registry) -> list[str]:
-    """Return the names of the registered models of combinations, sorted."""
-    search, terms = registry.client.search_registered_models, f"name LIKE '{PREFIX}%'"
-    return sorted(model.name for model in registry.all_pages(lambda token: search(terms, page_token=token)))
 
 
 def _settled(entries: Sequence[Entry], aliases: Mapping[str, int]) -> list[Entry]:

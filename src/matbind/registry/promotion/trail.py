@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from matbind.base.errors import UserError
 from matbind.registry.promotion.gates import Gate
 from matbind.registry.registry import Registry
+from matbind.tracking.record import KINDS, markdown_table
+from matbind.tracking.runs import NOTE
 from matbind.tracking.store import connect
 
 EXPERIMENT = "matbind-promotions"
@@ -120,11 +122,27 @@ def write_intent(root: Path, name: str, entry: Entry) -> str:
         "why": entry.reason,
         "forced": ",".join(entry.overridden),
         "mlflow.user": entry.by,
+        NOTE: describe(entry),
         DOCUMENT: entry.model_dump_json(by_alias=True, exclude={"number", "outcome"}),
     }
     tags = {key: value for key, value in tags.items() if value}  # not every store takes empty ones
     run = client.create_run(experiment, tags=tags, run_name=f"{name} {entry.version} to {entry.to}")
     return str(run.info.run_id)
+
+
+def describe(entry: Entry) -> str:
+    """Write a decision as Markdown: who and why, the conditions, the figures of both versions."""
+    lines = [f"By {entry.by} at {entry.at}{', because ' + entry.reason if entry.reason else ''}."]
+    conditions, figures = [], []
+    for gate in entry.gates:
+        met = "yes" if gate.passed else "no, overridden" if gate.name in entry.overridden else "no"
+        conditions.append([gate.name, met, gate.says.replace("|", "/")])
+    for who, means in entry.figures.items():
+        recalls = (means.get(f"recall_at_1.{kind}_mean") for kind in KINDS)
+        figures.append([who, str(means["version"]), *("" if mean is None else f"{mean:.3f}" for mean in recalls)])
+    lines += ["", markdown_table(["condition", "met", ""], conditions)] if conditions else []
+    lines += ["", markdown_table(["mean recall@1", "version", *KINDS], figures)] if figures else []
+    return "\n".join(lines) + "\n"
 
 
 def checked_reason(reason: str) -> str:
