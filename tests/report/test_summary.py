@@ -27,14 +27,14 @@ def helping(values: Iterable[float], width: float = 0.02) -> dict[str, Any]:
 
 
 def test_the_largest_share_helps_most(tmp_path: Path) -> None:
-    assert sentences_of(tmp_path)["What helps most"] == (
+    assert sentences_of(tmp_path)["What adds most"] == (
         "Crystal adds most to what can be retrieved (Shapley value +0.200, 95 % interval 0.180 to 0.220, of the mean "
-        "recall@1 over all pairs), before text +0.140, pxrd +0.100, dos \N{MINUS SIGN}0.010."
+        "recall@1 over all pairs, those that it makes possible among them), before text +0.140, pxrd +0.100, dos \N{MINUS SIGN}0.010."
     )
 
 
 def test_nothing_helps_if_every_interval_includes_zero(tmp_path: Path) -> None:
-    sentence = sentences_of(tmp_path, helping=helping([0.01, -0.01, 0.0, 0.005]))["What helps most"]
+    sentence = sentences_of(tmp_path, helping=helping([0.01, -0.01, 0.0, 0.005]))["What adds most"]
     assert sentence.startswith("No modality is shown to help retrieval: the largest share, that of crystal")
 
 
@@ -52,16 +52,16 @@ def test_certainty_comes_with_n_and_chance(tmp_path: Path) -> None:
 
 
 def test_what_hurts_and_what_is_idle_are_named(tmp_path: Path) -> None:
-    assert sentences_of(tmp_path)["What does not help"] == (
-        "Recall@1 of pairs answered already falls more often than it rises on adding dos (lower in 12 of 12, higher in "
-        "0, mean \N{MINUS SIGN}0.090); adding pxrd raises no recall beyond doubt."
+    assert sentences_of(tmp_path)["What it costs other pairs"] == (
+        "Of the pairs that are answered without it, more fall in recall@1 than rise on adding dos (lower in 12 of 12, "
+        "higher in 0, mean \N{MINUS SIGN}0.090); adding pxrd raises no recall beyond doubt."
     )
 
 
 def test_missing_combinations_leave_the_additions_to_tell(tmp_path: Path) -> None:
     names = [name for name in examples.ALL if name not in {"dos", "dos+text"}]
     sentences = sentences_of(tmp_path, names)
-    assert sentences["What helps most"].startswith("Crystal seems to help retrieval most: recall@1 changes by +0.120")
+    assert sentences["What adds most"].startswith("Crystal seems to help retrieval most: recall@1 changes by +0.120")
     assert "2 combinations are missing" in sentences["What to be careful about"]
 
 
@@ -89,7 +89,7 @@ def test_caution_names_the_gallery_and_the_alarms(tmp_path: Path) -> None:
 def test_one_combination_gives_five_sentences(names: list[str], tmp_path: Path) -> None:
     sentences = sentences_of(tmp_path, names)
     assert len(sentences) == 5
-    assert sentences["What helps most"] == (
+    assert sentences["What adds most"] == (
         "Which modality helps most cannot be said: too few combinations are trained to compare them."
     )
     assert sentences["How sure that is"].startswith("Modalities cannot be compared; recall@1 of ")

@@ -21,7 +21,7 @@ def encoders(content: Content, inputs: Inputs) -> list[Block]:
         values = [content["paper"].get(name)]
         values += [of.get(part) for of in presets.values() for part in (name, name + PROJECTION)]
         rows.append([name, *(number(value, "{:,.0f}".format) for value in values)])
-    heads = [f"*{preset}{suffix}" for preset in presets for suffix in ("", ", projection")]
+    heads = [f"*preset {preset}{suffix}" for preset in presets for suffix in ("", ", projection")]
     absent = [Notice(name, why) for name, of in content["presets"].items() if (why := reason(of)) is not None]
     return [Table("table1", phrase("table.table1.caption", preset=inputs.preset), rows, more=heads), *absent]
 

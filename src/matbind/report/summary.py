@@ -36,9 +36,9 @@ def headline(inputs: Inputs) -> list[tuple[str, str, str]]:
 def summary(inputs: Inputs) -> dict[str, str]:
     """Return one sentence a topic."""
     return {
-        "What helps most": helps_most(inputs),
+        "What adds most": helps_most(inputs),
         "How sure that is": how_sure(inputs),
-        "What does not help": does_not_help(inputs),
+        "What it costs other pairs": does_not_help(inputs),
         "What the latent space knows": knows(inputs),
         "What to be careful about": careful(inputs),
     }
