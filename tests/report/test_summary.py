@@ -29,7 +29,8 @@ def helping(values: Iterable[float], width: float = 0.02) -> dict[str, Any]:
 def test_the_largest_share_helps_most(tmp_path: Path) -> None:
     assert sentences_of(tmp_path)["What adds most"] == (
         "Crystal adds most to what can be retrieved (Shapley value +0.200, 95 % interval 0.180 to 0.220, of the mean "
-        "recall@1 over all pairs, those that it makes possible among them), before text +0.140, pxrd +0.100, dos \N{MINUS SIGN}0.010."
+        "recall@1 over all pairs, those that it makes possible among them), before text +0.140, pxrd +0.100, dos "
+        "\N{MINUS SIGN}0.010."
     )
 
 
