@@ -86,15 +86,16 @@ def test_a_program_that_reads_to_the_end_ends_with_its_caller(programs: Path) ->
     assert psutil.wait_procs(below, timeout=PATIENCE_SECONDS)[1] == []
 
 
-def test_a_program_runs_where_its_caller_is_now(
-    warm: Warm, programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (programs / "where.py").write_text("import os\nprint(os.getcwd())\n")
+def test_a_program_runs_where_its_caller_is_now(warm: Warm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for directory in ("one", "other"):
         (tmp_path / directory).mkdir()
         monkeypatch.chdir(tmp_path / directory)
+        Path("where.py").write_text(f"import os\nprint(os.getcwd(), {directory!r})\n")
 
-        assert start(warm, tmp_path / "errors", "where").stdout.read().strip().endswith(f"/{directory}")
+        place, module = start(warm, tmp_path / "errors", "where").stdout.read().split()
+
+        assert place.endswith(f"/{directory}")
+        assert module == directory
 
 
 def test_what_imports_is_started_again_after_its_death(warm: Warm, tmp_path: Path) -> None:

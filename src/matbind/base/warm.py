@@ -107,6 +107,7 @@ def serve(descriptor: int, modules: Sequence[str]) -> None:
             if _is_program(*descriptors):
                 directory, module, *sys.argv[1:] = json.loads(message)
                 os.chdir(directory)
+                sys.path[0] = directory  # as `python -m` has it
                 runpy.run_module(module, run_name="__main__", alter_sys=True)
                 return
             os._exit(0)

@@ -174,7 +174,7 @@ def test_the_page_needs_no_network_and_escapes_what_it_shows(run, few_records, t
     links = Links()
     links.feed(page)
     assert links.open == []
-    assert links.targets == ["#crystal", "#dos", "#pxrd", "#text"]
+    assert links.targets == ["../index.html", "#crystal", "#dos", "#pxrd", "#text"]
     assert "url(" not in page
     assert "&lt;b&gt;&amp;" in page
     assert "prefers-color-scheme: dark" in page
