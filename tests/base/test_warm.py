@@ -66,7 +66,8 @@ def test_a_program_that_reads_to_the_end_ends_with_its_caller(programs: Path) ->
     caller = textwrap.dedent("""
         import os, sys
         from matbind.base.warm import Warm
-        program = Warm(["slow"], environment=os.environ).start("listens", stderr=sys.stderr)
+        warm = Warm(["slow"], environment=os.environ)
+        program = warm.start("listens", stderr=sys.stderr)
         print(program.stdout.readline(), end="", flush=True)
         sys.stdin.read()
     """)
