@@ -67,7 +67,7 @@ def _log_to_page(sentence: str) -> None:
 def run(stage_flow: Callable[[Path], Any], params: Path = PARAMS_FILE) -> None:
     """Run a stage as a program.
 
-    A mistake in the settings ends it before anything starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
+    A mistake in the settings ends it before its flow starts: exit code 2, one sentence. Ctrl-C and SIGTERM end the
     process at once: whatever is written appears whole or not at all, and the processes a stage started end with it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):

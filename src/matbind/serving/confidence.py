@@ -26,7 +26,6 @@ SHARPNESS = 30.0  # of the softmax over the gallery; 14 and 60 rank answers less
 PRECISION = 0.9
 """Probability from which the best answer counts as a match."""
 MOST_QUERIES = 500
-FEWEST_QUERIES = 20  # in a bin of the reliability
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 N_CONTAINED = 2  # elements that a query names
 BLOCK = 128

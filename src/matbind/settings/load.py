@@ -160,9 +160,9 @@ def _validation(merged: Mapping[str, Any]) -> Any:
     section = merged.get("validate")
     if not isinstance(section, dict):
         return _blocks(merged, "validate")  # refuses it
-    own = {key: value for key, value in section.items() if key in ValidationSettings.model_fields}
-    blocks = _blocks({"validate": {key: value for key, value in section.items() if key not in own}}, "validate")
-    return _validated(validation_model(modality_names()), own | blocks, "validate.")
+    general = {key: value for key, value in section.items() if key in ValidationSettings.model_fields}
+    blocks = _blocks({"validate": {key: value for key, value in section.items() if key not in general}}, "validate")
+    return _validated(validation_model(modality_names()), general | blocks, "validate.")
 
 
 @cache

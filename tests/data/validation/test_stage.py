@@ -238,11 +238,11 @@ def test_what_a_project_expects_of_each_value_sets_aside(run_with, tmp_path):
 
 
 def test_a_warning_is_told_and_sets_nothing_aside(run_with, few_records):
-    told = []
+    lines = []
     mean = {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "n_characters", "max_value": 1}}
-    document = run_with("text", mean | {"severity": "warning", "meta": {"name": "short"}}, log=told.append)
+    document = run_with("text", mean | {"severity": "warning", "meta": {"name": "short"}}, log=lines.append)
     assert document["passed"]
-    assert any(line.startswith("text, warning: short is not met, found ") for line in told)
+    assert any(line.startswith("text, warning: short is not met, found ") for line in lines)
 
 
 def test_a_table_that_is_not_as_expected_stops_the_stage(run_with):

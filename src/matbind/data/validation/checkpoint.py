@@ -99,7 +99,7 @@ class Checkpoints:
             if path.is_file() and "data_docs" not in path.parts:
                 if "validations" in path.parts and path.suffix == ".json":
                     path.write_text(json.dumps(_summary(json.loads(path.read_text())), indent=1) + "\n")
-                path.write_text(_ID.sub(lambda found: _numbered(found[0], numbers), path.read_text()))
+                path.write_text(_ID.sub(lambda drawn: _numbered(drawn[0], numbers), path.read_text()))
 
 
 def judged_rows(summary: pl.DataFrame, table: pl.DataFrame, suite: Sequence[Expectation]) -> pl.DataFrame:
