@@ -101,6 +101,13 @@ def test_a_misspelt_key_is_named_and_not_the_one_it_leaves_missing(right, misspe
     assert f"unknown key model.{misspelt} (did you mean {right}?), expected one of " in message
 
 
+def test_a_misspelt_key_of_a_searched_setting_is_named():
+    raw = raw_settings()
+    raw["tune"]["space"]["model.temperature"]["hihg"] = 0.2
+
+    assert "unknown key tune.space.model.temperature.hihg (did you mean high?), expected one of start" in refusal(raw)
+
+
 @pytest.mark.parametrize(("name", "value"), [("model.projection_dim", 4), ("model.temperature", 0.3)])
 def test_a_setting_may_lie_outside_what_is_searched(name, value):
     changed, as_it_is = settings.parse(with_key(name, value)), settings.parse(raw_settings())

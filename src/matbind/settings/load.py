@@ -208,7 +208,9 @@ def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> st
     key = prefix + ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         *sections, last = first["loc"]
-        for section in sections:  # one may be optional
+        for section in sections:  # one may be optional, or a key of a mapping
+            if section not in model.model_fields:
+                continue
             annotation = model.model_fields[str(section)].annotation
             choices = get_args(annotation) or (annotation,)
             model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))
