@@ -1,5 +1,10 @@
 # `make` shows what there is. Everything runs in .venv, which is made once and again when pyproject.toml or constraints.txt change.
-PYTHON ?= python3.11
+# The first that runs and is of a version that matbind takes; another one by make run PYTHON=/path/to/python.
+PYTHONS := python3.13 python3.12 python3.11 python3 python
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for name in $(PYTHONS); do "$$name" -c '$(IN_RANGE)' 2> /dev/null && echo "$$name" && break; done)
+# Installs, if it is there, in place of pip; which it does not when pip is told of packages that uv is not: make run UV=
+UV ?= $(shell command -v uv)
 PORT ?= 5000
 PREFECT_PORT ?= 4200
 # A file's tests share what they make, so a file stays with one process; files begin in the order tests/conftest.py gives them.
@@ -69,7 +74,10 @@ data: | $(INSTALLED)
 	dvc pull --remote sample data.dvc
 
 $(INSTALLED): pyproject.toml constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/python || test -n '$(PYTHON)' || { echo 'matbind needs Python 3.11, 3.12 or 3.13, and none of' \
+		'$(PYTHONS) is one that runs here: install one, or name it, as in make run PYTHON=/path/to/python3.12' >&2; exit 1; }
+	test -x $(VENV)/bin/python || $(if $(UV),$(UV) venv --python '$(PYTHON)','$(PYTHON)' -m venv) $(VENV)
 	@echo "Installing into $(VENV), which takes some minutes"
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(if $(UV),$(UV) pip install --python $(VENV)/bin/python,$(VENV)/bin/python -m pip install) --quiet \
+		--constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -20,7 +20,8 @@ LOCK = LOGS / "ablate.lock"
 def ablate(settings: Settings) -> None:
     """Train and evaluate the combinations as mapped tasks; the stage fails at the end if any of them failed."""
     with locked(LOCK, "ablation"):
-        ablation = Ablation(apply_tuned(settings), draw_curves=learning_curves, log=reporter("ablate"))
+        log = reporter("ablate")
+        ablation = Ablation(apply_tuned(settings, log=log), draw_curves=learning_curves, log=log)
         names = list(ablation.combinations)
         progress = Progress(len(names))
 

@@ -1,4 +1,4 @@
-"""The tune stage: a search for better settings than those of params.yaml, and a judgement whether they are."""
+"""The tune stage: a search for better settings than those of params.yaml, and a judgement whether there are."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ LOCK = LOGS / "tune.lock"
 
 @stage
 def tune(settings: Settings) -> None:
-    """Run the trials as mapped tasks, choose, and evaluate the defaults and the best trial on test."""
+    """Run the trials as mapped tasks, choose, and evaluate the first and the best trial on test."""
     tune_settings, log = settings.tune, reporter("tune")
     if not tune_settings.enabled:
         write_tuning(switch_off(settings, log=log), None, REPORTS)
@@ -47,7 +47,7 @@ def tune(settings: Settings) -> None:
 def _show() -> None:
     """Show the verdict on Prefect's page, without the links to the figures, which are files beside it."""
     text, _, _ = (REPORTS / "tuning.md").read_text().partition("\nFigures: ")
-    create_markdown_artifact(text, key="tune", description="Whether other settings are better than the defaults")
+    create_markdown_artifact(text, key="tune", description="Whether other settings are better than the start")
 
 
 def _raise_first(outcomes: Iterable[Any]) -> None:

@@ -194,7 +194,7 @@ def test_outside_a_project_a_command_says_so_and_leaves_nothing_behind(
 def test_another_preset_is_looked_at_without_what_was_tuned(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    (project / "tuned.yaml").write_text("preset: small\nmodel.projection_dim: 64\n")
+    (project / "tuned.yaml").write_text("preset: small\nstart: {model.projection_dim: 128}\nmodel.projection_dim: 64\n")
 
     assert _run(monkeypatch, command) == 0
     tuned = capsys.readouterr().out

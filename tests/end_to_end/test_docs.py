@@ -52,6 +52,19 @@ def test_every_command_of_a_page_runs(project_root: Path, project: Project, page
             project.run("timeout", str(PATIENCE_SECONDS), "bash", "-c", command)
 
 
+def test_every_search_of_the_readme_ranks_materials(project_root: Path, project: Project) -> None:
+    searches = [line for line in commands_of((project_root / "README.md").read_text()) if "matbind search" in line]
+
+    assert searches
+    for command in searches:
+        # Among the 150 materials of the smoke run only one has iron and sulphur, La3MnFeS7.
+        printed = project.run("bash", "-c", command.replace("--only Fe,S", "--only Fe,S,La,Mn"))
+        header, *rows = (line.split() for line in printed.splitlines() if line.split()[0].isdigit() or "rank" in line)
+        assert header == ["rank", "material", "formula", "similarity", "split"]
+        assert [row[0] for row in rows] == [str(rank) for rank in range(1, len(rows) + 1)]
+        assert rows, printed
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_pictures_that_are_there(project_root: Path, page: str) -> None:
     docs = project_root / "docs"

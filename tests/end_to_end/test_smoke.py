@@ -150,7 +150,7 @@ def test_a_run_changes_of_what_git_tracks_the_lock_file_and_the_small_metrics(pr
     ("pattern", "replacement", "stale"),
     [
         (r"bootstrap_resamples: \d+", "bootstrap_resamples: 777", {"tune", "ablate", "compare"}),
-        (r" temperature: \S+", " temperature: 0.123", {"tune", "ablate"}),
+        (r" temperature: \S+", " temperature: 0.123", {"ablate"}),
         (r"max_tokens: 128", "max_tokens: 99", {"featurize", "tune", "ablate"}),
         (r"workers: \d+", "workers: 7", set()),
         (r"(small:\s+prepare: \{limit:) \w+", r"\1 4001", set()),  # a preset that is not in use

@@ -12,6 +12,8 @@ import yaml
 from matbind.base.files import MEAN_RECALL, SUMMARY
 from matbind.modalities.code import PACKAGE, code_of
 from matbind.settings import load as settings_module
+from matbind.settings.tune import SEARCHED
+from matbind.training.tuning.space import LENGTH
 
 STAGES = (
     "check",
@@ -65,6 +67,18 @@ def test_every_setting_belongs_to_a_stage(stages: dict[str, Any], project_root: 
     homeless = {key for key in flat if not any(key == param or key.startswith(f"{param}.") for param in declared)}
 
     assert homeless == {"ablate.workers", "ablate.retries", "parallel.workers", "parallel.dask"}
+
+
+def test_what_the_tune_stage_does_not_depend_on_its_trials_take_from_the_space(
+    stages: dict[str, Any], project_root: Path
+) -> None:
+    declared = [param.removeprefix(f"presets.{PRESET}.") for param in stages["tune"]["params"]]
+    flat = settings_module.load(project_root / "params.yaml", preset=PRESET).flat()
+    trained_on = {key for key in flat if key.startswith(("model.", "training.", "deformation.", "modalities."))}
+
+    left_out = {key for key in trained_on if not any(key == name or key.startswith(f"{name}.") for name in declared)}
+
+    assert left_out == {*SEARCHED, *LENGTH}
 
 
 def test_how_many_train_at_a_time_makes_nothing_stale(stages: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _params(project: Path, **changes: object) -> Path:
     raw = raw_settings(SMALL_RUN)
-    raw["tune"] = make_tune(**changes).model_dump(mode="json")
+    raw["tune"] = make_tune(**changes).model_dump(mode="json", exclude_none=True)
+    raw["tune"]["storage"] = None
+    raw["tune"]["space"]["training.learning_rate"] = {"start": 0.002, "low": 0.001, "high": 0.004}
     for preset in raw["presets"].values():
         preset.pop("tune", None)
     (project / "params.yaml").write_text(yaml.safe_dump(raw))

@@ -19,12 +19,12 @@ def result(made_up):
     return dict(made_up[1])
 
 
-def test_the_page_compares_defaults_and_best_on_both_splits(result):
+def test_the_page_compares_start_and_best_on_both_splits(result):
     lines = document(result).splitlines()
-    default, best = result["defaults"]["validation_recall_at_1"], result["best_trial"]["validation_recall_at_1"]
+    start, best = result["start"]["validation_recall_at_1"], result["best_trial"]["validation_recall_at_1"]
 
-    assert f"| **validation recall@1, mean** | {default:.4f} | {best:.4f} | {best - default:+.4f} |" in lines
-    assert f"| **test recall@1, mean** | {default - 0.01:.4f} | {best - 0.01:.4f} | {best - default:+.4f} |" in lines
+    assert f"| **validation recall@1, mean** | {start:.4f} | {best:.4f} | {best - start:+.4f} |" in lines
+    assert f"| **test recall@1, mean** | {start - 0.01:.4f} | {best - 0.01:.4f} | {best - start:+.4f} |" in lines
     assert any("a gain in 99 % of them" in line for line in lines)
 
 
@@ -37,9 +37,9 @@ def test_the_page_lists_every_trial_and_why_it_failed(result):
 
 
 def test_the_page_is_told_when_there_is_nothing(result):
-    diverged = {**result["defaults"], "validation_recall_at_1": None, "test_recall_at_1": None}
+    diverged = {**result["start"], "validation_recall_at_1": None, "test_recall_at_1": None}
     del diverged["validation_pairs"], diverged["test_pairs"]
-    text = document(result | {"gain": None, "importance": {}, "defaults": diverged})
+    text = document(result | {"gain": None, "importance": {}, "start": diverged})
 
     assert "Too few trials finished to say." in text
     assert "There was nothing to compare." in text
@@ -68,11 +68,11 @@ def test_figures_say_how_many_trials_finished(made_up):
     assert title == "Recall by trial (6 of 8 trials finished)"
 
 
-def test_slices_ring_the_defaults_and_the_best(made_up):
+def test_slices_ring_the_start_and_the_best(made_up):
     study, result = made_up
     axes = _slices(result, study.finished()).axes[0]
 
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["defaults", "best"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["start", "best"]
 
 
 @pytest.mark.filterwarnings("ignore:Attempting to set identical")

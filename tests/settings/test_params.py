@@ -8,6 +8,7 @@ import yaml
 
 from matbind.base.errors import UserError
 from matbind.settings import load as settings
+from matbind.settings.tune import SEARCHED
 from tests.factories import ROOT, make_settings, raw_settings
 
 
@@ -100,25 +101,27 @@ def test_a_misspelt_key_is_named_and_not_the_one_it_leaves_missing(right, misspe
     assert f"unknown key model.{misspelt} (did you mean {right}?), expected one of " in message
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "expected"),
-    [
-        ("model.projection_dim", 4, {"choices": [4, 64, 128, 256]}),
-        ("model.temperature", 0.3, {"low": 0.02, "high": 0.3}),
-        ("model.temperature", 0.01, {"low": 0.01, "high": 0.2}),
-    ],
-)
-def test_a_setting_outside_what_is_searched_widens_the_space(name, value, expected):
-    space = settings.parse(with_key(name, value)).tune.space
-
-    assert {key: getattr(space[name], key) for key in expected} == expected
-
-
-def test_a_space_that_holds_the_settings_stays_as_it_is():
+def test_a_misspelt_key_of_a_searched_setting_is_named():
     raw = raw_settings()
+    raw["tune"]["space"]["model.temperature"]["hihg"] = 0.2
 
-    assert settings.parse(raw).tune.space["model.projection_dim"].choices == [64, 128, 256]
-    assert settings.parse(raw).tune.space["model.temperature"].low == 0.02
+    assert "unknown key tune.space.model.temperature.hihg (did you mean high?), expected one of start" in refusal(raw)
+
+
+@pytest.mark.parametrize(("name", "value"), [("model.projection_dim", 4), ("model.temperature", 0.3)])
+def test_a_setting_may_lie_outside_what_is_searched(name, value):
+    changed, as_it_is = settings.parse(with_key(name, value)), settings.parse(raw_settings())
+
+    assert changed.tune == as_it_is.tune
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_what_the_tune_stage_does_not_depend_on_is_in_its_space(name):
+    raw = raw_settings()
+    for space in (raw["tune"]["space"], raw["presets"]["smoke"]["tune"]["space"]):
+        space.pop(name, None)
+
+    assert f"tune.space.{name} is missing" in refusal(raw)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,18 @@ from tests.training.tuning.tuning import make_tune
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "expected low and high, or choices"),
-        ({"low": 1}, "expected low and high, or choices"),
-        ({"low": 2, "high": 1}, "expected low below high"),
-        ({"low": 0.0, "high": 1.0, "log": True}, "expected a number above 0"),
-        ({"choices": [64]}, "expected two or more that differ"),
-        ({"choices": [64, 64]}, "expected two or more that differ"),
-        ({"choices": [64, 128], "low": 1}, "choices and a range"),
-        ({"low": 1, "high": 2, "step": 1}, "not permitted"),
+        ({"start": 1}, "expected low and high, or choices"),
+        ({"start": 1, "low": 1}, "expected low and high, or choices"),
+        ({"start": 1, "low": 2, "high": 1}, "expected low below high"),
+        ({"start": 1, "low": 0.0, "high": 1.0, "log": True}, "expected a number above 0"),
+        ({"start": 64, "choices": []}, "expected one or more that differ"),
+        ({"start": 64, "choices": [64, 64]}, "expected one or more that differ"),
+        ({"start": 64, "choices": [64, 128], "low": 1}, "choices and a range"),
+        ({"start": 1, "low": 1, "high": 2, "step": 1}, "not permitted"),
+        ({"low": 1, "high": 2}, "start\n  Field required"),
+        ({"start": 3, "low": 1, "high": 2}, "start is 3, expected a value of the space: 1 to 2"),
+        ({"start": "a", "low": 1, "high": 2}, "start is 'a', expected a value of the space"),
+        ({"start": 32, "choices": [64, 128]}, "start is 32, expected a value of the space: 64, 128"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused(values, message):
@@ -26,9 +30,16 @@ def test_a_space_that_makes_no_sense_is_refused(values, message):
 
 
 def test_what_a_parameter_holds():
-    assert Parameter(low=1, high=2).ends() == [1, 2]
-    assert [Parameter(low=1, high=2).holds(value) for value in (1, 2.5, True, "1")] == [True, False, False, False]
-    assert [Parameter(choices=["float32", "bfloat16"]).holds(value) for value in ("float32", "float16")] == [
+    assert Parameter(start=1, low=1, high=2).ends() == [1, 2]
+    assert [Parameter(start=1, low=1, high=2).holds(value) for value in (1, 2.5, True, "1")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [
+        Parameter(start="float32", choices=["float32", "bfloat16"]).holds(value) for value in ("float32", "float16")
+    ] == [
         True,
         False,
     ]

@@ -34,7 +34,7 @@ def tuning(_: Content, inputs: Inputs) -> list[Block]:
     outcome = Notice("Outcome", verdict(study))
     if not study["enabled"]:
         return [outcome]
-    sides = [study["defaults"], study["best_trial"] or {}]
+    sides = [study["start"], study["best_trial"] or {}]
     rows: list[list[Value]] = [
         [name, *(short(side["values"][name]) if side else DASH for side in sides)] for name in study["space"]
     ]

@@ -85,9 +85,9 @@ def _history(result: Mapping[str, Any], study: Any) -> Any:
     from optuna.visualization.matplotlib import plot_optimization_history
 
     axes: Any = plot_optimization_history(study, target_name=RECALL)
-    default = result["defaults"]["validation_recall_at_1"]
-    if default is not None:
-        axes.axhline(default, color=INK, linewidth=1, linestyle=":", label="defaults (trial 0)")
+    start = result["start"]["validation_recall_at_1"]
+    if start is not None:
+        axes.axhline(start, color=INK, linewidth=1, linestyle=":", label="start (trial 0)")
         axes.legend()
     axes.set(title=f"Recall by trial ({_counted(result)})", ylabel="validation recall@1")
     axes.figure.set_size_inches(9, 4.5)
@@ -117,7 +117,7 @@ def _slices(result: Mapping[str, Any], study: Any) -> Any:
 
     plots: Any = plot_slice(study, target_name="validation recall@1")  # axes, or several of them
     row = atleast_1d(plots)
-    rings = {"defaults": (0, INK), "best": (result["best"], COLOURS[1])}
+    rings = {"start": (0, INK), "best": (result["best"], COLOURS[1])}
     for axes in row:
         name = axes.get_xlabel()
         if axes.get_xscale() == "log":

@@ -8,8 +8,7 @@ no key may stand in both places, so every value has one place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache, reduce
-from operator import getitem
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,7 +22,7 @@ from matbind.settings.analysis import robustness_model
 from matbind.settings.model import ModalitySettings
 from matbind.settings.params import Settings, ValidationSettings
 from matbind.settings.prepare import PrepareSettings
-from matbind.settings.tune import Scalar
+from matbind.settings.tune import SEARCHED
 
 PARAMS_FILE = Path("params.yaml")
 _PARTS: tuple[Literal["features", "transform", "encoder"], ...] = ("features", "transform", "encoder")
@@ -101,24 +100,17 @@ def _parse(raw: dict[str, Any], preset: str | None) -> Settings:
     _check_combinations(settings)
     _check_names(list(settings.training.learning_rate_factors), "training.learning_rate_factors", every=False)
     _check_features_fit_records(settings)
-    return _with_defaults_searched(settings)
+    _check_searched(settings)
+    return settings
 
 
-def _with_defaults_searched(settings: Settings) -> Settings:
-    """Widen the space of the tuning to hold the settings themselves: its trials are compared with them.
-
-    A name that is no setting stays for the tune stage to refuse.
-    """
-    values = settings.model_dump(by_alias=True)
-    space = dict(settings.tune.space)
-    for name, parameter in space.items():
-        try:
-            value = reduce(getitem, name.split("."), values)
-        except (KeyError, TypeError):
-            continue
-        if value is None or isinstance(value, Scalar):
-            space[name] = parameter.widened(value)
-    return settings.model_copy(update={"tune": settings.tune.model_copy(update={"space": space})})
+def _check_searched(settings: Settings) -> None:
+    for name in SEARCHED:
+        if name not in settings.tune.space:
+            raise UserError(
+                f"tune.space.{name} is missing, which the tune stage takes from there alone; expected its range and "
+                "start, or one choice to leave it out of the search, such as {choices: [1], start: 1}"
+            )
 
 
 def _check_combinations(settings: Settings) -> None:
@@ -216,7 +208,9 @@ def _sentence(error: ValidationError, model: type[BaseModel], prefix: str) -> st
     key = prefix + ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         *sections, last = first["loc"]
-        for section in sections:  # one may be optional
+        for section in sections:  # one may be optional, or a key of a mapping
+            if section not in model.model_fields:
+                continue
             annotation = model.model_fields[str(section)].annotation
             choices = get_args(annotation) or (annotation,)
             model = next(choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel))

@@ -9,12 +9,15 @@ from pydantic import Field, field_validator, model_validator
 from matbind.base.config import StrictModel
 
 Scalar = bool | int | float | str | None
-FEWEST_CHOICES = 2
+# The tune stage does not depend on these themselves (dvc.yaml), so that another value of one makes no search stale: its
+# trials take them from the space alone.
+SEARCHED = ("model.projection_dim", "model.temperature", "training.learning_rate")
 
 
 class Parameter(StrictModel):
-    """Where one setting is searched: between two numbers, or among choices."""
+    """Where one setting is searched, between two numbers or among choices, and the value it has in trial 0."""
 
+    start: Scalar
     low: int | float | None = None
     high: int | float | None = None
     log: bool = False
@@ -25,14 +28,16 @@ class Parameter(StrictModel):
         if self.choices is not None:
             if self.low is not None or self.high is not None or self.log:
                 raise ValueError("it has choices and a range, expected one of them")
-            if len(self.choices) < FEWEST_CHOICES or len({repr(choice) for choice in self.choices}) < len(self.choices):
-                raise ValueError(f"its choices are {self.choices}, expected two or more that differ")
+            if not self.choices or len({repr(choice) for choice in self.choices}) < len(self.choices):
+                raise ValueError(f"its choices are {self.choices}, expected one or more that differ")
         elif self.low is None or self.high is None:
             raise ValueError("expected low and high, or choices")
         elif self.low >= self.high:
             raise ValueError(f"low is {self.low} and high is {self.high}, expected low below high")
         elif self.log and self.low <= 0:
             raise ValueError(f"low is {self.low}, expected a number above 0 where log is true")
+        if not self.holds(self.start):
+            raise ValueError(f"start is {self.start!r}, expected a value of the space: {self.described()}")
         return self
 
     def ends(self) -> list[Scalar]:
@@ -45,13 +50,11 @@ class Parameter(StrictModel):
             return value in self.choices
         return _is_number(value) and self.low <= value <= self.high
 
-    def widened(self, value: Any) -> Parameter:
-        """Return the parameter with this value among its choices or in its range; a kind it cannot hold is left out."""
+    def described(self) -> str:
+        """Say the range or the choices in words."""
         if self.choices is not None:
-            return self if value in self.choices else self.model_copy(update={"choices": [value, *self.choices]})
-        if not _is_number(value) or (self.log and value <= 0):
-            return self
-        return self.model_copy(update={"low": min(self.low, value), "high": max(self.high, value)})
+            return ", ".join(map(repr, self.choices))
+        return f"{self.low} to {self.high}{' (logarithmic)' if self.log else ''}"
 
 
 def _is_number(value: Any) -> bool:
@@ -88,3 +91,8 @@ class TuneSettings(StrictModel):
         if not space:
             raise ValueError("it is empty, expected names of settings with their ranges")
         return space
+
+    @property
+    def start(self) -> dict[str, Scalar]:
+        """Return the values of trial 0, which the others are compared with."""
+        return {name: parameter.start for name, parameter in self.space.items()}

@@ -21,7 +21,7 @@ class TuningTracker(Tracker):
     def start_tuning(self, settings: Settings, combination: Combination, *, fingerprint: str) -> str | None:
         """Start the parent run, or go on in that of a tuning with the same fingerprint, which would come to the same.
 
-        Settings are those of the defaults, logged as parameters; the combination is the one that is tuned on.
+        Settings are those of trial 0, logged as parameters; the combination is the one that is tuned on.
         """
         tags = combination_tags(combination)
         return self._start_parent("tuning", settings, tags, fingerprint=fingerprint, unfinished=False)

@@ -143,11 +143,12 @@ class Trainer:
 
     def _sentence(self, figures: Mapping[str, float]) -> str:
         epoch, epochs = self.progress.epoch, self.settings.training.epochs
-        left = self.progress.seconds / epoch * (epochs - epoch)
+        seconds = self.progress.seconds / epoch * (epochs - epoch)
+        known = seconds > 0 and any("validation_recall_at_1" in earlier for earlier in self.progress.history)
+        left = f", about {seconds:.0f} s of training left" if known else ""
         recall = figures.get("validation_recall_at_1")
         scored = f", validation recall@1 {recall:.3f}" if recall is not None else ""
-        loss = f"loss {figures['loss']:.3f}"
-        return f"{self.combination.name}: epoch {epoch} of {epochs}, {loss}{scored}, {left:.0f} s left"
+        return f"{self.combination.name}: epoch {epoch} of {epochs}, loss {figures['loss']:.3f}{scored}{left}"
 
     def _train_epoch(self) -> dict[str, float]:
         epoch, settings = self.progress.epoch, self.settings.training

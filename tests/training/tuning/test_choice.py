@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matbind.training.tuning.choice import best_of, gain_over_defaults
+from matbind.training.tuning.choice import best_of, gain_over_start
 
 N = 200
 
@@ -13,7 +13,7 @@ def _hits(share, *, seed, pairs=2):
 
 
 def _gain(hits):
-    return gain_over_defaults(hits, n_resamples=500, seed=0)
+    return gain_over_start(hits, n_resamples=500, seed=0)
 
 
 def test_the_first_of_the_best():
@@ -21,11 +21,11 @@ def test_the_first_of_the_best():
 
 
 def test_a_gain_by_hand():
-    defaults = np.array([[1, 0, 0, 0], [1, 1, np.nan, np.nan]])  # recall 1/4 and 2/2
+    start = np.array([[1, 0, 0, 0], [1, 1, np.nan, np.nan]])  # recall 1/4 and 2/2
     other = np.array([[1, 1, 1, 0], [1, 0, np.nan, np.nan]])  # recall 3/4 and 1/2
     best = np.array([[1, 1, 0, 0], [1, 1, np.nan, np.nan]])  # recall 2/4 and 2/2
 
-    assert _gain({0: defaults, 1: other, 2: best}).measured == pytest.approx((0.5 + 1) / 2 - (0.25 + 1) / 2)
+    assert _gain({0: start, 1: other, 2: best}).measured == pytest.approx((0.5 + 1) / 2 - (0.25 + 1) / 2)
 
 
 def test_a_real_gain_is_believed():
@@ -60,7 +60,7 @@ def test_two_materials_are_enough_to_be_asked():
     assert _gain({0: np.zeros((1, 2)), 1: np.ones((1, 2))}).measured == 1.0
 
 
-def test_without_the_defaults_there_is_no_comparison():
+def test_without_trial_0_there_is_no_comparison():
     with pytest.raises(ValueError, match="trial 0"):
         _gain({1: np.zeros((1, 2))})
 

@@ -13,7 +13,7 @@ def result():
 
 
 def test_a_better_trial_is_named_with_its_values(result):
-    assert verdict(result).startswith(f"Trial {result['best']} is better than the defaults: model.temperature = ")
+    assert verdict(result).startswith(f"Trial {result['best']} is better than the start values: model.temperature = ")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_better_trial_is_named_with_its_values(result):
     [
         ({"chosen": 0}, "is not better than chance"),
         ({"chosen": 0, "best": 0}, "no trial was better"),
-        ({"gain": None}, "The defaults diverged"),
+        ({"gain": None}, "Trial 0, the start, diverged"),
         ({"enabled": False}, "switched off"),
     ],
 )
@@ -42,6 +42,6 @@ def test_figures_are_numbers_by_name(result):
     numbers = figures(result)
 
     assert numbers["chosen_trial"] == result["chosen"]
-    assert numbers["validation_recall_at_1.defaults"] == result["defaults"]["validation_recall_at_1"]
+    assert numbers["validation_recall_at_1.start"] == result["start"]["validation_recall_at_1"]
     assert numbers["gain.expected"] == 0.08
     assert all(isinstance(value, int | float) for value in numbers.values())

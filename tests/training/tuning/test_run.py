@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -32,7 +33,7 @@ from matbind.training.tuning.run import Tuning, switch_off
 from matbind.training.tuning.space import apply_tuned, value_of
 from matbind.training.tuning.trial import run_trial
 from tests.factories import SMALL_RUN, needs_sample, raw_settings, real_features, silent
-from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
+from tests.training.tuning.tuning import START, made_up_recall, make_tune
 
 pytestmark = needs_sample
 FOUR = {"trials": 4, "epochs": 2, "startup_trials": 2}
@@ -128,9 +129,9 @@ def test_the_best_trial_becomes_the_tuned_settings(project: Path) -> None:
     settings = load(project / "params.yaml")
     tuned = apply_tuned(settings, project / "tuned.yaml")
 
-    assert result["trials"][0]["values"] == DEFAULTS
+    assert result["trials"][0]["values"] == START
     assert result["chosen"] == result["best"] != 0
-    assert {name: value_of(tuned, name) for name in DEFAULTS} == result["trials"][result["best"]]["values"]
+    assert {name: value_of(tuned, name) for name in START} == result["trials"][result["best"]]["values"]
     assert (tuned.training, tuned.seed) == (settings.training, settings.seed)
     assert {trial["state"] for trial in result["trials"]} == {"complete", "pruned"}
     assert json.loads((project / "metrics/tuning.json").read_text()) == result
@@ -180,7 +181,7 @@ def test_the_storage_holds_the_trials_of_the_result(project: Path) -> None:
         for trial in result["trials"]
     ]
     assert study.best_trial.number == result["best"]
-    assert study.user_attrs["verdict"].startswith(f"Trial {result['best']} is better than the defaults")
+    assert study.user_attrs["verdict"].startswith(f"Trial {result['best']} is better than the start values")
 
 
 def test_trials_are_seen_in_the_storage_while_they_run(project: Path) -> None:
@@ -219,6 +220,29 @@ def test_a_second_pass_trains_nothing_and_finds_the_same(project: Path) -> None:
     assert len(_runs(project)) == 9
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("model.temperature", 0.1), ("model.projection_dim", 4), ("training.epochs", 40)]
+)
+def test_what_the_trials_do_not_take_from_the_settings_changes_nothing(project: Path, name: str, value: float) -> None:
+    first = _tune(Script())
+    (project / "params.yaml").write_text(yaml.safe_dump(raw_settings({**SMALL_RUN, name: value})))
+    again = Script()
+
+    assert _tune(again) == first
+    assert again.trained == []
+
+
+def test_before_the_trials_it_says_how_long_they_are_and_how_to_leave_them_out(project: Path) -> None:
+    lines: list[str] = []
+
+    Tuning(_settings(project / "params.yaml", trials=4, epochs=2), log=lines.append, train=pytest.fail)
+
+    assert re.match(
+        r"up to 4 trials of 2 epochs, together about \d+\.\d times as long as the trainings after it", lines[0]
+    )
+    assert "`dvc exp run -S tune.enabled=false`, leaves it out" in lines[0]
+
+
 def test_more_trials_keep_those_there_are(project: Path) -> None:
     first = _tune(Script())
     more = Script()
@@ -228,38 +252,43 @@ def test_more_trials_keep_those_there_are(project: Path) -> None:
     assert len(more.trained) <= 3  # two, and one whose weights are asked for again
 
 
-def test_another_space_begins_anew_but_keeps_the_defaults(project: Path) -> None:
+def test_another_space_begins_anew_but_keeps_trial_0(project: Path) -> None:
     _tune(Script())
     other = Script()
-    result = _tune(other, space={"model.temperature": {"low": 0.03, "high": 0.2}})
+    result = _tune(other, space={"model.temperature": {"start": 0.07, "low": 0.03, "high": 0.2}})
 
     assert result["n_earlier"] == 0
     assert len(list((project / "artifacts/tuning/trials").iterdir())) == 8
-    assert all(values["model.temperature"] != DEFAULTS["model.temperature"] for values in other.trained)
+    assert all(values["model.temperature"] != START["model.temperature"] for values in other.trained)
 
 
 def test_with_resume_earlier_studies_inform_the_proposals(project: Path) -> None:
     _tune(Script())
-    result = _tune(Script(), space={"model.temperature": {"low": 0.01, "high": 0.2}, **_dimension()}, resume=True)
+    result = _tune(
+        Script(), space={"model.temperature": {"start": 0.07, "low": 0.01, "high": 0.2}, **_dimension()}, resume=True
+    )
 
     assert result["n_earlier"] == 8
     assert len(result["trials"]) == 8
 
 
 def _dimension() -> dict[str, Any]:
-    return {"model.projection_dim": {"choices": [64, 128, 256]}}
+    return {"model.projection_dim": {"start": 128, "choices": [64, 128, 256]}}
 
 
-def test_the_defaults_stay_where_nothing_is_better(project: Path) -> None:
-    result = _tune(Script(), space={"model.temperature": {"low": 0.07, "high": 0.2}})
+def test_the_settings_stay_where_nothing_is_better(project: Path) -> None:
+    result = _tune(Script(), space={"model.temperature": {"start": 0.07, "low": 0.07, "high": 0.2}})
 
     assert (result["chosen"], result["best"]) == (0, 0)
-    assert yaml.safe_load((project / "tuned.yaml").read_text()) == {"preset": "smoke"}
-    assert "# The defaults stay" in (project / "tuned.yaml").read_text()
+    assert yaml.safe_load((project / "tuned.yaml").read_text()) == {
+        "preset": "smoke",
+        "start": {"model.temperature": 0.07},
+    }
+    assert "# The start values stay" in (project / "tuned.yaml").read_text()
 
 
-def test_the_defaults_stay_where_the_gain_may_be_luck(project: Path) -> None:
-    result = _tune(Script(), space={"model.temperature": {"low": 0.0675, "high": 0.07}})
+def test_the_settings_stay_where_the_gain_may_be_luck(project: Path) -> None:
+    result = _tune(Script(), space={"model.temperature": {"start": 0.07, "low": 0.0675, "high": 0.07}})
 
     assert result["best"] != 0
     assert result["gain"]["measured"] > 0
@@ -279,7 +308,7 @@ def test_a_diverged_trial_counts_as_failed(project: Path) -> None:
     assert {ended[f"trial {trial['number']}"] for trial in failed} == {"FAILED"}
 
 
-def test_where_the_defaults_diverge_the_best_is_chosen(project: Path) -> None:
+def test_where_the_start_diverges_the_best_is_chosen(project: Path) -> None:
     script = Script()
     script.diverges_below = 0.08
     result = _tune(script)
@@ -287,7 +316,7 @@ def test_where_the_defaults_diverge_the_best_is_chosen(project: Path) -> None:
     assert result["gain"] is None
     assert result["chosen"] == result["best"] > 0
     assert "# Trial" in (tuned := (project / "tuned.yaml").read_text())
-    assert "The defaults diverged" in tuned
+    assert "Trial 0, the start, diverged" in tuned
 
 
 @pytest.mark.usefixtures("project")
@@ -302,9 +331,9 @@ def test_where_all_diverge_the_stage_fails() -> None:
 @pytest.mark.usefixtures("project")
 def test_values_that_do_not_go_together_make_a_failed_trial() -> None:
     space = {
-        "model.temperature": {"low": 0.02, "high": 0.2},
-        "modalities.dos.encoder.width": {"choices": [32, 36]},
-        "modalities.dos.encoder.heads": {"choices": [4, 8]},
+        "model.temperature": {"start": 0.07, "low": 0.02, "high": 0.2},
+        "modalities.dos.encoder.width": {"start": 32, "choices": [32, 36]},
+        "modalities.dos.encoder.heads": {"start": 4, "choices": [4, 8]},
     }
     result = _tune(Script(), combination="crystal+dos", space=space)
     failed = [trial for trial in result["trials"] if trial["state"] == "failed"]
@@ -341,11 +370,11 @@ def test_a_process_that_fails_every_time_is_a_failed_trial() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_without_the_defaults_nothing_is_chosen() -> None:
+def test_without_trial_0_nothing_is_chosen() -> None:
     script = Script()
     script.crashes = [0.07]
 
-    with pytest.raises(StageError, match="the trial of the defaults failed: its process was ended by signal 9"):
+    with pytest.raises(StageError, match="trial 0, the start, failed: its process was ended by signal 9"):
         _tune(script)
 
 
@@ -361,7 +390,7 @@ def test_a_mistake_of_the_user_ends_all_trials() -> None:
 @pytest.mark.usefixtures("project")
 def test_a_space_of_unknown_settings_is_refused_before_anything_starts() -> None:
     with pytest.raises(UserError, match=r"params.yaml: tune.space: model.temprature is no setting"):
-        _tune(pytest.fail, space={"model.temprature": {"low": 0.1, "high": 0.2}})
+        _tune(pytest.fail, space={"model.temprature": {"start": 0.1, "low": 0.1, "high": 0.2}})
 
 
 def test_missing_features_are_named(tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

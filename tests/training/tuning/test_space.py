@@ -6,16 +6,16 @@ from matbind.base.errors import UserError
 from matbind.training.tuning.space import (
     apply_tuned,
     apply_values,
+    check_space,
     combination_of,
-    defaults_of,
     trial_values,
     value_of,
     write_tuned,
 )
 from tests.factories import make_settings
-from tests.training.tuning.tuning import DEFAULTS, make_tune
+from tests.training.tuning.tuning import START, make_tune
 
-TEMPERATURE = {"low": 0.02, "high": 0.2, "log": True}
+TEMPERATURE = {"start": 0.07, "low": 0.02, "high": 0.2, "log": True}
 
 
 def test_values_are_laid_over_settings_of_every_depth():
@@ -61,24 +61,21 @@ def test_a_mistake_names_itself(name, value, message):
         apply_values(make_settings(), {name: value}, source="here")
 
 
-def test_the_defaults_are_those_of_the_settings():
-    assert defaults_of(make_settings(), make_tune()) == DEFAULTS
-
-
 @pytest.mark.parametrize(
     ("space", "message"),
     [
         (
-            {"model.temperature": {"low": 0.02, "high": 20.0}},
+            {"model.temperature": {"start": 0.07, "low": 0.02, "high": 20.0}},
             "params.yaml: tune.space: model.temperature cannot be 20.0",
         ),
-        ({"model.temperature": {"low": 0.0, "high": 0.2}}, "model.temperature cannot be 0.0"),
-        ({"model.temperature": {"low": 0.1, "high": 0.2}}, "0.1 to 0.2, expected a space that holds its default 0.07"),
-        ({"model.projection_dim": {"choices": [64, 256]}}, "64, 256, expected a space that holds its default 128"),
-        ({"model.projection_dim": {"low": 64, "high": 256.5}}, "model.projection_dim cannot be 256.5"),
-        ({"training.precision": {"choices": ["auto", "float16"]}}, "training.precision cannot be 'float16'"),
+        ({"model.temperature": {"start": 0.07, "low": 0.0, "high": 0.2}}, "model.temperature cannot be 0.0"),
+        ({"model.projection_dim": {"start": 64, "low": 64, "high": 256.5}}, "model.projection_dim cannot be 256.5"),
         (
-            {"training.epochs": {"low": 1, "high": 9}},
+            {"training.precision": {"start": "auto", "choices": ["auto", "float16"]}},
+            "training.precision cannot be 'float16'",
+        ),
+        (
+            {"training.epochs": {"start": 2, "low": 1, "high": 9}},
             "training.epochs cannot be tuned, the length of a trial is tune.epochs",
         ),
         ({"model.temprature": TEMPERATURE}, "model.temprature is no setting"),
@@ -86,7 +83,7 @@ def test_the_defaults_are_those_of_the_settings():
 )
 def test_a_space_is_checked_at_its_ends(space, message):
     with pytest.raises(UserError, match=message):
-        defaults_of(make_settings(), make_tune(space=space))
+        check_space(make_settings(), make_tune(space=space))
 
 
 def test_a_trial_is_short_and_validated_after_every_epoch():
@@ -108,17 +105,43 @@ def test_what_is_tuned_on_has_aligned_pairs(name, message):
 
 def test_tuned_values_are_read_back_bit_for_bit(tmp_path):
     values = {"model.temperature": 0.1 + 0.2e-16, "model.projection_dim": 64, "training.learning_rate": 1e-5}
-    write_tuned(tmp_path / "tuned.yaml", values, preset="smoke", comments=["trial 3", "seed: 0"])
+    write_tuned(tmp_path / "tuned.yaml", values, preset="smoke", start=START, comments=["trial 3", "seed: 0"])
 
     tuned = apply_tuned(make_settings(), tmp_path / "tuned.yaml")
 
     assert {name: value_of(tuned, name) for name in values} == values
-    assert (tmp_path / "tuned.yaml").read_text().startswith("# trial 3\n# seed: 0\npreset: smoke\n")
+    assert (tmp_path / "tuned.yaml").read_text().startswith("# trial 3\n# seed: 0\npreset: smoke\nstart:\n")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        ({"model.temperature": 0.05, "model.projection_dim": 64}, "not 0.05, which the tuning chose beginning at 0.07"),
+        ({"model.projection_dim": 64}, "not 0.07, which the tuning chose beginning at 0.07"),
+    ],
+)
+def test_what_the_user_set_otherwise_than_the_start_stays_and_is_told(tmp_path, chosen, sentence):
+    write_tuned(tmp_path / "tuned.yaml", chosen, preset="smoke", start=START, comments=[])
+    sentences = []
+
+    tuned = apply_tuned(make_settings({"model.temperature": 0.1}), tmp_path / "tuned.yaml", log=sentences.append)
+
+    assert (tuned.model.temperature, tuned.model.projection_dim) == (0.1, 64)
+    start = "to tune from 0.1, make it the start of model.temperature in tune.space"
+    assert sentences == [f"model.temperature is 0.1, as you set it, {sentence}; {start}"]
+
+
+def test_settings_that_are_the_start_are_tuned_without_a_word(tmp_path):
+    write_tuned(tmp_path / "tuned.yaml", {"model.temperature": 0.05}, preset="smoke", start=START, comments=[])
+
+    tuned = apply_tuned(make_settings(), tmp_path / "tuned.yaml", log=pytest.fail)
+
+    assert tuned.model.temperature == 0.05
 
 
 def test_where_nothing_was_found_the_settings_stay(tmp_path):
     settings = make_settings()
-    write_tuned(tmp_path / "tuned.yaml", {}, preset="smoke", comments=[])
+    write_tuned(tmp_path / "tuned.yaml", {}, preset="smoke", start=START, comments=[])
 
     assert apply_tuned(settings, tmp_path / "tuned.yaml") == settings
     assert apply_tuned(settings, tmp_path / "missing.yaml") == settings
@@ -127,12 +150,14 @@ def test_where_nothing_was_found_the_settings_stay(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("preset: small\n", "it was tuned for the preset 'small', the settings are of 'smoke'"),
-        ("preset: smoke\nmodel.temprature: 0.1\n", "tuned.yaml: model.temprature is no setting"),
-        ("preset: smoke\nmodel.temperature: -1\n", "tuned.yaml: model.temperature cannot be -1"),
-        ("model.temperature: 0.1\n", "expected the preset and dotted names"),
+        ("preset: small\nstart: {}\n", "it was tuned for the preset 'small', the settings are of 'smoke'"),
+        ("preset: smoke\nstart: {}\nmodel.temprature: 0.1\n", "tuned.yaml: model.temprature is no setting"),
+        ("preset: smoke\nstart: {}\nmodel.temperature: -1\n", "tuned.yaml: model.temperature cannot be -1"),
+        ("preset: smoke\nstart: {model.temprature: 0.1}\n", "tuned.yaml: model.temprature is no setting"),
+        ("preset: smoke\nmodel.temperature: 0.1\n", "expected preset, start and dotted names"),
+        ("start: {}\nmodel.temperature: 0.1\n", "expected preset, start and dotted names"),
         ("[1", "this is not valid YAML"),
-        ("", "expected the preset and dotted names"),
+        ("", "expected preset, start and dotted names"),
     ],
 )
 def test_a_tuned_file_that_does_not_fit_is_refused(tmp_path, content, message):

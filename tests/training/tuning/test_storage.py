@@ -11,7 +11,7 @@ from matbind.base.errors import UserError
 from matbind.base.provenance import process_fingerprint
 from matbind.training.tuning.storage import EARLIER, VERDICT, StoredStudy
 from matbind.training.tuning.study import Outcome, Study
-from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
+from tests.training.tuning.tuning import START, made_up_recall, make_tune
 
 GONE = process_fingerprint().rsplit(":", 2)[0] + ":1:1"  # a process of this machine that has ended
 
@@ -24,7 +24,7 @@ class Workspace:
         self.warnings = []
         self.stored = StoredStudy(storage, directory, name, facts={"data_md5": "12.dir"}, warn=self.warnings.append)
         earlier = self.stored.earlier(self.tune.space) if resume else []
-        self.study = Study(self.tune, DEFAULTS, seed=seed, earlier=earlier)
+        self.study = Study(self.tune, seed=seed, earlier=earlier)
 
     def begin(self, number):
         self.study.proposal(number)
@@ -67,8 +67,8 @@ def test_a_running_trial_is_seen_with_its_epochs(tmp_path):
     workspace.report(0, 1, 2)
 
     trial = _seen(tmp_path).trials[0]
-    assert (trial.state.name, trial.params) == ("RUNNING", DEFAULTS)
-    assert trial.intermediate_values == {epoch: made_up_recall(DEFAULTS, epoch) for epoch in (1, 2)}
+    assert (trial.state.name, trial.params) == ("RUNNING", START)
+    assert trial.intermediate_values == {epoch: made_up_recall(START, epoch) for epoch in (1, 2)}
 
 
 def test_ended_trials_are_those_in_memory(tmp_path):
@@ -116,11 +116,11 @@ def test_what_ended_while_nobody_wrote_it_down_is_added_from_the_files(tmp_path)
     workspace = Workspace(tmp_path)
     for number, state in enumerate(("complete", "complete", "complete", "pruned")):
         workspace.end(number, state)
-    workspace.stored.conclude([workspace.study.trial(number) for number in range(4)], "The defaults stay.")
+    workspace.stored.conclude([workspace.study.trial(number) for number in range(4)], "The start values stay.")
 
     assert _states(tmp_path) == ["COMPLETE"] * 3 + ["PRUNED"]
     assert _seen(tmp_path).trials[3].value == made_up_recall(workspace.study.proposal(3), 1)  # as Optuna has it
-    assert _seen(tmp_path).user_attrs == {"data_md5": "12.dir", VERDICT: "The defaults stay."}
+    assert _seen(tmp_path).user_attrs == {"data_md5": "12.dir", VERDICT: "The start values stay."}
 
 
 def test_a_second_pass_adds_nothing(tmp_path):
@@ -197,11 +197,16 @@ def test_earlier_trials_are_those_that_ended_in_the_same_space(tmp_path):
     first = Workspace(tmp_path)
     first.run(0, 1)
     first.begin(2)
-    smaller = {**first.tune.model_dump()["space"], "model.temperature": {"low": 0.065, "high": 0.2}}
+    smaller = {**first.tune.model_dump()["space"], "model.temperature": {"start": 0.07, "low": 0.065, "high": 0.2}}
     fits = [n for n in (0, 1) if first.study.proposal(n)["model.temperature"] >= 0.065]
 
     assert Workspace(tmp_path, name="b", space=smaller, resume=True).study.n_earlier == len(fits) > 0
-    assert Workspace(tmp_path, name="c", space={"model.temperature": {"low": 0.01, "high": 0.3}}).study.n_earlier == 0
+    assert (
+        Workspace(
+            tmp_path, name="c", space={"model.temperature": {"start": 0.07, "low": 0.01, "high": 0.3}}
+        ).study.n_earlier
+        == 0
+    )
 
 
 def test_a_study_that_is_taken_up_learns_from_the_same_earlier_trials(tmp_path):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from matbind.training.tuning.study import Outcome, Study
-from tests.training.tuning.tuning import DEFAULTS, made_up_recall, make_tune
+from tests.training.tuning.tuning import START, made_up_recall, make_tune
 
 
 def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
@@ -22,7 +22,7 @@ def _run_trial(study, number, *, epochs=3, recall=made_up_recall):
 
 def _run(*, workers=1, seed=0, delay_seconds=0.0, earlier=(), **overrides):
     tune = make_tune(**overrides)
-    study = Study(tune, DEFAULTS, seed=seed, earlier=earlier)
+    study = Study(tune, seed=seed, earlier=earlier)
     run_trials(study, tune.trials, workers=workers, delay_seconds=delay_seconds)
     return study
 
@@ -45,8 +45,8 @@ def finished():
     return _run()
 
 
-def test_trial_0_has_the_defaults(finished):
-    assert finished.proposal(0) == DEFAULTS
+def test_trial_0_has_the_start_values(finished):
+    assert finished.proposal(0) == START
 
 
 def test_all_proposals_are_in_the_space_and_differ(finished):
@@ -58,7 +58,7 @@ def test_all_proposals_are_in_the_space_and_differ(finished):
 
 
 def test_the_first_proposals_fill_the_space():
-    study = Study(make_tune(startup_trials=8, ahead=9), DEFAULTS, seed=0)
+    study = Study(make_tune(startup_trials=8, ahead=9), seed=0)
     temperatures = [study.proposal(number)["model.temperature"] for number in range(1, 9)]
 
     for low, high in ((0.02, 0.0356), (0.0356, 0.0633), (0.0633, 0.1125), (0.1125, 0.2)):  # quarters, logarithmic
@@ -66,8 +66,8 @@ def test_the_first_proposals_fill_the_space():
 
 
 def test_whole_numbers_stay_whole():
-    space = {"training.batch_size": {"low": 8, "high": 11}}
-    study = Study(make_tune(space=space, startup_trials=12, ahead=13), {"training.batch_size": 8}, seed=0)
+    space = {"training.batch_size": {"start": 8, "low": 8, "high": 11}}
+    study = Study(make_tune(space=space, startup_trials=12, ahead=13), seed=0)
     sizes = {study.proposal(number)["training.batch_size"] for number in range(10)}
 
     assert sizes == {8, 9, 10, 11}
@@ -108,7 +108,7 @@ def test_hopeless_trials_are_given_up(finished):
 
 
 def test_the_pruner_looks_only_at_the_trials_a_proposal_knew():
-    study = Study(make_tune(ahead=2, pruner={"startup_trials": 1, "warmup_epochs": 1}), DEFAULTS, seed=0)
+    study = Study(make_tune(ahead=2, pruner={"startup_trials": 1, "warmup_epochs": 1}), seed=0)
     study.settle(0, Outcome("complete", {1: 0.9}))
 
     assert not study.is_hopeless(1, {1: 0.1})  # proposed together with trial 0
@@ -116,7 +116,7 @@ def test_the_pruner_looks_only_at_the_trials_a_proposal_knew():
 
 
 def test_the_pruner_waits_for_its_first_epoch():
-    study = Study(make_tune(ahead=1, pruner={"startup_trials": 1, "warmup_epochs": 2}), DEFAULTS, seed=0)
+    study = Study(make_tune(ahead=1, pruner={"startup_trials": 1, "warmup_epochs": 2}), seed=0)
     study.settle(0, Outcome("complete", {1: 0.9, 2: 0.9}))
 
     assert not study.is_hopeless(1, {1: 0.1})
@@ -124,7 +124,7 @@ def test_the_pruner_waits_for_its_first_epoch():
 
 
 def test_a_proposal_waits_for_the_trials_it_learns_from():
-    study = Study(make_tune(ahead=2), DEFAULTS, seed=0)
+    study = Study(make_tune(ahead=2), seed=0)
     arrived = threading.Event()
     waiting = threading.Thread(target=lambda: (study.proposal(2), arrived.set()), daemon=True)
     waiting.start()
@@ -136,7 +136,7 @@ def test_a_proposal_waits_for_the_trials_it_learns_from():
 
 
 def test_who_waits_is_told_that_the_study_ended():
-    study = Study(make_tune(ahead=1), DEFAULTS, seed=0)
+    study = Study(make_tune(ahead=1), seed=0)
     study.stop(RuntimeError("the disk is full"))
 
     with pytest.raises(RuntimeError, match="the disk is full"):
@@ -144,7 +144,7 @@ def test_who_waits_is_told_that_the_study_ended():
 
 
 def test_a_failed_trial_is_no_result():
-    study = Study(make_tune(ahead=1, trials=2), DEFAULTS, seed=0)
+    study = Study(make_tune(ahead=1, trials=2), seed=0)
     study.settle(0, Outcome("failed", {1: 0.5}, "diverged"))
     _run_trial(study, 1)
 
@@ -160,7 +160,7 @@ def test_a_trial_without_a_finite_recall_is_not_complete(recalls):
 def test_importance_is_shared_among_the_settings(finished):
     shares = finished.importance()
 
-    assert set(shares) == set(DEFAULTS)
+    assert set(shares) == set(START)
     assert sum(shares.values()) == pytest.approx(1.0)
     assert shares == finished.importance()
 
@@ -168,7 +168,7 @@ def test_importance_is_shared_among_the_settings(finished):
 def test_too_few_or_equal_trials_tell_no_importance():
     assert _run(trials=4, startup_trials=0).importance() == {}
 
-    study = Study(make_tune(trials=6, ahead=6), DEFAULTS, seed=0)
+    study = Study(make_tune(trials=6, ahead=6), seed=0)
     for number in range(6):
         study.settle(number, Outcome("complete", {1: 0.5}))
     assert study.importance() == {}
@@ -184,15 +184,15 @@ def test_the_trials_are_those_of_optuna(finished):
 
 
 def test_a_trial_that_has_not_ended_is_running():
-    trial = Study(make_tune(), DEFAULTS, seed=0).trial(1)
+    trial = Study(make_tune(), seed=0).trial(1)
 
-    assert (trial.state.name, trial.params.keys()) == ("RUNNING", DEFAULTS.keys())
+    assert (trial.state.name, trial.params.keys()) == ("RUNNING", START.keys())
 
 
 def test_earlier_trials_inform_the_proposals_and_are_none_of_its_own(finished):
     study = _run(seed=1, earlier=finished.finished().trials)
 
     assert study.n_earlier == len(study.outcomes) == 10
-    assert study.proposal(0) == DEFAULTS
+    assert study.proposal(0) == START
     uninformed = _run(seed=1)
     assert [study.proposal(number) for number in range(5, 10)] != [uninformed.proposal(n) for n in range(5, 10)]

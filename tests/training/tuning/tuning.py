@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from matbind.settings.tune import TuneSettings
-from matbind.training.tuning.space import described
 from matbind.training.tuning.study import Outcome, Study
 
 SPACE: dict[str, Any] = {
-    "model.temperature": {"low": 0.02, "high": 0.2, "log": True},
-    "model.projection_dim": {"choices": [64, 128, 256]},
+    "model.temperature": {"start": 0.07, "low": 0.02, "high": 0.2, "log": True},
+    "model.projection_dim": {"start": 128, "choices": [64, 128, 256]},
 }
-DEFAULTS = {"model.temperature": 0.07, "model.projection_dim": 128}
+START = {"model.temperature": 0.07, "model.projection_dim": 128}
 
 
 def make_tune(**overrides: Any) -> TuneSettings:
@@ -54,7 +53,7 @@ def _side(number: int, values: dict[str, Any], recall: float) -> dict[str, Any]:
 def made_up_result() -> tuple[Study, dict[str, Any]]:
     """A study of eight trials, one pruned and one failed, and its result."""
     tune = make_tune(trials=8)
-    study = Study(tune, DEFAULTS, seed=0)
+    study = Study(tune, seed=0)
     for number in range(8):
         values = study.proposal(number)
         recalls = {epoch: made_up_recall(values, epoch) for epoch in (1, 2, 3)}
@@ -75,7 +74,7 @@ def made_up_result() -> tuple[Study, dict[str, Any]]:
         "git_commit": "cafe",
         "combination": "crystal+text",
         "epochs": 3,
-        "space": {name: described(parameter) for name, parameter in tune.space.items()},
+        "space": {name: parameter.described() for name, parameter in tune.space.items()},
         "choices": {name: parameter.choices for name, parameter in tune.space.items()},
         "n_earlier": 0,
         "n_materials": 40,
@@ -84,7 +83,7 @@ def made_up_result() -> tuple[Study, dict[str, Any]]:
         "chosen": best,
         "gain": {"measured": 0.1, "expected": 0.08, "interval95": [0.02, 0.12], "confidence": 0.99},
         "confidence_required": 0.95,
-        "defaults": _side(0, study.proposal(0), complete[0]),
+        "start": _side(0, study.proposal(0), complete[0]),
         "best_trial": _side(best, study.proposal(best), complete[best]),
         "importance": study.importance(),
         "trials": [

@@ -1,1 +1,1 @@
-"""The search for better settings than the defaults."""
+"""The search for better settings than those it starts with."""

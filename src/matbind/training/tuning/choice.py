@@ -1,4 +1,4 @@
-"""Is the best trial better than the defaults, or only the luckiest of many? A bootstrap that repeats the choice.
+"""Is the best trial better than the start, or only the luckiest of many? A bootstrap that repeats the choice.
 
 The best of several trials looks good on the materials it was chosen by even if all are alike. So the choice is made
 again on every resample of the validation materials, and judged on those the resample left out.
@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-DEFAULTS = 0  # number of the trial with the values of params.yaml
+START = 0  # number of the trial with the values that the search begins with
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What tuning gained over the defaults in mean recall@1 of the aligned pairs.
+    """What tuning gained over the start in mean recall@1 of the aligned pairs.
 
     Attributes:
-        measured: best trial minus defaults on all validation materials; too high by the luck of the choice.
+        measured: best trial minus trial 0 on all validation materials; too high by the luck of the choice.
         expected: mean over the resamples of what the trial chosen in one gains on the materials left out of it.
         interval95: 2.5 % and 97.5 % of these.
         confidence: share of the resamples in which something is gained.
@@ -44,8 +44,8 @@ def best_of(recalls: Mapping[int, float]) -> int:
     return min(recalls, key=lambda number: (-recalls[number], number))
 
 
-def gain_over_defaults(hits: Mapping[int, FloatArray], *, n_resamples: int, seed: int) -> Gain:
-    """Compare the best of several trials with the defaults.
+def gain_over_start(hits: Mapping[int, FloatArray], *, n_resamples: int, seed: int) -> Gain:
+    """Compare the best of several trials with trial 0.
 
     Args:
         hits: of every finished trial by its number, 0 among them, shape (n_pairs, n_materials): 1 where a material is
@@ -54,10 +54,10 @@ def gain_over_defaults(hits: Mapping[int, FloatArray], *, n_resamples: int, seed
         seed: of the resampling.
 
     Raises:
-        ValueError: if the defaults are not among the trials or shapes differ.
+        ValueError: if trial 0 is not among the trials or shapes differ.
     """
-    if DEFAULTS not in hits:
-        raise ValueError("the defaults, trial 0, are not among the trials")
+    if START not in hits:
+        raise ValueError("trial 0, the start, is not among the trials")
     numbers = sorted(hits)
     if len(shapes := {of_trial.shape for of_trial in hits.values()}) > 1:
         raise ValueError(f"shapes of hits differ: {sorted(shapes)}")
@@ -71,13 +71,13 @@ def gain_over_defaults(hits: Mapping[int, FloatArray], *, n_resamples: int, seed
     left_out = (drawn == 0).astype(np.float64)
     chosen = np.argmax(_mean_recall(at_rank_1, present, drawn), axis=1)
     outside = _mean_recall(at_rank_1, present, left_out)
-    gains = outside[np.arange(n_resamples), chosen] - outside[:, numbers.index(DEFAULTS)]
+    gains = outside[np.arange(n_resamples), chosen] - outside[:, numbers.index(START)]
     gains = gains[np.isfinite(gains)]
     if not len(gains):  # so few materials that no resample leaves any out
         gains = np.zeros(1)
     low, high = np.quantile(gains, [0.025, 0.975])
     return Gain(
-        measured=float(recalls[best] - recalls[numbers.index(DEFAULTS)]),
+        measured=float(recalls[best] - recalls[numbers.index(START)]),
         expected=float(gains.mean()),
         interval95=(float(low), float(high)),
         confidence=float(np.mean(gains > 0)),

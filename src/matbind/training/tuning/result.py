@@ -12,15 +12,15 @@ def verdict(result: Mapping[str, Any]) -> str:
         return "Tuning is switched off: the settings are those of params.yaml."
     if result["chosen"] == 0:
         if result["best"] == 0:
-            return "The defaults stay: no trial was better than they are."
+            return "The start values stay: no trial was better."
         return (
-            f"The defaults stay: the best trial, {result['best']}, is not better than chance would make the best of "
-            "many."
+            f"The start values stay: the best trial, {result['best']}, is not better than chance would make the best "
+            "of many."
         )
     values = ", ".join(f"{name} = {short(value)}" for name, value in result["best_trial"]["values"].items())
     if result["gain"] is None:
-        return f"Trial {result['chosen']} is chosen: {values}. The defaults diverged, there is nothing to compare with."
-    return f"Trial {result['chosen']} is better than the defaults: {values}."
+        return f"Trial {result['chosen']} is chosen: {values}. Trial 0, the start, diverged: nothing to compare with."
+    return f"Trial {result['chosen']} is better than the start values: {values}."
 
 
 def comments(result: Mapping[str, Any]) -> list[str]:
@@ -30,7 +30,7 @@ def comments(result: Mapping[str, Any]) -> list[str]:
         length = f"{len(result['trials'])} trials of {result['epochs']} epochs"
         lines.append(f"{result['combination']}, {length}, seed {result['seed']}, study {result['study']}")
         lines.append(f"data {result['data_md5'] or 'unknown'}")
-        for key, name in (("defaults", "defaults"), ("best_trial", "best trial")):
+        for key, name in (("start", "start values"), ("best_trial", "best trial")):
             recall = result[key] and result[key]["validation_recall_at_1"]
             if recall is not None:
                 lines.append(f"validation recall@1, mean of the aligned pairs, {name}: {recall:.4f}")
@@ -40,7 +40,7 @@ def comments(result: Mapping[str, Any]) -> list[str]:
 def figures(result: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers that a tracked run keeps of the tuning, by name."""
     numbers: dict[str, float] = {"best_trial": result["best"], "chosen_trial": result["chosen"]}
-    for key in ("defaults", "best_trial"):
+    for key in ("start", "best_trial"):
         for measure in ("validation_recall_at_1", "test_recall_at_1"):
             value = (result[key] or {}).get(measure)
             if value is not None:

@@ -17,22 +17,23 @@ import numpy as np
 from matbind.base.errors import StageError, UserError
 from matbind.base.files import FEATURES, LOGS, TUNING_METRICS, read_json, write_json
 from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
+from matbind.modalities.combinations import Combination
 from matbind.settings.params import Settings
 from matbind.tracking.tuning import TuningTracker
+from matbind.training.ablation import longest_first
 from matbind.training.combination import fingerprint
 from matbind.training.model import open_stores
-from matbind.training.progress_log import ProgressLog
+from matbind.training.progress_log import ProgressLog, cost
 from matbind.training.trainer import recalls_of
 from matbind.training.trainer_process import TrainingError, train_in_process
-from matbind.training.tuning.choice import DEFAULTS, best_of, gain_over_defaults
+from matbind.training.tuning.choice import START, best_of, gain_over_start
 from matbind.training.tuning.result import comments, figures, short, verdict
 from matbind.training.tuning.space import (
     TUNED,
     Values,
     apply_values,
+    check_space,
     combination_of,
-    defaults_of,
-    described,
     trial_values,
     write_tuned,
 )
@@ -81,7 +82,9 @@ class Tuning:
         open_stores(FEATURES)  # says what is missing before anything starts
         tune = settings.tune
         self.combination = combination_of(settings, tune)
-        self._defaults = defaults_of(settings, tune)
+        check_space(settings, tune)
+        # What params.yaml gives the settings that are searched is no matter of the trials, nor of their record.
+        settings = apply_values(settings, tune.start, source="tune.space")
         self._settings, self._tune, self._log, self._train = settings, tune, log, train
         digest = self._fingerprint()
         self._name = f"{settings.preset} {self.combination.name} {digest[:SHORT_DIGEST]}"
@@ -91,8 +94,9 @@ class Tuning:
         facts = {"data_md5": origin.data_md5 or "unknown", "git_commit": origin.code or "unknown"}
         self._stored = StoredStudy(tune.storage, TUNING, self._name, facts=facts, warn=log)
         earlier = self._stored.earlier(tune.space) if tune.resume else []
-        self.study = Study(tune, self._defaults, seed=settings.seed, earlier=earlier)
+        self.study = Study(tune, seed=settings.seed, earlier=earlier)
         self._progress = ProgressLog([_in_words(n) for n in range(tune.trials)], epochs=tune.epochs, log=log)
+        log(_announcement(settings, self.combination))
         self._directories: dict[int, Path] = {}
         self._crashed: set[int] = set()
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
@@ -120,17 +124,17 @@ class Tuning:
             raise
 
     def to_evaluate(self) -> list[int]:
-        """Return the trials that test is evaluated with: the defaults, and the best.
+        """Return the trials that test is evaluated with: the first, and the best.
 
         Raises:
-            StageError: if no trial finished or the process of the defaults failed.
+            StageError: if no trial finished or the process of the first failed.
         """
         complete = self._complete()
-        if not complete or DEFAULTS in self._crashed:
-            which = "no trial finished" if not complete else "the trial of the defaults failed"
-            reason = self.study.outcomes[DEFAULTS].reason
+        if not complete or START in self._crashed:
+            which = "no trial finished" if not complete else "trial 0, the start, failed"
+            reason = self.study.outcomes[START].reason
             raise StageError(f"{which}: {reason}; the same command tries it again")
-        return sorted({DEFAULTS, best_of(complete)} & complete.keys())
+        return sorted({START, best_of(complete)} & complete.keys())
 
     def evaluate(self, number: int) -> None:
         """Evaluate the weights a trial ended with on the test split, once."""
@@ -147,9 +151,9 @@ class Tuning:
         hits = {number: read_hits(self._directories[number]) for number in complete}
         best = best_of(complete)
         gain = None
-        if DEFAULTS in complete and len(complete) > 1:
+        if START in complete and len(complete) > 1:
             by_trial = {number: np.stack(list(pairs.values())) for number, pairs in hits.items()}
-            gain = gain_over_defaults(by_trial, n_resamples=n_resamples, seed=settings.seed)
+            gain = gain_over_start(by_trial, n_resamples=n_resamples, seed=settings.seed)
         return {
             "enabled": True,
             "preset": settings.preset,
@@ -159,16 +163,16 @@ class Tuning:
             "git_commit": origin.code,
             "combination": self.combination.name,
             "epochs": tune.epochs,
-            "space": {name: described(parameter) for name, parameter in tune.space.items()},
+            "space": {name: parameter.described() for name, parameter in tune.space.items()},
             "choices": {name: parameter.choices for name, parameter in tune.space.items()},
             "n_earlier": self.study.n_earlier,
             "n_materials": next(iter(next(iter(hits.values())).values())).shape[-1],
             "n_resamples": n_resamples,
             "best": best,
-            "chosen": best if gain is None or gain.confidence >= tune.confidence else DEFAULTS,
+            "chosen": best if gain is None or gain.confidence >= tune.confidence else START,
             "gain": None if gain is None else {**asdict(gain), "interval95": list(gain.interval95)},
             "confidence_required": tune.confidence,
-            "defaults": self._side(DEFAULTS, hits),
+            "start": self._side(START, hits),
             "best_trial": self._side(best, hits),
             "importance": self.study.importance(),
             "trials": [
@@ -191,8 +195,8 @@ class Tuning:
             result: of :meth:`result`.
             pages: reports and figures, kept with the tracked run.
         """
-        chosen = self.study.proposal(result["chosen"]) if result["chosen"] != DEFAULTS else {}
-        _write(result, chosen, preset=self._settings.preset)
+        chosen = self.study.proposal(result["chosen"]) if result["chosen"] != START else {}
+        _write(result, chosen, preset=self._settings.preset, start=self._tune.start)
         files = [TUNING_METRICS, TUNED, *pages]
         self._stored.conclude([self.study.trial(number) for number in self.study.outcomes], verdict(result))
         self._tracker.finish_tuning(self._parent, figures(result), files, note=verdict(result))
@@ -292,8 +296,8 @@ class Tuning:
         import optuna
 
         searched = self._tune.model_dump(mode="json", exclude=_FREE)
-        defaults = apply_values(self._settings, trial_values(self._tune, self._defaults), source="tune.space")
-        content = [fingerprint(defaults, self.combination, FEATURES), searched, optuna.__version__]
+        first = apply_values(self._settings, trial_values(self._tune, self._tune.start), source="tune.space")
+        content = [fingerprint(first, self.combination, FEATURES), searched, optuna.__version__]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
@@ -309,22 +313,34 @@ def switch_off(settings: Settings, *, log: Callable[[str], None]) -> dict[str, A
     """
     TUNING.mkdir(parents=True, exist_ok=True)
     result = {"enabled": False}
-    _write(result, {}, preset=settings.preset)
+    _write(result, {}, preset=settings.preset, start={})
     log(verdict(result))
     return result
 
 
-def _write(result: Mapping[str, Any], chosen: Values, *, preset: str) -> None:
+def _write(result: Mapping[str, Any], chosen: Values, *, preset: str, start: Values) -> None:
     write_json(TUNING_METRICS, result)
-    write_tuned(TUNED, chosen, preset=preset, comments=comments(result))
+    write_tuned(TUNED, chosen, preset=preset, start=start, comments=comments(result))
 
 
 def _recalls(history: Iterable[Mapping[str, float]]) -> dict[int, float]:
     return {int(figures["epoch"]): figures[VALIDATION_RECALL] for figures in history if VALIDATION_RECALL in figures}
 
 
+def _announcement(settings: Settings, combination: Combination) -> str:
+    """Say how long the tuning is, in units of what follows it: no time is known before the first epoch."""
+    tune = settings.tune
+    ablation = settings.training.epochs * sum(cost(combination.name) for combination in longest_first(settings))
+    share = tune.trials * tune.epochs * cost(combination.name) / ablation
+    return (
+        f"up to {tune.trials} trials of {tune.epochs} epochs, together about {share:.1f} times as long as the "
+        "trainings after it take (how long, the first trials say); tune.enabled: false in params.yaml, or "
+        "`dvc exp run -S tune.enabled=false`, leaves it out"
+    )
+
+
 def _in_words(number: int) -> str:
-    return f"trial {number}" if number else "trial 0 (defaults)"
+    return f"trial {number}" if number else "trial 0 (start)"
 
 
 def _ending(outcome: Outcome, values: Values) -> str:

@@ -1,11 +1,12 @@
 """Settings by dotted name: the space that is searched, checked at its ends, and tuned values, laid over params.yaml.
 
-`tuned.yaml` holds the preset it was made for, one line a tuned setting, and in comments where they come from.
+`tuned.yaml` holds the preset it was made for, what the trials began with, one line a tuned setting, and in comments
+where they come from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from matbind.base.errors import UserError
 from matbind.base.files import written_whole
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
-from matbind.settings.tune import Parameter, Scalar, TuneSettings
+from matbind.settings.tune import Scalar, TuneSettings
 
 TUNED = Path("tuned.yaml")
 Values = dict[str, Scalar]
@@ -44,8 +45,15 @@ def apply_values(settings: Settings, values: Mapping[str, Any], *, source: str) 
     return settings
 
 
-def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
+def apply_tuned(settings: Settings, path: Path = TUNED, *, log: Callable[[str], None] = lambda _: None) -> Settings:
     """Lay what the tune stage chose over the settings; without its file they stay as they are.
+
+    A setting that is not what its trials began with was changed by the user since, and stays.
+
+    Args:
+        settings: stay as they are.
+        path: of the file.
+        log: is told in a sentence of each setting that stays.
 
     Raises:
         UserError: if the file is no mapping of settings, was made for another preset, or a value is not allowed.
@@ -56,22 +64,44 @@ def apply_tuned(settings: Settings, path: Path = TUNED) -> Settings:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: this is not valid YAML, run the tune stage again or remove the file") from error
-    if not isinstance(content, dict) or "preset" not in content:
-        raise UserError(f"{path}: expected the preset and dotted names of settings, run the tune stage again")
+    if not isinstance(content, dict) or not isinstance(content.get("start"), dict) or "preset" not in content:
+        raise UserError(f"{path}: expected preset, start and dotted names of settings, run the tune stage again")
     if content["preset"] != settings.preset:
         raise UserError(
             f"{path}: it was tuned for the preset {content['preset']!r}, the settings are of {settings.preset!r}; run "
             "the tune stage for it or remove the file"
         )
-    values = {str(name): value for name, value in content.items() if name != "preset"}
-    return apply_values(settings, values, source=str(path))
+    start: Values = content["start"]
+    chosen = {str(name): value for name, value in content.items() if name not in {"preset", "start"}}
+    tuned = apply_values(settings, {**start, **chosen}, source=str(path))
+    for name, begin in start.items():
+        value = value_of(settings, name)
+        if value == begin:
+            continue
+        tuned = apply_values(tuned, {name: value}, source="params.yaml")
+        log(
+            f"{name} is {value!r}, as you set it, not {chosen.get(name, begin)!r}, which the tuning chose beginning at "
+            f"{begin!r}; to tune from {value!r}, make it the start of {name} in tune.space"
+        )
+    return tuned
 
 
-def write_tuned(path: Path, values: Mapping[str, Scalar], *, preset: str, comments: Sequence[str]) -> None:
-    """Write what :func:`apply_tuned` reads, whole or not at all."""
+def write_tuned(
+    path: Path, values: Mapping[str, Scalar], *, preset: str, start: Mapping[str, Scalar], comments: Sequence[str]
+) -> None:
+    """Write what :func:`apply_tuned` reads, whole or not at all.
+
+    Args:
+        path: of the file.
+        values: what was chosen, where it is not the start.
+        preset: what it was tuned for.
+        start: the values of trial 0.
+        comments: lines at the top.
+    """
+    content = {"preset": preset, "start": dict(start), **values}
     lines = "".join(f"# {comment}\n" for comment in comments)
     with written_whole(path) as partial:
-        partial.write_text(lines + yaml.safe_dump({"preset": preset, **values}, sort_keys=False), encoding="utf-8")
+        partial.write_text(lines + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def value_of(settings: Settings, name: str) -> Any:
@@ -91,26 +121,18 @@ def trial_values(tune: TuneSettings, values: Mapping[str, Any]) -> dict[str, Any
     return {**values, **dict(zip(LENGTH, (tune.epochs, 1, tune.epochs), strict=True))}
 
 
-def defaults_of(settings: Settings, tune: TuneSettings) -> Values:
-    """Check the whole space, and return the values that params.yaml gives what is to be tuned.
+def check_space(settings: Settings, tune: TuneSettings) -> None:
+    """Check every parameter of the space at its ends.
 
     Raises:
-        UserError: if a name is no setting, its range or choices are refused or leave out the default.
+        UserError: if a name is no setting, or its range or choices are refused.
     """
-    defaults, where = {}, "params.yaml: tune.space"
+    where = "params.yaml: tune.space"
     for name, parameter in tune.space.items():
         if name in LENGTH:
             raise UserError(f"{where}: {name} cannot be tuned, the length of a trial is tune.epochs")
         for value in parameter.ends():
             apply_values(settings, {name: value}, source=where)
-        default = value_of(settings, name)
-        if not parameter.holds(default):
-            raise UserError(
-                f"{where}: {name} is searched in {described(parameter)}, expected a space that holds its default "
-                f"{default!r}, which the trials are compared with"
-            )
-        defaults[name] = default
-    return defaults
 
 
 def combination_of(settings: Settings, tune: TuneSettings) -> Combination:
@@ -128,13 +150,6 @@ def combination_of(settings: Settings, tune: TuneSettings) -> Combination:
             f"params.yaml: tune.combination is {combination.name}, expected two modalities or more: aligned pairs"
         )
     return combination
-
-
-def described(parameter: Parameter) -> str:
-    """Say a range or choices in words."""
-    if parameter.choices is not None:
-        return ", ".join(map(repr, parameter.choices))
-    return f"{parameter.low} to {parameter.high}{' (logarithmic)' if parameter.log else ''}"
 
 
 def _trained_on(name: str) -> bool:

@@ -6,8 +6,8 @@ proposal knows up to `ahead` - 1 results less than it could. Each proposal draws
 number, so a study that gets the same results goes the same way, however often it is begun again. Nothing here is kept:
 `storage.py` is what others see.
 
-Trial 0 has the values of params.yaml; the next ones fill the space evenly (scrambled Halton points); then the
-tree-structured Parzen estimator proposes.
+Trial 0 has the `start` of every setting in tune.space; the next ones fill the space evenly (scrambled Halton points);
+then the tree-structured Parzen estimator proposes.
 """
 
 from __future__ import annotations
@@ -56,23 +56,21 @@ class Outcome:
 class Study:
     """Proposes trials in the order of their numbers and takes their outcomes, by any thread."""
 
-    def __init__(self, tune: TuneSettings, defaults: Values, *, seed: int, earlier: Sequence[Any] = ()) -> None:
+    def __init__(self, tune: TuneSettings, *, seed: int, earlier: Sequence[Any] = ()) -> None:
         """Begin a study.
 
         Args:
             tune: its settings.
-            defaults: the values of trial 0.
             seed: of all proposals.
             earlier: ended trials of other studies in the same space, which inform the proposals.
         """
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.distributions = {key: distribution_of(parameter, defaults[key]) for key, parameter in tune.space.items()}
+        self.distributions = {name: distribution_of(parameter) for name, parameter in tune.space.items()}
         self.n_earlier = len(earlier)
         self._optuna, self._tune, self._seed = optuna, tune, seed
         self._even = _even_points(self.distributions, tune.startup_trials, seed=seed)
-        self._defaults = defaults
         self._turn = threading.Condition()
         self._asked: list[Any] = []
         self._outcomes: dict[int, Outcome] = {}
@@ -180,9 +178,9 @@ class Study:
 
     def _ask(self, number: int) -> Any:
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
-        # Even points and defaults are given, so the estimator need not draw at random before it has learned.
+        # Even points and the start are given, so the estimator need not draw at random before it has learned.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=1)
-        given = self._defaults if number == 0 else self._even.get(number)
+        given = self._tune.start if number == 0 else self._even.get(number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if given is not None:
@@ -205,13 +203,13 @@ class Study:
         return study
 
 
-def distribution_of(parameter: Parameter, default: Scalar) -> Any:
-    """Return Optuna's distribution of a parameter; whole numbers where its default is one."""
+def distribution_of(parameter: Parameter) -> Any:
+    """Return Optuna's distribution of a parameter; whole numbers where its start is one."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if parameter.choices is not None:
         return CategoricalDistribution(parameter.choices)
-    if isinstance(default, int):
+    if isinstance(parameter.start, int):
         return IntDistribution(int(parameter.low or 0), int(parameter.high or 0), log=parameter.log)
     return FloatDistribution(float(parameter.low or 0), float(parameter.high or 0), log=parameter.log)
 
