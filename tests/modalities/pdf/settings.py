@@ -1,0 +1,31 @@
+"""The settings of pair distribution functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matbind.base.config import StrictModel
+
+
+class FeaturesSettings(StrictModel):
+    """The width of a row: `prepare.pdf.n_points`."""
+
+    n_bins: int
+
+
+class TransformSettings(StrictModel):
+    """Augmentation: standard deviation of added noise."""
+
+    noise: float
+
+
+class EncoderSettings(StrictModel):
+    """The size of the perceptron."""
+
+    width: int
+
+
+def check_records(settings: FeaturesSettings, records: Any) -> None:
+    """See that the rows are as wide as the records'."""
+    if settings.n_bins != records.n_points:
+        raise ValueError(f"n_bins is {settings.n_bins}, expected the {records.n_points} of prepare.pdf.n_points")
