@@ -27,7 +27,6 @@ from matbind.modalities.store import MemoryStore, Store, write_store
 from matbind.modalities.strain import Strain
 from matbind.modalities.table import OPTIONAL_PARTS, TABLE, modality_names, part, structure_name, value_names
 from matbind.settings.load import parse
-from matbind.settings.model import part_models
 from matbind.settings.params import Settings
 from matbind.training.model import parameter_counts
 from tests.checked import outcomes_of
@@ -155,8 +154,7 @@ def test_a_part_has_its_members_and_its_functions_take_what_is_documented(name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_setting_is_refused(name: str, which: str, settings: Settings) -> None:
     block = settings.validation[name] if which == "validation" else getattr(settings.modalities[name], which)
-    declared = part(name, "validation").Settings if which == "validation" else part_models(name)[which]
-    assert type(block) is declared
+    assert type(block) is getattr(part(name, "settings"), f"{which.capitalize()}Settings")
     with pytest.raises(ValidationError, match="unknown_key"):
         type(block).model_validate(block.model_dump() | {"unknown_key": 1})
 

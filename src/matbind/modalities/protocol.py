@@ -30,6 +30,7 @@ class SettingsPart(Protocol):
     """`settings.py`: the block of the modality in params.yaml, typed.
 
     It imports nothing that computes, for every command reads the settings.
+    A class `RecordsSettings` there is the section `prepare.<name>`; without it there is no such section.
     A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
     section `prepare.<name>`.
     """
@@ -40,13 +41,12 @@ class SettingsPart(Protocol):
     """The block `modalities.<name>.transform`."""
     EncoderSettings: type[StrictModel]
     """The block `modalities.<name>.encoder` of a preset."""
+    ValidationSettings: type[StrictModel]
+    """The block `validate.<name>`, `max_quarantined_share` among its fields."""
 
 
 class RecordsPart(Protocol):
-    """`records.py`: the Parquet table of the modality, and one row of it as a Python value.
-
-    A class `Settings` there is the section `prepare.<name>`; without it there is no such section.
-    """
+    """`records.py`: the Parquet table of the modality, and one row of it as a Python value."""
 
     TABLE: str
     """Name of the table's file without its ending."""
@@ -120,8 +120,6 @@ class ValidationPart(Protocol):
     `matbind.data.validation.suites`.
     """
 
-    Settings: type[StrictModel]
-    """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
     """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `parameters` and `summarize(batch)`.
 

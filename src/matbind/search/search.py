@@ -173,6 +173,8 @@ def read_query(path: Path, reading: Reading, settings: Settings) -> tuple[str, A
 
 def _check_options(reading: Reading) -> None:
     """Refuse a wavelength that is none, also where every file names its own."""
+    if reading.wavelength is None:
+        return
     for name in modality_names():
         check = getattr(part(name, "files"), "check_options", None)
         if check is not None:

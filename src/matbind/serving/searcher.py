@@ -245,7 +245,7 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
             blocks[name] = ModalitySettings(
                 **{key: model.model_validate(block[key]) for key, model in part_models(name).items()}
             )
-            model = getattr(part(name, "records"), "Settings", None)
+            model = getattr(part(name, "settings"), "RecordsSettings", None)
             records[name] = None if model is None else model.model_validate(raw["prepare"][name])
         model_settings = ModelSettings.model_validate(raw["model"])
     except (ValidationError, KeyError) as error:

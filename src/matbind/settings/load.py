@@ -167,7 +167,7 @@ def _validation(merged: Mapping[str, Any]) -> Any:
 @cache
 def validation_model(names: tuple[str, ...]) -> type[ValidationSettings]:
     """Return the settings of validate with a block for each modality."""
-    fields: dict[str, Any] = {name: (part(name, "validation").Settings, ...) for name in names}
+    fields: dict[str, Any] = {name: (part(name, "settings").ValidationSettings, ...) for name in names}
     return create_model("ValidationSettings", __base__=ValidationSettings, **fields)
 
 
@@ -197,7 +197,7 @@ def _modality(name: str, block: Any) -> ModalitySettings:
 @cache
 def _prepare_model(names: tuple[str, ...]) -> type[PrepareSettings]:
     """Return the settings of prepare with a section for each modality whose records have settings."""
-    sections = {name: getattr(part(name, "records"), "Settings", None) for name in names}
+    sections = {name: getattr(part(name, "settings"), "RecordsSettings", None) for name in names}
     fields: dict[str, Any] = {name: (model, ...) for name, model in sections.items() if model is not None}
     return create_model("PrepareSettings", __base__=PrepareSettings, **fields)
 

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from matbind.base.config import StrictModel
+from matbind.base.config import Range, StrictModel
+from matbind.materials.formula import HEAVIEST_WITH_RADIUS
 
 GROUPS = 8  # of the group normalisation of the reciprocal readout
 
@@ -88,3 +89,48 @@ class EncoderSettings(StrictModel):
     gaussian_width_angstrom: float = Field(gt=0, le=5)
     reciprocal: ReciprocalSettings | None
     branch_dropout: float = Field(ge=0, lt=0.5)
+
+
+class DuplicateSettings(StrictModel):
+    """When two structures of one formula are the same: tolerances of pymatgen's StructureMatcher.
+
+    Attributes:
+        length: relative tolerance of the cell edges.
+        site: largest root mean square displacement, in units of the mean distance of the atoms.
+        angle_deg: tolerance of the cell angles.
+        volume: volumes per atom farther apart than this share are not compared.
+    """
+
+    length: float = Field(gt=0, lt=1)
+    site: float = Field(gt=0, lt=1)
+    angle_deg: float = Field(gt=0, lt=45)
+    volume: float = Field(gt=0, lt=1)
+
+
+class ValidationSettings(StrictModel):
+    """What a structure must be.
+
+    Attributes:
+        max_quarantined_share: the stage fails when a larger share of the structures is bad.
+        heaviest_element: largest atomic number that is supported.
+        min_distance_angstrom: shortest allowed distance of two atoms, of whatever elements.
+        contact: smallest and largest allowed value of a structure's shortest distance in units of the sum of the two
+            covalent radii; crystals of noble gases may exceed it.
+        volume_per_atom_angstrom3: smallest and largest.
+        volume_per_covalent_volume: smallest and largest cell volume in units of the atoms' covalent spheres.
+        max_fractional: largest size of a fractional coordinate; larger ones are Cartesian by mistake.
+        partial_occupancy: whether sites may be mixed or partly empty.
+        min_site_occupancy: smallest allowed sum of a site's occupancies.
+        duplicates: when two structures are the same; null does not look for duplicates.
+    """
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+    heaviest_element: int = Field(ge=1, le=HEAVIEST_WITH_RADIUS)
+    min_distance_angstrom: float = Field(gt=0)
+    contact: Range
+    volume_per_atom_angstrom3: Range
+    volume_per_covalent_volume: Range
+    max_fractional: float = Field(ge=1)
+    partial_occupancy: bool
+    min_site_occupancy: float = Field(ge=0, le=1)
+    duplicates: DuplicateSettings | None

@@ -87,3 +87,49 @@ def check_records(settings: FeaturesSettings, records: Any) -> None:
         raise ValueError(
             f"n_bins is {settings.n_bins}, expected at most the {records.n_points} of prepare.pxrd.n_points"
         )
+
+
+class Grid(StrictModel):
+    """The angles of a data set's patterns, evenly spaced.
+
+    Attributes:
+        wavelength_angstrom: of the X-rays.
+        two_theta_deg: first and last angle.
+        n_points: number of angles.
+    """
+
+    wavelength_angstrom: float = Field(gt=0.1, lt=5)
+    two_theta_deg: AngleRange
+    n_points: int = Field(ge=100)
+
+
+class RecordsSettings(Grid):
+    """The angles of the data set's patterns, and how one is simulated for a material without a measured one.
+
+    Attributes:
+        crystallite_size_nm: bounds of the size by Scherrer's formula; drawn log-uniform for every material.
+    """
+
+    crystallite_size_nm: PositiveRange
+
+
+class ValidationSettings(StrictModel):
+    """What a powder pattern must be.
+
+    Attributes:
+        max_quarantined_share: the stage fails when a larger share of the patterns is bad.
+        max_unmeasured_share: of the points of a measured pattern, that may be NaN.
+        scale_tolerance: largest distance of the maximum from 1, and of any intensity below 0.
+        peak_height: smallest height, in units of the maximum, at which a local maximum counts as a peak.
+        min_contrast: smallest allowed difference of maximum and median.
+        max_share_above_half: largest share of points above half the maximum; noise and humps have more than peaks.
+        min_agreement: smallest cosine of a simulated pattern with that computed from its structure.
+    """
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+    max_unmeasured_share: float = Field(ge=0, lt=1)
+    scale_tolerance: float = Field(ge=0, lt=1)
+    peak_height: float = Field(gt=0, lt=1)
+    min_contrast: float = Field(ge=0, lt=1)
+    max_share_above_half: float = Field(gt=0, le=1)
+    min_agreement: float = Field(ge=0, le=1)

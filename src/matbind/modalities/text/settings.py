@@ -54,3 +54,21 @@ class EncoderSettings(TransformerSettings):
     layers: int = Field(ge=1, le=48)
     gaussians: int = Field(ge=0, le=512)
     composition: int = Field(ge=0, le=4096)
+
+
+class ValidationSettings(StrictModel):
+    """What a text must be.
+
+    Attributes:
+        max_quarantined_share: the stage fails when a larger share of the texts is bad.
+        min_characters: fewest characters.
+        max_characters: most characters.
+        ends_a_sentence: whether a text must end with a full stop; one that does not was cut off.
+        max_elements_missing: elements of the formula that a text need not name.
+    """
+
+    max_quarantined_share: float = Field(ge=0, le=1)
+    min_characters: int = Field(ge=1)
+    max_characters: int = Field(ge=1)
+    ends_a_sentence: bool
+    max_elements_missing: int = Field(ge=0)
