@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from benchmarks.choices import FEATURES, SMALL, changed, measure
 from matbind.modalities.crystal.convolution import CONVOLUTIONS
-from matbind.modalities.crystal.encoder import Settings
+from matbind.modalities.crystal.settings import EncoderSettings
 from matbind.modalities.crystal.transform import Transform
 from matbind.modalities.store import Store
 
@@ -50,7 +50,7 @@ class DenseSum(nn.Module):
         return x + (torch.sigmoid(gate) * F.softplus(value)).to(x.dtype).sum(dim=1)
 
 
-def costs(encoder: Settings, graph: Any, repeats: int, *, bfloat16: bool) -> dict[str, float]:
+def costs(encoder: EncoderSettings, graph: Any, repeats: int, *, bfloat16: bool) -> dict[str, float]:
     """Measure the median CPU milliseconds of forward and backward of each convolution."""
     torch.manual_seed(0)
     layers = {

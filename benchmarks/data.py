@@ -41,6 +41,7 @@ from matbind.materials.diffraction import broaden, pattern_grid, reflections, sc
 from matbind.materials.neighbors import TIE_STEP_ANGSTROM, neighbor_graph
 from matbind.materials.structure import structure_of
 from matbind.modalities.crystal import features as crystal
+from matbind.modalities.crystal.settings import FeaturesSettings
 from matbind.modalities.dos.valence import electrons_by_element
 from matbind.modalities.material import Material
 from matbind.modalities.records import columns_of
@@ -226,7 +227,7 @@ def steps(rows: list[dict[str, Any]], figures: dict[str, Any]) -> dict[str, floa
     """Materials a CPU second of the steps on one core; rows of the sample, spread over the sizes."""
     structures = [structure_of(row) for row in rows]
     materials = [Material(str(i), "X", structure, "train") for i, structure in enumerate(structures)]
-    settings = crystal.Settings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_angstrom=0.95)
+    settings = FeaturesSettings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_angstrom=0.95)
     featurizer = crystal.Featurizer(settings, {})
     table = pl.DataFrame(rows).select(*columns_of("crystal"))
     kernels: dict[str, Callable[[], Any]] = {

@@ -39,7 +39,7 @@ from matbind.materials.structure import structure_of
 from matbind.modalities.crystal.duplicates import duplicate_groups
 from matbind.modalities.crystal.validation import Validator
 from matbind.modalities.dos.valence import electrons_by_element
-from matbind.modalities.pxrd.grid import Grid
+from matbind.modalities.pxrd.settings import Grid
 from matbind.modalities.records import batches, columns_of, table_path
 from matbind.modalities.table import modality_names
 from matbind.settings.load import load

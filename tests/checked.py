@@ -14,7 +14,7 @@ from matbind.data.validation.checkpoint import Checkpoints, flat, judged_rows
 from matbind.data.validation.outcome import Outcome
 from matbind.data.validation.quarantine import UNMEASURED, with_identity
 from matbind.data.validation.suites import parameters_of, suite_of
-from matbind.modalities.pxrd.grid import Grid
+from matbind.modalities.pxrd.settings import Grid
 from matbind.modalities.records import columns_of
 from matbind.modalities.table import modality_names
 from matbind.settings.load import validation_model

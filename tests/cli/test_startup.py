@@ -51,6 +51,14 @@ def test_a_wrong_option_brings_nothing_heavy() -> None:
     assert "No such option: --nope" in error
 
 
+@pytest.mark.parametrize("arguments", [["settings"], ["settings", "--preset", "paper"], ["combinations"]])
+def test_the_settings_are_read_without_what_computes(arguments: list[str], project_root: Path) -> None:
+    code, error, heavy = _run(MAIN, *arguments, directory=project_root)
+
+    assert (code, error) == (0, "")
+    assert heavy <= {"numpy", "polars", "yaml"}
+
+
 def test_the_status_is_read_without_what_trains(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "params.yaml").write_text((project_root / "params.yaml").read_text())
 
@@ -58,3 +66,12 @@ def test_the_status_is_read_without_what_trains(tmp_path: Path, project_root: Pa
 
     assert (code, error) == (0, "")
     assert heavy <= {"numpy", "yaml"}
+
+
+def test_the_garbage_of_imports_is_looked_for_seldom() -> None:
+    statement = f"import gc; gc.callbacks.append(lambda phase, _: seen.append(phase)); seen = []; {MAIN}"
+    code = f"{statement}\nassert len(seen) < 20, len(seen)"
+
+    ended = subprocess.run([sys.executable, "-c", code, "settings"], capture_output=True, text=True, check=False)
+
+    assert ended.stderr == ""

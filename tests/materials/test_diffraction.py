@@ -11,8 +11,9 @@ from pymatgen.core import Lattice
 from pymatgen.core import Structure as PymatgenStructure
 
 from matbind.materials.diffraction import broaden, pattern_grid, reflections, scherrer_fwhm_deg, simulate_pattern
-from matbind.materials.scattering import CUKA1_ANGSTROM, WAVELENGTH_ANGSTROM, form_factor_table, lorentz_polarisation
+from matbind.materials.scattering import form_factor_table, lorentz_polarisation
 from matbind.materials.structure import Structure
+from matbind.materials.wavelengths import CUKA1_ANGSTROM, WAVELENGTH_ANGSTROM
 
 SAMPLE = Path(__file__).parents[2] / "data" / "structures.parquet"
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from matbind.modalities.layers import ProjectionHead, TransformerSettings, masked_mean
+from matbind.modalities.layers import ProjectionHead, masked_mean
+from matbind.modalities.transformer_settings import TransformerSettings
 
 
 def test_every_row_has_unit_length():

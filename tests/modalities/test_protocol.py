@@ -36,6 +36,7 @@ from tests.modalities import fifth
 NAMES = (*modality_names(), fifth.NAME)
 VALUES = (*value_names(), fifth.NAME)
 PARTS = {
+    "settings": protocol.SettingsPart,
     "records": protocol.RecordsPart,
     "features": protocol.FeaturesPart,
     "transform": protocol.TransformPart,
@@ -153,7 +154,7 @@ def test_a_part_has_its_members_and_its_functions_take_what_is_documented(name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_setting_is_refused(name: str, which: str, settings: Settings) -> None:
     block = settings.validation[name] if which == "validation" else getattr(settings.modalities[name], which)
-    assert type(block) is module(name, which).Settings
+    assert type(block) is getattr(part(name, "settings"), f"{which.capitalize()}Settings")
     with pytest.raises(ValidationError, match="unknown_key"):
         type(block).model_validate(block.model_dump() | {"unknown_key": 1})
 

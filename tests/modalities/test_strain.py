@@ -6,12 +6,12 @@ import pytest
 from matbind.materials.strains import strain_projector
 from matbind.materials.structure import Structure
 from matbind.materials.symmetry import symmetry_rotations
-from matbind.modalities.crystal.transform import Settings as CrystalSettings
+from matbind.modalities.crystal.settings import TransformSettings as CrystalSettings
 from matbind.modalities.crystal.transform import Transform as CrystalTransform
-from matbind.modalities.pxrd.transform import Settings as PatternSettings
+from matbind.modalities.pxrd.settings import TransformSettings as PatternSettings
 from matbind.modalities.pxrd.transform import Transform as PatternTransform
 from matbind.modalities.strain import Strain, draw_strain
-from matbind.modalities.text.transform import Settings as TextSettings
+from matbind.modalities.text.settings import TransformSettings as TextSettings
 from matbind.modalities.text.transform import Transform as TextTransform
 from tests.factories import material, rocksalt, simulated, store_of, triclinic
 

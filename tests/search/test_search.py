@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -257,10 +258,25 @@ def test_a_downloaded_model_is_searched_without_what_only_the_pipeline_needs(
         check=False,
         cwd=tmp_path,
     )
-    refused = subprocess.run(
-        [*command, "--model", MODEL, str(files["s.cif"])], capture_output=True, text=True, check=False, cwd=root
-    )
 
     assert [answer["error"] for answer in json.loads(found.stdout)] == [None] * 3
+
+
+def test_a_registered_model_of_this_machine_is_searched_without_mlflow(root: Path, files: dict[str, Path]) -> None:
+    without = "import sys; sys.modules['mlflow'] = None\nfrom matbind.cli.main import main; main()"
+    command = [sys.executable, "-c", without, "search", "--json", "--model", MODEL, str(files["d.json"])]
+
+    answered = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+
+    assert json.loads(answered.stdout)[0]["error"] is None
+
+
+def test_a_registered_model_of_a_server_needs_mlflow(root: Path, files: dict[str, Path]) -> None:
+    without = "import sys; sys.modules['mlflow'] = None\nfrom matbind.cli.main import main; main()"
+    command = [sys.executable, "-c", without, "search", "--model", MODEL, str(files["d.json"])]
+    server = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=server)
+
     assert refused.returncode == 2
     assert refused.stderr.endswith("is not installed, expected it for this: pip install 'matbind[mlops]'\n")

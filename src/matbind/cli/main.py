@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from matbind.cli.output import examples, print_table, say
 if TYPE_CHECKING:
     from matbind.settings.params import Settings
 
+SELDOM = (100_000, 20, 100)  # allocations, and how often younger objects are looked at before older ones
 app = typer.Typer(
     name="matbind",
     help="Train, compare and look at multimodal embeddings of materials. `dvc repro` runs the whole pipeline.",
@@ -39,8 +41,14 @@ Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Us
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one sentence and exit code 2."""
-    with shown():
-        app()
+    # Imports make millions of objects that stay: to look for garbage among them, again and again and once more at the
+    # end, is a third of the time of a short command.
+    gc.set_threshold(*SELDOM)
+    try:
+        with shown():
+            app()
+    finally:
+        gc.freeze()
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001  # as Typer calls it

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from matbind.materials.formula import HEAVIEST_WITH_RADIUS
 from matbind.materials.neighbors import neighbor_graph
 from matbind.materials.structure import FloatArray, Structure
 
-HEAVIEST_WITH_RADIUS = 96
 SHORTEST_DISTANCE_ANGSTROM = 0.5  # nothing is closer: the shortest bond of all, H-H, has 0.74
 
 

@@ -13,7 +13,6 @@ from numba import njit
 
 from matbind.base.config import STRAIGHT_BACK_DEG
 from matbind.materials.scattering import (
-    CUKA_ANGSTROM,
     HEAVIEST_TABULATED,
     REORDERED_SUMS,
     form_factor_table,
@@ -22,6 +21,7 @@ from matbind.materials.scattering import (
     structure_factors,
 )
 from matbind.materials.structure import FloatArray, Structure, lower_triangular
+from matbind.materials.wavelengths import CUKA_ANGSTROM
 
 MERGE_STEP_DEG = 1e-5  # reflections in the same step of two theta are one peak
 FAINTEST_PERCENT = 1e-3  # peaks below this share of the strongest are left out

@@ -13,6 +13,7 @@ ELEMENTS = tuple(
 )
 """Symbols of all elements, by atomic number from 1."""
 ATOMIC_NUMBERS = {symbol: number for number, symbol in enumerate(ELEMENTS, start=1)}
+HEAVIEST_WITH_RADIUS = 96  # atomic number up to which pymatgen tabulates covalent radii
 
 _FLAT_GROUP = r"\((?:[A-Z][a-z]?\d*)+\)\d*"
 FORMULA = rf"(?:[A-Z][a-z]?(?:\d+(?:\.\d+)?)?|\((?:[A-Z][a-z]?\d*|{_FLAT_GROUP})+\)\d*)+"

@@ -1,38 +1,12 @@
-"""What several encoders share: layers, and the settings of Transformers."""
+"""Layers that several encoders share."""
 
 from __future__ import annotations
 
 import math
-from typing import Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from matbind.base.config import StrictModel
-
-
-class TransformerSettings(StrictModel):
-    """Size of the layers of a Transformer.
-
-    Attributes:
-        width: features of a token.
-        heads: attention heads.
-        feedforward: hidden features of each layer's perceptron.
-        dropout: in the layers.
-    """
-
-    width: int = Field(ge=4, le=4096)
-    heads: int = Field(ge=1, le=64)
-    feedforward: int = Field(ge=4)
-    dropout: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _heads_share_the_width_evenly(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width}, expected a multiple of heads ({self.heads})")
-        return self
 
 
 class ProjectionHead(nn.Module):

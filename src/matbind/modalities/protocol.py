@@ -26,11 +26,27 @@ Excluded = tuple[str, str, str]
 """A value that is left out: material_id, modality, reason."""
 
 
-class RecordsPart(Protocol):
-    """`records.py`: the Parquet table of the modality, and one row of it as a Python value.
+class SettingsPart(Protocol):
+    """`settings.py`: the block of the modality in params.yaml, typed.
 
-    A class `Settings` there is the section `prepare.<name>`; without it there is no such section.
+    It imports nothing that computes, for every command reads the settings.
+    A class `RecordsSettings` there is the section `prepare.<name>`; without it there is no such section.
+    A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
+    section `prepare.<name>`.
     """
+
+    FeaturesSettings: type[StrictModel]
+    """The block `modalities.<name>.features` of a preset."""
+    TransformSettings: type[StrictModel]
+    """The block `modalities.<name>.transform`."""
+    EncoderSettings: type[StrictModel]
+    """The block `modalities.<name>.encoder` of a preset."""
+    ValidationSettings: type[StrictModel]
+    """The block `validate.<name>`, `max_quarantined_share` among its fields."""
+
+
+class RecordsPart(Protocol):
+    """`records.py`: the Parquet table of the modality, and one row of it as a Python value."""
 
     TABLE: str
     """Name of the table's file without its ending."""
@@ -63,16 +79,12 @@ class RecordsPart(Protocol):
 class FeaturesPart(Protocol):
     """`features.py`: from a value to arrays of a fixed layout.
 
-    A function `check_records(settings, records)` there, raising a ValueError, is asked whether the features fit the
-    section `prepare.<name>`.
     Where `fit` gives the directory of a language model as `checkpoint`, `save_checkpoint(checkpoint, out)` copies it.
     Where the encoder's size depends on what `fit` learns, `nominal_meta(settings, known)` returns a `meta` by which the
     parameters of an encoder of full size are counted; `known` is the `meta` of a data set, perhaps featurized by other
     settings, or empty. Without such a function it is what `fit` makes of no materials.
     """
 
-    Settings: type[StrictModel]
-    """The block `modalities.<name>.features` of a preset."""
     Featurizer: Callable[..., Any]
     """`Featurizer(settings, meta)`; called with a `Material`, it returns arrays by name, or None without a value."""
 
@@ -88,8 +100,6 @@ class FeaturesPart(Protocol):
 class TransformPart(Protocol):
     """`transform.py`: from stored arrays to the tensors of one batch, augmented in training."""
 
-    Settings: type[StrictModel]
-    """The block `modalities.<name>.transform`."""
     Transform: Callable[..., Any]
     """`Transform(store, settings)`; called as `transform(index, *, rng=None, strain=None)`, it returns the materials at
     these positions as the modality's own :class:`matbind.modalities.batch.Batch`, augmented if `rng` is given. An empty
@@ -99,8 +109,6 @@ class TransformPart(Protocol):
 class EncoderPart(Protocol):
     """`encoder.py`: from a batch to vectors."""
 
-    Settings: type[StrictModel]
-    """The block `modalities.<name>.encoder` of a preset."""
     Encoder: Callable[..., Any]
     """`Encoder(settings, meta)`: a `torch.nn.Module` with `out_dim` whose `forward` takes the modality's batch."""
 
@@ -112,8 +120,6 @@ class ValidationPart(Protocol):
     `matbind.data.validation.suites`.
     """
 
-    Settings: type[StrictModel]
-    """The block `validate.<name>`, `max_quarantined_share` among its fields."""
     Validator: Callable[..., Any]
     """`Validator(settings, crystals=..., records=...)` with `batch_rows`, `parameters` and `summarize(batch)`.
 

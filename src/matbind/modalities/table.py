@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         PerturbationsPart,
         QueryPart,
         RecordsPart,
+        SettingsPart,
         TransformPart,
         ValidationPart,
     )
@@ -54,6 +55,8 @@ def value_names() -> tuple[str, ...]:
     return tuple(TABLE)[1:]
 
 
+@overload
+def part(name: str, which: Literal["settings"]) -> SettingsPart: ...
 @overload
 def part(name: str, which: Literal["records"]) -> RecordsPart: ...
 @overload

@@ -69,8 +69,16 @@ class Registry:
             UserError: if the store cannot be used.
         """
         self._root = root
+        self.connect()
+
+    def connect(self) -> None:
+        """Make MLflow's client of the store.
+
+        Raises:
+            UserError: if the store cannot be used.
+        """
         with self.usable():
-            self.client, self.experiment = connect(root)
+            self.client, self.experiment = connect(self._root)
 
     def names(self) -> list[str]:
         """Return the names of the registered models of combinations, sorted."""

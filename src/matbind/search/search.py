@@ -20,7 +20,8 @@ from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
 from matbind.modalities.recognition import modality_of
 from matbind.modalities.table import modality_names, part
-from matbind.registry.registry import MODEL_FILES, Registry
+from matbind.registry.local import LocalRegistry
+from matbind.registry.registry import MODEL_FILES
 from matbind.serving.searcher import FIELDS, MODEL, Answer, Options, Searcher
 from matbind.settings.params import Settings
 from matbind.tracking.store import require_store
@@ -135,7 +136,7 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
     if (model_dir / WEIGHTS).exists() and (model_dir / SETTINGS).exists():
         return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
     require_store(root)
-    registry = Registry(root)
+    registry = LocalRegistry(root)
     version = registry.resolve(model)
     return _loaded(registry.fetch(version.model_id, MODEL_FILES), f"{version.name}/{version.number}")
 
@@ -172,6 +173,8 @@ def read_query(path: Path, reading: Reading, settings: Settings) -> tuple[str, A
 
 def _check_options(reading: Reading) -> None:
     """Refuse a wavelength that is none, also where every file names its own."""
+    if reading.wavelength is None:
+        return
     for name in modality_names():
         check = getattr(part(name, "files"), "check_options", None)
         if check is not None:

@@ -23,7 +23,7 @@ from matbind.modalities.table import modality_names, part
 from matbind.serving.confidence import evidence_of, is_match, read_confidence
 from matbind.serving.gallery import Gallery
 from matbind.serving.packaged_code import packaged_digest
-from matbind.settings.model import ModalitySettings, ModelSettings
+from matbind.settings.model import ModalitySettings, ModelSettings, part_models
 from matbind.settings.params import Settings
 from matbind.training.embedder import Embedder
 from matbind.training.novelty import KNOWN, read_novelty
@@ -243,11 +243,9 @@ def read_settings(directory: Path, names: Iterable[str]) -> Settings:
             block = raw["modalities"][name]
             block["features"] = _with_checkpoint(block["features"], directory)
             blocks[name] = ModalitySettings(
-                features=part(name, "features").Settings.model_validate(block["features"]),
-                transform=part(name, "transform").Settings.model_validate(block["transform"]),
-                encoder=part(name, "encoder").Settings.model_validate(block["encoder"]),
+                **{key: model.model_validate(block[key]) for key, model in part_models(name).items()}
             )
-            model = getattr(part(name, "records"), "Settings", None)
+            model = getattr(part(name, "settings"), "RecordsSettings", None)
             records[name] = None if model is None else model.model_validate(raw["prepare"][name])
         model_settings = ModelSettings.model_validate(raw["model"])
     except (ValidationError, KeyError) as error:

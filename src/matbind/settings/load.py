@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
@@ -19,13 +19,12 @@ from matbind.base.errors import UserError, did_you_mean
 from matbind.modalities import combinations
 from matbind.modalities.table import modality_names, part
 from matbind.settings.analysis import robustness_model
-from matbind.settings.model import ModalitySettings
+from matbind.settings.model import ModalitySettings, part_models
 from matbind.settings.params import Settings, ValidationSettings
 from matbind.settings.prepare import PrepareSettings
 from matbind.settings.tune import SEARCHED
 
 PARAMS_FILE = Path("params.yaml")
-_PARTS: tuple[Literal["features", "transform", "encoder"], ...] = ("features", "transform", "encoder")
 RETIRED = {
     "views": "what was called views is called transform now",
     "optimizer": "AdamW is the only optimizer now, remove the key",
@@ -130,7 +129,7 @@ def _check_combinations(settings: Settings) -> None:
 
 def _check_features_fit_records(settings: Settings) -> None:
     for name in modality_names():
-        check = getattr(part(name, "features"), "check_records", None)
+        check = getattr(part(name, "settings"), "check_records", None)
         if check is not None:
             try:
                 check(settings.modalities[name].features, settings.records(name))
@@ -160,7 +159,7 @@ def _validation(merged: Mapping[str, Any]) -> Any:
 @cache
 def validation_model(names: tuple[str, ...]) -> type[ValidationSettings]:
     """Return the settings of validate with a block for each modality."""
-    fields: dict[str, Any] = {name: (part(name, "validation").Settings, ...) for name in names}
+    fields: dict[str, Any] = {name: (part(name, "settings").ValidationSettings, ...) for name in names}
     return create_model("ValidationSettings", __base__=ValidationSettings, **fields)
 
 
@@ -175,21 +174,22 @@ def _blocks(merged: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _modality(name: str, block: Any) -> ModalitySettings:
-    if not isinstance(block, dict) or set(block) != set(_PARTS):
+    models = part_models(name)
+    if not isinstance(block, dict) or set(block) != set(models):
         keys = ", ".join(map(str, block)) if isinstance(block, dict) else repr(block)
         raise UserError(
-            f"modalities.{name} has {keys}, expected the blocks {', '.join(_PARTS)} here and in the preset"
+            f"modalities.{name} has {keys}, expected the blocks {', '.join(models)} here and in the preset"
             f"{_retired(block if isinstance(block, dict) else ())}"
         )
     return ModalitySettings(
-        **{key: _validated(part(name, key).Settings, block[key] or {}, f"modalities.{name}.{key}.") for key in _PARTS}
+        **{key: _validated(model, block[key] or {}, f"modalities.{name}.{key}.") for key, model in models.items()}
     )
 
 
 @cache
 def _prepare_model(names: tuple[str, ...]) -> type[PrepareSettings]:
     """Return the settings of prepare with a section for each modality whose records have settings."""
-    sections = {name: getattr(part(name, "records"), "Settings", None) for name in names}
+    sections = {name: getattr(part(name, "settings"), "RecordsSettings", None) for name in names}
     fields: dict[str, Any] = {name: (model, ...) for name, model in sections.items() if model is not None}
     return create_model("PrepareSettings", __base__=PrepareSettings, **fields)
 

@@ -7,17 +7,28 @@ from typing import Any
 from pydantic import Field
 
 from matbind.base.config import StrictModel
+from matbind.modalities.table import part
 
 
 class ModalitySettings(StrictModel):
     """How one modality is featurized, augmented and encoded.
 
-    Each part is an instance of the `Settings` class of features.py, transform.py and encoder.py in its folder.
+    Each part is an instance of its class in settings.py of the modality's folder, see :func:`part_models`.
     """
 
     features: Any
     transform: Any
     encoder: Any
+
+
+def part_models(name: str) -> dict[str, type[StrictModel]]:
+    """Return the class of each part of a modality's settings."""
+    settings = part(name, "settings")
+    return {
+        "features": settings.FeaturesSettings,
+        "transform": settings.TransformSettings,
+        "encoder": settings.EncoderSettings,
+    }
 
 
 class ModelSettings(StrictModel):

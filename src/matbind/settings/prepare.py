@@ -20,7 +20,7 @@ class SplitSettings(StrictModel):
 class PrepareSettings(StrictModel):
     """The prepare stage: read the source, bring the values to one form, split.
 
-    A modality whose `records.py` has a `Settings` class adds a section of its name, such as `pxrd`.
+    A modality whose `settings.py` has a class `RecordsSettings` adds a section of its name, such as `pxrd`.
     """
 
     source: Literal["tables", "folder", "materials-project"]

@@ -13,7 +13,7 @@ from torch_geometric.nn import CGConv
 from matbind.base.errors import UserError
 from matbind.modalities.combinations import parse_combination
 from matbind.modalities.crystal.convolution import CONVOLUTIONS, SplitCGConv
-from matbind.modalities.crystal.encoder import Settings
+from matbind.modalities.crystal.settings import EncoderSettings
 from matbind.serving.bundle import write_bundle
 from matbind.serving.searcher import Searcher
 from matbind.training.combination import train_and_evaluate
@@ -99,7 +99,7 @@ def test_the_names_of_its_parameters_are_those_of_models_trained_before():
 
 
 def test_the_setting_knows_every_convolution_of_the_table():
-    assert get_args(Settings.model_fields["convolution"].annotation) == tuple(CONVOLUTIONS)
+    assert get_args(EncoderSettings.model_fields["convolution"].annotation) == tuple(CONVOLUTIONS)
 
 
 def test_an_unknown_convolution_is_refused_in_a_sentence():

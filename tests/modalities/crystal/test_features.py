@@ -6,9 +6,10 @@ import pytest
 from matbind.materials.strains import from_mandel, to_mandel
 from matbind.materials.structure import Structure
 from matbind.modalities.crystal import features as crystal
+from matbind.modalities.crystal.settings import FeaturesSettings
 from tests.factories import copper, material, mixed, rocksalt, triclinic
 
-SETTINGS = crystal.Settings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_angstrom=0.95)
+SETTINGS = FeaturesSettings(cutoff_angstrom=8.0, max_neighbors=12, g_stop_per_angstrom=0.95)
 
 
 def featurized(structure: Structure, **changes: object) -> dict[str, np.ndarray]:
@@ -91,4 +92,4 @@ def test_an_element_that_the_encoder_does_not_know_is_refused():
 )
 def test_settings_refuse(key, value):
     with pytest.raises(ValueError, match=key):
-        crystal.Settings(**(SETTINGS.model_dump() | {key: value}))
+        FeaturesSettings(**(SETTINGS.model_dump() | {key: value}))

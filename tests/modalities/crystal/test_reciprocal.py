@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from matbind.modalities.crystal.reciprocal import ReciprocalReadout, cell_features
-from matbind.modalities.crystal.transform import Settings as TransformSettings
+from matbind.modalities.crystal.settings import TransformSettings
 from matbind.modalities.crystal.transform import Transform
 from matbind.modalities.strain import Strain
 from tests.factories import copper, make_settings, material, rocksalt, store_of, triclinic

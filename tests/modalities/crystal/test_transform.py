@@ -8,7 +8,8 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from matbind.materials.structure import Structure
-from matbind.modalities.crystal.transform import Settings, Transform
+from matbind.modalities.crystal.settings import TransformSettings
+from matbind.modalities.crystal.transform import Transform
 from matbind.modalities.strain import Strain
 from tests.factories import copper, material, mixed, rocksalt, store_of, triclinic
 
@@ -22,7 +23,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def transform(store):
-    return Transform(store, Settings(jitter_angstrom=0))
+    return Transform(store, TransformSettings(jitter_angstrom=0))
 
 
 def lengths(batch) -> np.ndarray:
@@ -139,7 +140,7 @@ def test_without_jitter_the_random_batch_is_the_plain_one(transform):
 
 
 def test_jitter_moves_sites_and_not_images(store):
-    transform = Transform(store, Settings(jitter_angstrom=0.05))
+    transform = Transform(store, TransformSettings(jitter_angstrom=0.05))
     rng = np.random.default_rng(0)
     np.testing.assert_allclose(lengths(transform(np.array([0]), rng=rng)), lengths(transform(np.array([0]))), rtol=1e-6)
     moved = lengths(transform(np.array([3]), rng=rng)) - lengths(transform(np.array([3])))
@@ -147,7 +148,10 @@ def test_jitter_moves_sites_and_not_images(store):
 
 
 def test_jitter_needs_a_source_of_randomness(store):
-    plain, jittered = Transform(store, Settings(jitter_angstrom=0.0)), Transform(store, Settings(jitter_angstrom=0.1))
+    plain, jittered = (
+        Transform(store, TransformSettings(jitter_angstrom=0.0)),
+        Transform(store, TransformSettings(jitter_angstrom=0.1)),
+    )
     np.testing.assert_array_equal(lengths(plain(np.array([3]))), lengths(jittered(np.array([3]))))
 
 
@@ -159,7 +163,7 @@ def test_a_batch_of_nothing_is_empty(transform):
 
 
 def test_rocksalt_sites_see_the_other_kind_first(tmp_path):
-    transform = Transform(store_of(tmp_path, "crystal", [material(rocksalt())]), Settings(jitter_angstrom=0))
+    transform = Transform(store_of(tmp_path, "crystal", [material(rocksalt())]), TransformSettings(jitter_angstrom=0))
     graph = transform(np.array([0])).graph
     kinds = graph.x.argmax(dim=1)[graph.edge_index[0, :12]] + 1
     assert kinds.tolist() == [17] * 6 + [11] * 6

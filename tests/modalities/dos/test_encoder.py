@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from matbind.modalities.dos.encoder import Encoder, Settings
+from matbind.modalities.dos.encoder import Encoder
+from matbind.modalities.dos.settings import EncoderSettings
 from matbind.modalities.dos.transform import DosBatch
 
-SETTINGS = Settings(width=32, layers=1, heads=4, feedforward=64, patch=8, dropout=0.0)
+SETTINGS = EncoderSettings(width=32, layers=1, heads=4, feedforward=64, patch=8, dropout=0.0)
 
 
 def encoder(n_bins: int = 120, **changes) -> Encoder:

@@ -8,6 +8,7 @@ import pytest
 from matbind.modalities.dos import features as dos
 from matbind.modalities.dos.features import binned_density
 from matbind.modalities.dos.records import Dos
+from matbind.modalities.dos.settings import FeaturesSettings
 from tests.factories import flat_dos, material, rocksalt
 
 WINDOW = {"window_ev": (-10.0, 6.0), "n_bins": 64}  # bins of 0.25 eV
@@ -79,10 +80,10 @@ def test_binned_density_refuses(given, message):
 
 
 def test_the_featurizer_divides_by_the_atoms_of_the_cell():
-    settings = dos.Settings(**WINDOW)
+    settings = FeaturesSettings(**WINDOW)
     arrays = dos.Featurizer(settings, {})(material(rocksalt(), dos=flat_dos(density=4.0)))
     np.testing.assert_allclose(arrays["density"], np.full(64, 0.5), rtol=1e-5)
 
 
 def test_a_material_without_a_dos_has_no_arrays():
-    assert dos.Featurizer(dos.Settings(**WINDOW), {})(material(rocksalt())) is None
+    assert dos.Featurizer(FeaturesSettings(**WINDOW), {})(material(rocksalt())) is None

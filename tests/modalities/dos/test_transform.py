@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from matbind.modalities.dos.records import Dos
-from matbind.modalities.dos.transform import Settings, Transform
+from matbind.modalities.dos.settings import TransformSettings
+from matbind.modalities.dos.transform import Transform
 from tests.factories import flat_dos, material, store_of
 
 SILENT = {"shift_ev": 0.0, "broadening_ev": 0.0, "noise": 0.0, "scale": 0.0}
@@ -24,7 +25,7 @@ def store(tmp_path_factory):
 
 
 def transform_of(store, **changes) -> Transform:
-    return Transform(store, Settings(**(SILENT | changes)))
+    return Transform(store, TransformSettings(**(SILENT | changes)))
 
 
 class FixedRng:

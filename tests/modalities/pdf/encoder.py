@@ -7,21 +7,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from matbind.base.config import StrictModel
-
+from .settings import EncoderSettings
 from .transform import PdfBatch
-
-
-class Settings(StrictModel):
-    """The size of the perceptron."""
-
-    width: int
 
 
 class Encoder(nn.Module):
     """Functions to vectors."""
 
-    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
+    def __init__(self, settings: EncoderSettings, meta: Mapping[str, Any]) -> None:
         super().__init__()
         self.out_dim = settings.width
         self.layers = nn.Sequential(

@@ -11,7 +11,7 @@ from matbind.base.content import read_text, refusals_of
 from matbind.base.text_columns import parse_columns
 
 from .records import COLUMNS as TABLE_COLUMNS
-from .records import Settings
+from .settings import RecordsSettings
 
 SUFFIXES = (".gr",)
 QUALIFIERS = (".pdf",)
@@ -23,7 +23,7 @@ def likeness(path: Path) -> float:
     return 1.0
 
 
-def row(path: Path, *, records: Settings, wavelength: str | float | None, block: str | None) -> dict[str, Any]:
+def row(path: Path, *, records: RecordsSettings, wavelength: str | float | None, block: str | None) -> dict[str, Any]:
     """Read a file as a row, on the distances of the data set."""
     with refusals_of(path):
         values = parse_columns(read_text(path)).values

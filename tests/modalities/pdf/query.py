@@ -11,13 +11,13 @@ import numpy as np
 from matbind.modalities.reading import json_object, numbers
 
 from .files import row
-from .records import Settings
+from .settings import RecordsSettings
 
 COLUMNS = {"pdf": 'a pair distribution function, JSON: {"radius_angstrom": [...], "density": [atoms / angstrom]}'}
 EXAMPLE = {"pdf": json.dumps({"radius_angstrom": [1.0, 2.0, 2.8, 4.0, 6.0], "density": [0.0, 0.0, 6.0, 12.0, 8.0]})}
 
 
-def read(column: str, text: str, *, records: Settings) -> Any:
+def read(column: str, text: str, *, records: RecordsSettings) -> Any:
     """Read a function, on the distances of the data set."""
     content = json_object(text, ("radius_angstrom", "density"))
     radii = np.linspace(*records.radius_angstrom, records.n_points)
@@ -28,7 +28,7 @@ def read(column: str, text: str, *, records: Settings) -> Any:
 def read_file(
     path: Path,
     *,
-    records: Settings,
+    records: RecordsSettings,
     wavelength: str | None,
     n_atoms: int | None,
 ) -> tuple[Any, str]:

@@ -8,28 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matbind.base.config import PositiveRange, StrictModel
 from matbind.materials.neighbors import neighbor_graph
 from matbind.materials.structure import Structure, structure_of
 from matbind.modalities.protocol import Excluded
+
+from .settings import RecordsSettings
 
 NAME = TABLE = "pdf"
 NOUN = "pair distribution functions"
 COLUMNS: dict[str, Any] = {"material_id": pl.String, "density": pl.List(pl.Float32)}
 """Units: density atoms / angstrom, neighbours of an atom a distance, on the radii of `prepare.pdf`."""
 WIDTH_ANGSTROM = 0.1
-
-
-class Settings(StrictModel):
-    """The distances of the data set's functions.
-
-    Attributes:
-        radius_angstrom: first and last distance.
-        n_points: number of distances, evenly spaced.
-    """
-
-    radius_angstrom: PositiveRange
-    n_points: int
 
 
 def value(row: Mapping[str, Any]) -> Any:
@@ -41,7 +30,7 @@ def prepared(
     structures: pl.DataFrame,
     table: pl.DataFrame,
     *,
-    settings: Settings,
+    settings: RecordsSettings,
     seed: int,
 ) -> tuple[pl.DataFrame, list[Excluded]]:
     """Keep what was measured and compute the rest."""
@@ -53,7 +42,7 @@ def prepared(
     return pl.DataFrame(rows, schema=COLUMNS, orient="row"), []
 
 
-def computed(structure: Structure, settings: Settings) -> Any:
+def computed(structure: Structure, settings: RecordsSettings) -> Any:
     """Compute the function of a crystal: a Gaussian at the distance of every neighbour."""
     radii = np.linspace(*settings.radius_angstrom, settings.n_points)
     graph = neighbor_graph(structure, cutoff_angstrom=settings.radius_angstrom[1] + 1, max_neighbors=64)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matbind.base.config import StrictModel
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
+
+from .settings import TransformSettings
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,10 @@ class PdfBatch(Batch):
     density: Tensor
 
 
-class Settings(StrictModel):
-    """Augmentation: standard deviation of added noise."""
-
-    noise: float
-
-
 class Transform:
     """Batches from a feature store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: TransformSettings) -> None:
         self.store, self.settings = store, settings
 
     def __call__(self, index: Any, *, rng: np.random.Generator | None = None, strain: Any = None) -> PdfBatch:  # noqa: ARG002

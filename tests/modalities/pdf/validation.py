@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 
-from matbind.base.config import StrictModel
-
-from .records import Settings as RecordsSettings
-
-
-class Settings(StrictModel):
-    """What a function must be."""
-
-    max_quarantined_share: float = Field(ge=0, le=1)
+from .settings import RecordsSettings, ValidationSettings
 
 
 class Validator:
@@ -22,7 +13,7 @@ class Validator:
 
     batch_rows = 4096
 
-    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: RecordsSettings) -> None:  # noqa: ARG002
+    def __init__(self, settings: ValidationSettings, *, crystals: pl.DataFrame, records: RecordsSettings) -> None:  # noqa: ARG002
         self.parameters = {"n_points": records.n_points}
 
     def summarize(self, batch: pl.DataFrame) -> pl.DataFrame:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from matbind.modalities.pxrd.encoder import Encoder, ResidualBlock, Settings
+from matbind.modalities.pxrd.encoder import Encoder, ResidualBlock
+from matbind.modalities.pxrd.settings import EncoderSettings
 from matbind.modalities.pxrd.transform import PatternBatch
 
-SETTINGS = Settings(widths=(16, 32), kernel=9, stride=4, pool=8, groups=8, dropout=0.0)
+SETTINGS = EncoderSettings(widths=(16, 32), kernel=9, stride=4, pool=8, groups=8, dropout=0.0)
 
 
 def encoder(n_bins: int = 531, **changes) -> Encoder:

@@ -7,9 +7,10 @@ from matbind.materials.diffraction import reflections
 from matbind.modalities.pxrd import features as pxrd
 from matbind.modalities.pxrd.features import binned_pattern
 from matbind.modalities.pxrd.records import Pattern
+from matbind.modalities.pxrd.settings import FeaturesSettings
 from tests.factories import copper, material, rocksalt, simulated
 
-SETTINGS = pxrd.Settings(two_theta_deg=(5.0, 90.0), n_bins=500, wavelength_angstrom=1.54184, max_strain=0.06)
+SETTINGS = FeaturesSettings(two_theta_deg=(5.0, 90.0), n_bins=500, wavelength_angstrom=1.54184, max_strain=0.06)
 
 
 def featurized(given, settings=SETTINGS) -> dict[str, np.ndarray] | None:
@@ -91,4 +92,4 @@ def test_a_material_without_a_pattern_has_no_arrays():
 )
 def test_settings_refuse(key, value):
     with pytest.raises(ValueError, match=key):
-        pxrd.Settings(**(SETTINGS.model_dump() | {key: value}))
+        FeaturesSettings(**(SETTINGS.model_dump() | {key: value}))

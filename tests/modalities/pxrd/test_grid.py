@@ -7,7 +7,7 @@ from matbind.materials.diffraction import pattern_grid, simulate_pattern
 from matbind.modalities.pxrd.files import read_pattern
 from matbind.modalities.pxrd.grid import at_wavelength, on_grid
 from matbind.modalities.pxrd.scan import MeasuredPattern
-from matbind.modalities.pxrd.validation import Grid
+from matbind.modalities.pxrd.settings import Grid
 from tests.factories import rocksalt
 from tests.modalities.pxrd.instruments import columns
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from matbind.modalities.pxrd.records import Pattern
-from matbind.modalities.pxrd.transform import Settings, Transform, draw_patterns, hide
+from matbind.modalities.pxrd.settings import TransformSettings
+from matbind.modalities.pxrd.transform import Transform, draw_patterns, hide
 from matbind.modalities.strain import Strain
 from tests.factories import copper, material, rocksalt, simulated, store_of, triclinic
 
@@ -41,7 +42,7 @@ def fine(tmp_path_factory):
 
 
 def transform_of(store, **changes) -> Transform:
-    return Transform(store, Settings(**(SILENT | changes)))
+    return Transform(store, TransformSettings(**(SILENT | changes)))
 
 
 def rng() -> np.random.Generator:
@@ -229,4 +230,4 @@ def test_a_batch_of_nothing_is_empty(store):
 @pytest.mark.parametrize("size", [[0.0, 10.0], [-5.0, 10.0], [20.0, 10.0]])
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(ValueError, match="have to be above 0, the first not above the second"):
-        Settings(**(SILENT | {"crystallite_size_nm": size}))
+        TransformSettings(**(SILENT | {"crystallite_size_nm": size}))

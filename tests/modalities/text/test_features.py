@@ -14,10 +14,11 @@ from matbind.modalities.text.features import (
     tokens,
     words,
 )
+from matbind.modalities.text.settings import FeaturesSettings
 from tests.checkpoints import save_tiny_bert
 from tests.factories import material
 
-CORPUS = text.Settings(tokenizer="corpus", checkpoint=None, max_tokens=64, min_count=1)
+CORPUS = FeaturesSettings(tokenizer="corpus", checkpoint=None, max_tokens=64, min_count=1)
 
 
 def plain(sentence: str) -> list[str]:
@@ -171,26 +172,26 @@ def checkpoint(tmp_path_factory):
 
 
 def test_a_checkpoint_cuts_text_with_its_own_tokenizer(checkpoint):
-    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    settings = FeaturesSettings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=24, min_count=1)
     arrays = arrays_of("Pd is hexagonal .", settings=settings)
     assert arrays["token"].tolist() == [2, 4, 6, 1, 8, 3]
     assert not arrays["value"].any()
 
 
 def test_a_text_too_long_for_max_tokens_is_cut_with_its_end_mark(checkpoint):
-    settings = text.Settings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=8, min_count=1)
+    settings = FeaturesSettings(tokenizer="checkpoint", checkpoint=checkpoint, max_tokens=8, min_count=1)
     assert arrays_of("Pd " * 50, settings=settings)["token"].tolist() == [2, *[4] * 6, 3]
 
 
 @pytest.mark.parametrize("tokenizer", ["checkpoint", "frozen"])
 def test_a_checkpoint_is_looked_at_before_any_text(tokenizer, checkpoint):
-    settings = text.Settings(tokenizer=tokenizer, checkpoint=checkpoint, max_tokens=512, min_count=1)
+    settings = FeaturesSettings(tokenizer=tokenizer, checkpoint=checkpoint, max_tokens=512, min_count=1)
     with pytest.raises(UserError, match="max_tokens is 512, expected at most the 24 tokens"):
         fit([], settings)
 
 
 def test_a_frozen_featurizer_keeps_one_embedding_a_text(checkpoint):
-    settings = text.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    settings = FeaturesSettings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
     arrays = arrays_of("Pd is cubic .", settings=settings)
     [expected] = FrozenModel(checkpoint, max_tokens=24)(["Pd is cubic ."])
     assert text.specs(settings)["embedding"].row_shape == arrays["embedding"].shape
@@ -198,5 +199,5 @@ def test_a_frozen_featurizer_keeps_one_embedding_a_text(checkpoint):
 
 
 def test_a_frozen_model_of_any_width_is_counted_by_its_own(checkpoint):
-    settings = text.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    settings = FeaturesSettings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
     assert text.nominal_meta(settings, {})["width"] == 16

@@ -8,7 +8,8 @@ from matbind.modalities.store import Store, write_store
 from matbind.modalities.strain import Strain
 from matbind.modalities.text import features
 from matbind.modalities.text.features import ANGLE, LENGTH, PAD
-from matbind.modalities.text.transform import Settings, TokenBatch, Transform
+from matbind.modalities.text.settings import FeaturesSettings, TransformSettings
+from matbind.modalities.text.transform import TokenBatch, Transform
 from tests.checkpoints import WIDTH, save_tiny_bert
 from tests.factories import material, store_of
 
@@ -25,7 +26,9 @@ def store(tmp_path_factory):
 
 
 def transform_of(store, **changes) -> Transform:
-    return Transform(store, Settings(**({"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0} | changes)))
+    return Transform(
+        store, TransformSettings(**({"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0} | changes))
+    )
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -113,7 +116,7 @@ def test_a_batch_of_nothing_is_empty(store):
 @pytest.fixture
 def frozen(tmp_path):
     checkpoint = save_tiny_bert(tmp_path / "checkpoint")
-    settings = features.Settings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
+    settings = FeaturesSettings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
     rows = [{"embedding": np.full(WIDTH, 0.5)}, None]
     write_store(tmp_path / "text", features.specs(settings), rows, meta=features.fit([], settings))
     return Store(tmp_path / "text")

@@ -5,26 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import polars as pl
-from pydantic import Field
 
-from matbind.base.config import StrictModel
 from matbind.materials.structure import structure_of
-
-
-class DuplicateSettings(StrictModel):
-    """When two structures of one formula are the same: tolerances of pymatgen's StructureMatcher.
-
-    Attributes:
-        length: relative tolerance of the cell edges.
-        site: largest root mean square displacement, in units of the mean distance of the atoms.
-        angle_deg: tolerance of the cell angles.
-        volume: volumes per atom farther apart than this share are not compared.
-    """
-
-    length: float = Field(gt=0, lt=1)
-    site: float = Field(gt=0, lt=1)
-    angle_deg: float = Field(gt=0, lt=45)
-    volume: float = Field(gt=0, lt=1)
+from matbind.modalities.crystal.settings import DuplicateSettings
 
 
 def duplicate_groups(structures: pl.DataFrame, summary: pl.DataFrame, settings: DuplicateSettings) -> pl.Series:

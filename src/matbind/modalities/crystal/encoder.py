@@ -3,53 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matbind.base.config import StrictModel
 from matbind.modalities.crystal import reciprocal
+from matbind.modalities.crystal.settings import EncoderSettings
 from matbind.modalities.crystal.transform import N_ELEMENTS, CrystalBatch
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch as GraphBatch
 
 
-class Settings(StrictModel):
-    """Size of the crystal encoder.
-
-    Attributes:
-        width: features of a site.
-        layers: number of convolutions.
-        convolution: name of the layer in `matbind.modalities.crystal.convolution.CONVOLUTIONS`. Models that were
-            trained before there was a choice have `SplitCGConv`.
-        gaussians: number of Gaussians over which an edge length is expanded.
-        gaussian_stop_angstrom: centre of the last Gaussian; the first is at 0.
-        gaussian_width_angstrom: the expansion is exp(-(d - centre)^2 / width^2).
-        branch_dropout: in training a material shows its sites only with this probability, and its reciprocal readout
-            only with the same. Each then has to stand for the crystal alone, which carries chemistry over to the
-            pattern and the cell over to the text.
-        reciprocal: the long-range readout beside the pooled sites; null for none, as in the paper.
-    """
-
-    width: int = Field(ge=4, le=4096)
-    layers: int = Field(ge=1, le=32)
-    convolution: Literal["SplitCGConv", "CGConv", "GATv2Conv", "TransformerConv"] = "SplitCGConv"
-    gaussians: int = Field(ge=2, le=512)
-    gaussian_stop_angstrom: float = Field(gt=0, le=20)
-    gaussian_width_angstrom: float = Field(gt=0, le=5)
-    reciprocal: reciprocal.Settings | None
-    branch_dropout: float = Field(ge=0, lt=0.5)
-
-
 class Encoder(nn.Module):
     """Crystals to vectors."""
 
-    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:  # noqa: ARG002
-        # PyTorch Geometric takes seconds to import, and settings are read from this module by every command.
+    def __init__(self, settings: EncoderSettings, meta: Mapping[str, Any]) -> None:  # noqa: ARG002
+        # PyTorch Geometric takes seconds to import, which a model without crystals can do without.
         from matbind.modalities.crystal.convolution import CONVOLUTIONS
 
         super().__init__()

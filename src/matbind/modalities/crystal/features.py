@@ -7,34 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from matbind.base.config import StrictModel
 from matbind.materials.neighbors import neighbor_graph
 from matbind.materials.strains import strain_projector
 from matbind.materials.structure_factors import partial_structure_factors
 from matbind.materials.symmetry import reduced_primitive_cell, symmetry_rotations
+from matbind.modalities.crystal.settings import FeaturesSettings
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 
 HEAVIEST_ATOMIC_NUMBER = 96  # the encoder knows the elements up to curium
 
 
-class Settings(StrictModel):
-    """How a crystal becomes a graph.
-
-    Attributes:
-        cutoff_angstrom: neighbours farther than this are left out.
-        max_neighbors: nearest neighbours kept of every site.
-        g_stop_per_angstrom: largest |g| = 1/d of the partial structure factors; 0 keeps none.
-    """
-
-    cutoff_angstrom: float = Field(gt=0, le=20)
-    max_neighbors: int = Field(ge=1, le=64)
-    g_stop_per_angstrom: float = Field(ge=0.0, le=5.0)
-
-
-def specs(settings: Settings) -> dict[str, ArraySpec]:
+def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
     """Return the arrays kept of a crystal."""
     edges = settings.max_neighbors
     return {
@@ -52,7 +37,7 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
     }
 
 
-def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+def fit(materials: Iterable[Material], settings: FeaturesSettings) -> dict[str, Any]:  # noqa: ARG001
     """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
@@ -60,7 +45,7 @@ def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  #
 class Featurizer:
     """Makes arrays of structures."""
 
-    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
+    def __init__(self, settings: FeaturesSettings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:

@@ -10,53 +10,22 @@ the patterns.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matbind.base.config import StrictModel
+from matbind.modalities.crystal.settings import GROUPS, ReciprocalSettings
 from matbind.modalities.crystal.transform import LongRangeBatch
 from matbind.modalities.layers import ResidualBlock
 
 N_CELL = 8
-GROUPS = 8  # of the group normalisation
-
-
-class Settings(StrictModel):
-    """Size of the readout.
-
-    Attributes:
-        channels: number of learned sets of scattering powers.
-        n_bins: points of the grid of |g|.
-        g_stop_per_angstrom: last edge of the grid.
-        widths: channels of the stages of the residual network, each a fourth as long as the one before.
-        pool: equal pieces of the axis averaged apart at the end.
-        width: features of the patterns.
-        cell: features of the reduced primitive cell, beside those of the patterns.
-    """
-
-    channels: int = Field(ge=1, le=256)
-    n_bins: int = Field(ge=16, le=8192)
-    g_stop_per_angstrom: float = Field(gt=0, le=5)
-    widths: tuple[int, ...] = Field(min_length=1)
-    pool: int = Field(ge=1, le=64)
-    width: int = Field(ge=1, le=4096)
-    cell: int = Field(ge=1, le=4096)
-
-    @model_validator(mode="after")
-    def _widths_fit(self) -> Self:
-        if any(width % GROUPS for width in self.widths):
-            raise ValueError(f"widths are {list(self.widths)}, expected multiples of {GROUPS}")
-        return self
 
 
 class ReciprocalReadout(nn.Module):
     """Partial structure factors to a vector."""
 
-    def __init__(self, settings: Settings, n_elements: int) -> None:
+    def __init__(self, settings: ReciprocalSettings, n_elements: int) -> None:
         super().__init__()
         self.settings = settings
         power = 0.5 + torch.arange(1.0, n_elements + 1)[:, None] / 50 * torch.exp(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from matbind.base.config import StrictModel
 from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
+from matbind.modalities.crystal.settings import TransformSettings
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
 
@@ -21,16 +20,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch as GraphBatch
 
 N_ELEMENTS = 96
-
-
-class Settings(StrictModel):
-    """Augmentation of crystals beyond the shared strain.
-
-    Attributes:
-        jitter_angstrom: standard deviation of every site's random displacement, each component.
-    """
-
-    jitter_angstrom: float = Field(ge=0, le=0.5)
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,7 @@ class CrystalBatch(Batch):
 class Transform:
     """Makes batches of crystals from a feature store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: TransformSettings) -> None:
         self.store = store
         self.settings = settings
 

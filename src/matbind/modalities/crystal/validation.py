@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import Field
 
-from matbind.base.config import Range, StrictModel
-from matbind.materials.contacts import HEAVIEST_WITH_RADIUS, group_sums
+from matbind.materials.contacts import group_sums
 from matbind.materials.formula import amounts, reduced_key
 from matbind.materials.structure import FLATTEST_CELL, HEAVIEST_ATOMIC_NUMBER, OCCUPANCY_TOLERANCE
-from matbind.modalities.crystal.duplicates import DuplicateSettings, duplicate_groups
+from matbind.modalities.crystal.duplicates import duplicate_groups
+from matbind.modalities.crystal.settings import ValidationSettings
 from matbind.modalities.crystal.sites import geometry, species
 from matbind.modalities.material import SPLITS
 from matbind.modalities.ragged import Ragged, ragged
@@ -21,41 +20,12 @@ from matbind.modalities.ragged import Ragged, ragged
 SMALLEST_AMOUNT = 1e-12  # stands for none where amounts are divided by their sum
 
 
-class Settings(StrictModel):
-    """What a structure must be.
-
-    Attributes:
-        max_quarantined_share: the stage fails when a larger share of the structures is bad.
-        heaviest_element: largest atomic number that is supported.
-        min_distance_angstrom: shortest allowed distance of two atoms, of whatever elements.
-        contact: smallest and largest allowed value of a structure's shortest distance in units of the sum of the two
-            covalent radii; crystals of noble gases may exceed it.
-        volume_per_atom_angstrom3: smallest and largest.
-        volume_per_covalent_volume: smallest and largest cell volume in units of the atoms' covalent spheres.
-        max_fractional: largest size of a fractional coordinate; larger ones are Cartesian by mistake.
-        partial_occupancy: whether sites may be mixed or partly empty.
-        min_site_occupancy: smallest allowed sum of a site's occupancies.
-        duplicates: when two structures are the same; null does not look for duplicates.
-    """
-
-    max_quarantined_share: float = Field(ge=0, le=1)
-    heaviest_element: int = Field(ge=1, le=HEAVIEST_WITH_RADIUS)
-    min_distance_angstrom: float = Field(gt=0)
-    contact: Range
-    volume_per_atom_angstrom3: Range
-    volume_per_covalent_volume: Range
-    max_fractional: float = Field(ge=1)
-    partial_occupancy: bool
-    min_site_occupancy: float = Field(ge=0, le=1)
-    duplicates: DuplicateSettings | None
-
-
 class Validator:
     """Checks of structures, each alone and then against the others."""
 
     batch_rows = 8192
 
-    def __init__(self, settings: Settings, *, crystals: None = None, records: None = None) -> None:  # noqa: ARG002
+    def __init__(self, settings: ValidationSettings, *, crystals: None = None, records: None = None) -> None:  # noqa: ARG002
         self.settings = settings
         self.parameters = {
             "flattest_cell": FLATTEST_CELL,

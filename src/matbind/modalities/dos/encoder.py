@@ -6,32 +6,20 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from pydantic import Field
 from torch import Tensor, nn, sqrt
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from matbind.modalities.dos.settings import EncoderSettings
 from matbind.modalities.dos.transform import DosBatch
-from matbind.modalities.layers import TransformerSettings, masked_mean, sinusoids
+from matbind.modalities.layers import masked_mean, sinusoids
 
 LONGEST_PLAIN_ATTENTION = 256  # tokens
-
-
-class Settings(TransformerSettings):
-    """Size of the DOS encoder.
-
-    Attributes:
-        layers: Transformer layers.
-        patch: energy bins a token; 1 makes every bin a token, as the paper does.
-    """
-
-    layers: int = Field(ge=1, le=32)
-    patch: int = Field(ge=1)
 
 
 class Encoder(nn.Module):
     """Densities of states to vectors."""
 
-    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
+    def __init__(self, settings: EncoderSettings, meta: Mapping[str, Any]) -> None:
         super().__init__()
         self.out_dim = settings.width
         self.patch = settings.patch

@@ -7,32 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from matbind.base.config import Range, StrictModel
 from matbind.modalities.dos.records import NAME, Dos
+from matbind.modalities.dos.settings import FeaturesSettings
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 
 
-class Settings(StrictModel):
-    """The energy grid.
-
-    Attributes:
-        window_ev: first and last edge of the grid, relative to the Fermi energy.
-        n_bins: number of equal bins.
-    """
-
-    window_ev: Range
-    n_bins: int = Field(ge=8, le=20000)
-
-
-def specs(settings: Settings) -> dict[str, ArraySpec]:
+def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
     """Return the arrays kept of a density of states."""
     return {"density": ArraySpec("float32", (settings.n_bins,))}  # states / eV / atom, NaN where not calculated
 
 
-def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+def fit(materials: Iterable[Material], settings: FeaturesSettings) -> dict[str, Any]:  # noqa: ARG001
     """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
@@ -81,7 +68,7 @@ def binned_density(dos: Dos, *, n_atoms: float, window_ev: tuple[float, float], 
 class Featurizer:
     """Makes arrays of densities of states."""
 
-    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
+    def __init__(self, settings: FeaturesSettings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
 
     def __call__(self, material: Material) -> dict[str, npt.NDArray[Any]] | None:

@@ -7,32 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from matbind.base.config import StrictModel
 from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
+from matbind.modalities.dos.settings import TransformSettings
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
 
 REACH_SIGMA = 4.0
-
-
-class Settings(StrictModel):
-    """Augmentation of densities of states.
-
-    Attributes:
-        shift_ev: standard deviation of a rigid shift in energy.
-        broadening_ev: the width of an added Gaussian broadening is uniform up to this standard deviation.
-        noise: standard deviation of relative noise on every bin.
-        scale: standard deviation of the logarithm of a factor on all of it.
-    """
-
-    shift_ev: float = Field(ge=0, le=5)
-    broadening_ev: float = Field(ge=0, le=2)
-    noise: float = Field(ge=0, le=1)
-    scale: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +29,7 @@ class DosBatch(Batch):
 class Transform:
     """Makes batches of densities of states from a feature store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: TransformSettings) -> None:
         self.store = store
         self.settings = settings
         low, high = store.meta["window_ev"]

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from numba import njit
-from pydantic import Field, model_validator
 
-from matbind.base.config import Range, StrictModel
 from matbind.materials.contacts import group_sums
-from matbind.materials.formula import ATOMIC_NUMBERS
+from matbind.modalities.dos.settings import ValidationSettings
 from matbind.modalities.dos.valence import electrons_by_element
 from matbind.modalities.ragged import ragged
 
 FloatArray = npt.NDArray[np.float64]
-
-
-class Settings(StrictModel):
-    """What a density of states must be.
-
-    Attributes:
-        max_quarantined_share: the stage fails when a larger share of the densities is bad.
-        min_points: fewest energies.
-        max_step_ev: widest allowed step between energies.
-        window_ev: energies from the Fermi level that must be covered.
-        edge_share: a density may begin inside the window if it is at most this share of its maximum there: the bands
-            have not begun.
-        max_flatness: largest allowed lowest over highest density; a constant has 1.
-        min_density: smallest allowed value in states / eV / cell; below zero for methods that overshoot.
-        electrons: whose count of valence electrons the integral is compared with; null compares with none.
-        electrons_of: electrons of single elements, laid over that table.
-        electron_tolerance: relative tolerance of the electron count.
-        max_neutrality_offset_ev: largest distance from the Fermi energy to the energies at which the count is reached.
-        electron_ratio: smallest and largest electrons up to the Fermi energy over those expected.
-    """
-
-    max_quarantined_share: float = Field(ge=0, le=1)
-    min_points: int = Field(ge=2)
-    max_step_ev: float = Field(gt=0)
-    window_ev: Range
-    edge_share: float = Field(ge=0, le=1)
-    max_flatness: float = Field(gt=0, lt=1)
-    min_density: float = Field(le=0)
-    electrons: Literal["gfn1", "materials-project"] | None
-    electrons_of: dict[str, float]
-    electron_tolerance: float = Field(ge=0, lt=1)
-    max_neutrality_offset_ev: float = Field(ge=0)
-    electron_ratio: Range
-
-    @model_validator(mode="after")
-    def _known_elements(self) -> Self:
-        unknown = [symbol for symbol in self.electrons_of if symbol not in ATOMIC_NUMBERS]
-        if unknown:
-            raise ValueError(f"electrons_of names {unknown[0]!r}, which is no element")
-        return self
 
 
 _NAMES = (
@@ -73,7 +31,7 @@ class Validator:
     batch_rows = 8192
     parameters: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
+    def __init__(self, settings: ValidationSettings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
         self._electrons = expected_electrons(crystals, settings)
 
@@ -96,7 +54,7 @@ class Validator:
         )
 
 
-def expected_electrons(crystals: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def expected_electrons(crystals: pl.DataFrame, settings: ValidationSettings) -> pl.DataFrame:
     """Count the valence electrons in the cell of every crystal; NaN where they are not known."""
     if settings.electrons is None:
         return crystals.select("material_id", electrons=pl.lit(float("nan")))

@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matbind.base.config import StrictModel
 from matbind.modalities.layers import ResidualBlock
+from matbind.modalities.pxrd.settings import EncoderSettings
 from matbind.modalities.pxrd.transform import PatternBatch
-
-
-class Settings(StrictModel):
-    """Size of the pXRD encoder.
-
-    Attributes:
-        widths: channels of the stem and of each stage; one residual block a stage.
-        kernel: width of the convolutions of the blocks, in points.
-        stride: reduction of the length in every stage but the first.
-        pool: number of equal pieces of the axis averaged apart at the end; 1 is global average pooling.
-        groups: groups of the group normalisation.
-        dropout: on the pooled features.
-    """
-
-    widths: tuple[int, ...] = Field(min_length=1)
-    kernel: int = Field(ge=3)
-    stride: int = Field(ge=1, le=8)
-    pool: int = Field(ge=1, le=64)
-    groups: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel is {self.kernel}, expected an odd number")
-        if any(width % self.groups for width in self.widths):
-            raise ValueError(f"widths are {list(self.widths)}, expected multiples of groups ({self.groups})")
-        return self
 
 
 class Encoder(nn.Module):
     """Powder patterns to vectors."""
 
-    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
+    def __init__(self, settings: EncoderSettings, meta: Mapping[str, Any]) -> None:
         super().__init__()
         widths = settings.widths
         self.stem = nn.Conv1d(2, widths[0], 7, 2, 3, bias=False)

@@ -7,36 +7,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from matbind.base.config import AngleRange, StrictModel
 from matbind.materials.diffraction import reflections
 from matbind.materials.scattering import lorentz_polarisation
 from matbind.modalities.material import Material
 from matbind.modalities.pxrd.records import NAME
-from matbind.modalities.pxrd.records import Settings as RecordsSettings
+from matbind.modalities.pxrd.settings import FeaturesSettings
 from matbind.modalities.store import ArraySpec
 
 SMALLEST_GAP = 1e-6  # of the distance between points: what is less is rounding
 
 
-class Settings(StrictModel):
-    """The network's grid.
-
-    Attributes:
-        two_theta_deg: first and last edge of the grid.
-        n_bins: number of equal bins; a pattern's points are averaged within a bin.
-        wavelength_angstrom: of the records' patterns.
-        max_strain: reflections up to this strain outside the window are kept, as strain can bring them in.
-    """
-
-    two_theta_deg: AngleRange
-    n_bins: int = Field(ge=16, le=20000)
-    wavelength_angstrom: float = Field(gt=0.1, lt=5)
-    max_strain: float = Field(ge=0, le=0.2)
-
-
-def specs(settings: Settings) -> dict[str, ArraySpec]:
+def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
     """Return the arrays kept of a pattern."""
     return {
         # Mean intensity of a bin, maximum 1, NaN where not measured.
@@ -46,7 +28,7 @@ def specs(settings: Settings) -> dict[str, ArraySpec]:
     }
 
 
-def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:  # noqa: ARG001
+def fit(materials: Iterable[Material], settings: FeaturesSettings) -> dict[str, Any]:  # noqa: ARG001
     """Return what an encoder is built from; nothing has to be learned."""
     return settings.model_dump()
 
@@ -83,26 +65,10 @@ def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.ND
     return np.asarray(pattern / highest, dtype=np.float32)
 
 
-def check_records(settings: Settings, records: RecordsSettings) -> None:
-    """Check that the network's bins are laid over the points of the records' patterns: both cover the same angles.
-
-    Raises:
-        ValueError: if they do not, or there are more bins than points.
-    """
-    for key in ("two_theta_deg", "wavelength_angstrom"):
-        of_bins, of_points = getattr(settings, key), getattr(records, key)
-        if of_bins != of_points:
-            raise ValueError(f"{key} is {of_bins}, expected {of_points} as in prepare.{NAME}.{key}")
-    if settings.n_bins > records.n_points:
-        raise ValueError(
-            f"n_bins is {settings.n_bins}, expected at most the {records.n_points} of prepare.{NAME}.n_points"
-        )
-
-
 class Featurizer:
     """Makes arrays of patterns."""
 
-    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:  # noqa: ARG002
+    def __init__(self, settings: FeaturesSettings, meta: dict[str, Any]) -> None:  # noqa: ARG002
         self.settings = settings
         low, high = np.sin(np.radians(settings.two_theta_deg) / 2)
         sines = np.array([low * (1 - settings.max_strain), min(high * (1 + settings.max_strain), 0.999)])

@@ -15,9 +15,10 @@ from matbind.modalities.pxrd.files_cif import holds_pattern, read_cif_pattern
 from matbind.modalities.pxrd.files_raw import read_raw
 from matbind.modalities.pxrd.files_text import could_be_angles, looks_like_pattern, read_columns, read_json
 from matbind.modalities.pxrd.files_xml import read_brml, read_rasx, read_xrdml
-from matbind.modalities.pxrd.grid import Grid, on_grid
+from matbind.modalities.pxrd.grid import on_grid
 from matbind.modalities.pxrd.records import COLUMNS as TABLE_COLUMNS
 from matbind.modalities.pxrd.scan import MeasuredPattern, Scan, measured_pattern
+from matbind.modalities.pxrd.settings import Grid
 from matbind.modalities.pxrd.wavelength import parse_wavelength
 
 SUFFIXES = (".xrdml", ".rasx", ".brml", ".raw", ".cif", ".xye", ".xy", ".csv", ".dat", ".txt", ".json")

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from matbind.base.config import AngleRange, StrictModel
 from matbind.materials.structure import FloatArray
 from matbind.modalities.pxrd.scan import FEWEST_POINTS, MeasuredPattern
+from matbind.modalities.pxrd.settings import Grid
 
 GAP_STEPS, GAP_DEG = 5.0, 0.5  # neighbouring points further apart than both are two ranges with nothing between
-
-
-class Grid(StrictModel):
-    """The angles of a data set's patterns, evenly spaced.
-
-    Attributes:
-        wavelength_angstrom: of the X-rays.
-        two_theta_deg: first and last angle.
-        n_points: number of angles.
-    """
-
-    wavelength_angstrom: float = Field(gt=0.1, lt=5)
-    two_theta_deg: AngleRange
-    n_points: int = Field(ge=100)
 
 
 def at_wavelength(two_theta_deg: FloatArray, *, wavelength_angstrom: float, wanted_angstrom: float) -> FloatArray:

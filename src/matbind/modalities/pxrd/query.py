@@ -8,9 +8,10 @@ from typing import Any
 
 from matbind.modalities.pxrd.files import read_pattern
 from matbind.modalities.pxrd.files_text import read_columns, read_json
-from matbind.modalities.pxrd.grid import Grid, on_grid
+from matbind.modalities.pxrd.grid import on_grid
 from matbind.modalities.pxrd.records import Pattern
 from matbind.modalities.pxrd.scan import measured_pattern
+from matbind.modalities.pxrd.settings import Grid
 
 COLUMNS = {
     "pxrd": 'a powder pattern, JSON: {"two_theta_deg": [...], "intensity": [...], "wavelength_angstrom": a number or a '

@@ -10,26 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.base.config import PositiveRange
-from matbind.materials.diffraction import pattern_grid, simulate_pattern
 from matbind.materials.structure import Structure, structure_of
 from matbind.modalities.protocol import Excluded
-from matbind.modalities.pxrd.grid import Grid
+from matbind.modalities.pxrd.settings import RecordsSettings
 
 NAME = TABLE = "pxrd"
 NOUN = "powder patterns"
 COLUMNS: dict[str, Any] = {"material_id": pl.String, "pattern": pl.List(pl.Float32), "simulated": pl.Boolean}
 """Units: pattern in [0, 1] on the 2-theta grid of `prepare.pxrd`."""
-
-
-class Settings(Grid):
-    """The angles of the data set's patterns, and how one is simulated for a material without a measured one.
-
-    Attributes:
-        crystallite_size_nm: bounds of the size by Scherrer's formula; drawn log-uniform for every material.
-    """
-
-    crystallite_size_nm: PositiveRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +34,11 @@ def value(row: Mapping[str, Any]) -> Pattern:
 
 
 def prepared(
-    structures: pl.DataFrame, table: pl.DataFrame, *, settings: Settings, seed: int
+    structures: pl.DataFrame, table: pl.DataFrame, *, settings: RecordsSettings, seed: int
 ) -> tuple[pl.DataFrame, list[Excluded]]:
     """Keep measured patterns as they are, simulate those of the other structures, and say why some have none."""
+    from matbind.materials.diffraction import pattern_grid  # brings Numba, which a reader of patterns can do without
+
     start_deg, stop_deg = settings.two_theta_deg
     grid = pattern_grid(start_deg=start_deg, stop_deg=stop_deg, n_points=settings.n_points)
     measured = {row["material_id"]: (row["pattern"], row["simulated"]) for row in table.iter_rows(named=True)}
@@ -71,7 +61,9 @@ def prepared(
     return pl.DataFrame(rows, schema=COLUMNS, orient="row"), excluded
 
 
-def _simulated(structure: Structure, material_id: str, settings: Settings, grid: Any, seed: int) -> Any:
+def _simulated(structure: Structure, material_id: str, settings: RecordsSettings, grid: Any, seed: int) -> Any:
+    from matbind.materials.diffraction import simulate_pattern
+
     # The size is drawn from the id, so a material keeps its pattern whatever else is in the data set.
     low, high = np.log(settings.crystallite_size_nm)
     rng = np.random.default_rng([seed, *material_id.encode()])

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from matbind.base.config import STRAIGHT_BACK_DEG
-from matbind.materials.scattering import CUKA_ANGSTROM
 from matbind.materials.structure import FloatArray
+from matbind.materials.wavelengths import CUKA_ANGSTROM
 from matbind.modalities.pxrd.wavelength import parse_wavelength
 
 Axis = Literal["two_theta", "q", "d"]

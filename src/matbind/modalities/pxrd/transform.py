@@ -9,40 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from numba import njit
-from pydantic import Field
 from torch import Tensor
 
-from matbind.base.config import PositiveRange, StrictModel
 from matbind.materials.diffraction import FWHM_PER_SIGMA, SCHERRER, TAIL_SIGMA
 from matbind.materials.scattering import lorentz_polarisation
 from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
+from matbind.modalities.pxrd.settings import TransformSettings
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
 
 ROOT2 = math.sqrt(2.0)
 HOW_OFTEN_HIDDEN = 0.5
 STEEPEST_SINE = 0.9999  # of theta: beyond it the Lorentz factor and the width diverge
-
-
-class Settings(StrictModel):
-    """Augmentation of powder patterns.
-
-    Attributes:
-        crystallite_size_nm: drawn log-uniform from this range for patterns computed from the structure.
-        zero_shift_deg: standard deviation of a shift of all angles.
-        texture: standard deviation of the logarithm of each peak's intensity.
-        noise: standard deviation of additive noise, relative to the maximum.
-        background: largest share of the maximum of a smooth background.
-        hidden: largest share of the angles that is not measured, at each end; in half of the draws nothing is hidden.
-    """
-
-    crystallite_size_nm: PositiveRange
-    zero_shift_deg: float = Field(ge=0, le=1)
-    texture: float = Field(ge=0, le=1)
-    noise: float = Field(ge=0, le=0.5)
-    background: float = Field(ge=0, le=0.5)
-    hidden: float = Field(ge=0, le=0.45)
 
 
 @dataclass(frozen=True)
@@ -56,7 +35,7 @@ class PatternBatch(Batch):
 class Transform:
     """Makes batches of powder patterns from a feature store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: TransformSettings) -> None:
         self.store = store
         self.settings = settings
         self.low_deg, self.high_deg = store.meta["two_theta_deg"]

@@ -8,37 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from numba import njit
-from pydantic import Field
 
-from matbind.base.config import StrictModel
 from matbind.modalities.pxrd.agreement import Cells, agreement
-from matbind.modalities.pxrd.grid import Grid
+from matbind.modalities.pxrd.settings import Grid, ValidationSettings
 from matbind.modalities.ragged import ragged
 
 BATCH_VALUES = 1 << 23  # intensities of one batch
 MOST_ROWS = 8192
-
-
-class Settings(StrictModel):
-    """What a powder pattern must be.
-
-    Attributes:
-        max_quarantined_share: the stage fails when a larger share of the patterns is bad.
-        max_unmeasured_share: of the points of a measured pattern, that may be NaN.
-        scale_tolerance: largest distance of the maximum from 1, and of any intensity below 0.
-        peak_height: smallest height, in units of the maximum, at which a local maximum counts as a peak.
-        min_contrast: smallest allowed difference of maximum and median.
-        max_share_above_half: largest share of points above half the maximum; noise and humps have more than peaks.
-        min_agreement: smallest cosine of a simulated pattern with that computed from its structure.
-    """
-
-    max_quarantined_share: float = Field(ge=0, le=1)
-    max_unmeasured_share: float = Field(ge=0, lt=1)
-    scale_tolerance: float = Field(ge=0, lt=1)
-    peak_height: float = Field(gt=0, lt=1)
-    min_contrast: float = Field(ge=0, lt=1)
-    max_share_above_half: float = Field(gt=0, le=1)
-    min_agreement: float = Field(ge=0, le=1)
 
 
 _NAMES = ("n_not_finite", "unmeasured_share", "lowest", "highest", "n_peaks", "contrast", "share_above_half")
@@ -49,7 +25,7 @@ MEASURES = np.dtype([(name, float) for name in _NAMES])
 class Validator:
     """Checks of powder patterns against the crystals they belong to."""
 
-    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: Grid) -> None:
+    def __init__(self, settings: ValidationSettings, *, crystals: pl.DataFrame, records: Grid) -> None:
         self.settings, self.grid = settings, records
         self.batch_rows = max(1, min(MOST_ROWS, BATCH_VALUES // records.n_points))
         self.parameters = {"n_points": records.n_points}

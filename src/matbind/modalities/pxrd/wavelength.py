@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import isfinite
 
-from matbind.materials.scattering import WAVELENGTH_ANGSTROM
+from matbind.materials.wavelengths import WAVELENGTH_ANGSTROM
 
 SHORTEST_ANGSTROM, LONGEST_ANGSTROM = 0.05, 5.0  # 248 keV to 2.5 keV: all that powders are measured with
 KEV_ANGSTROM = 12.398419843  # photon energy times wavelength

@@ -7,33 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matbind.materials.formula import ELEMENTS
-from matbind.modalities.layers import TransformerSettings, masked_mean
+from matbind.modalities.layers import masked_mean
 from matbind.modalities.text.checkpoint import load_model
 from matbind.modalities.text.features import ANGLE, LENGTH
+from matbind.modalities.text.settings import EncoderSettings
 from matbind.modalities.text.transform import EmbeddingBatch, TokenBatch
 
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
 LOG_LENGTHS = (0.6, 2.2)  # log(1 + angstrom): 0.8 to 8 angstrom
 ANGLES_DEG = (0.0, 180.0)
-
-
-class Settings(TransformerSettings):
-    """Size of the text encoder; a checkpoint brings its own sizes.
-
-    Attributes:
-        layers: BERT layers.
-        gaussians: number of Gaussians over which a length or angle beside a token is expanded.
-        composition: features of the atomic fractions of the formula it is about, beside BERT's.
-    """
-
-    layers: int = Field(ge=1, le=48)
-    gaussians: int = Field(ge=0, le=512)
-    composition: int = Field(ge=0, le=4096)
 
 
 class ValueEmbedding(nn.Module):
@@ -55,7 +41,7 @@ class ValueEmbedding(nn.Module):
 class Encoder(nn.Module):
     """Texts to vectors."""
 
-    def __init__(self, settings: Settings, meta: Mapping[str, Any]) -> None:
+    def __init__(self, settings: EncoderSettings, meta: Mapping[str, Any]) -> None:
         super().__init__()
         self.bert: Any = None
         self.length: ValueEmbedding | None = None

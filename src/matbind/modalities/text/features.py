@@ -17,19 +17,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from matbind.base.config import StrictModel
 from matbind.materials.formula import ATOMIC_NUMBERS, ELEMENTS, FORMULA, terms
 from matbind.modalities.material import Material
 from matbind.modalities.store import ArraySpec
 from matbind.modalities.text.checkpoint import FrozenModel, check, load_model, load_tokenizer, width_of
 from matbind.modalities.text.plain import SYMBOLS_AND_WORDS, is_space_group, plain
 from matbind.modalities.text.records import NAME
+from matbind.modalities.text.settings import FeaturesSettings
 
 PAD, UNKNOWN, LENGTH, ANGLE = 0, 1, 2, 3
 SPECIAL_TOKENS = ("[pad]", "[unknown]", "[length]", "[angle]")
@@ -51,23 +50,7 @@ _TOKEN = re.compile(
 _SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
-class Settings(StrictModel):
-    """How text becomes numbers.
-
-    Attributes:
-        tokenizer: `corpus`, `checkpoint` or `frozen`; see the module's head.
-        checkpoint: directory of the transformers checkpoint (config.json, weights, tokenizer), for all but `corpus`.
-        max_tokens: longer texts are cut at this many tokens.
-        min_count: a word rarer than this in the training corpus is unknown (`corpus` only).
-    """
-
-    tokenizer: Literal["corpus", "checkpoint", "frozen"]
-    checkpoint: Path | None
-    max_tokens: int = Field(ge=8, le=8192)
-    min_count: int = Field(ge=1)
-
-
-def specs(settings: Settings) -> dict[str, ArraySpec]:
+def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
     """Return the arrays kept of a material's text."""
     if settings.tokenizer == "frozen":
         return {"embedding": ArraySpec("float32", (width_of(settings.checkpoint),))}
@@ -153,7 +136,7 @@ def amount_words(formula: str) -> list[str]:
     return [element if amount == 1 else f"{element}{amount:g}" for element, amount in terms(formula)]
 
 
-def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
+def fit(materials: Iterable[Material], settings: FeaturesSettings) -> dict[str, Any]:
     """Learn the vocabulary of the training corpus, ids by rank; a word of the test split must stay unknown."""
     if settings.tokenizer != "corpus":
         check(settings.checkpoint, max_tokens=settings.max_tokens)
@@ -167,7 +150,7 @@ def fit(materials: Iterable[Material], settings: Settings) -> dict[str, Any]:
     return {"tokenizer": "corpus", "vocabulary": [*SPECIAL_TOKENS, *kept], "max_tokens": settings.max_tokens}
 
 
-def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]:
+def nominal_meta(settings: FeaturesSettings, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an encoder is built from; the vocabulary is of BERT's size where that of the corpus is not known."""
     if settings.tokenizer == "frozen":
         return {"tokenizer": "frozen", "width": width_of(settings.checkpoint)}
@@ -178,7 +161,7 @@ def nominal_meta(settings: Settings, known: Mapping[str, Any]) -> dict[str, Any]
 class Featurizer:
     """Makes arrays of texts, with the tokenizer or model loaded once."""
 
-    def __init__(self, settings: Settings, meta: dict[str, Any]) -> None:
+    def __init__(self, settings: FeaturesSettings, meta: dict[str, Any]) -> None:
         self.settings = settings
         vocabulary = meta.get("vocabulary", ())
         self._ids = {word: i for i, word in enumerate(vocabulary)}

@@ -7,30 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from matbind.base.config import StrictModel
 from matbind.materials.structure import IntArray
 from matbind.modalities.batch import Batch
 from matbind.modalities.store import Store
 from matbind.modalities.strain import Strain
 from matbind.modalities.text.features import LENGTH, PAD
-
-
-class Settings(StrictModel):
-    """Augmentation of texts.
-
-    Attributes:
-        drop_sentences: probability with which each sentence but the first is left out.
-        drop_tokens: probability with which each token of those sentences is left out; the first sentence names what the
-            crystal is made of.
-        train_tokens: in training sentences are drawn at random until they hold this many tokens (0: all sentences).
-    """
-
-    drop_sentences: float = Field(ge=0, lt=1)
-    drop_tokens: float = Field(ge=0, lt=1)
-    train_tokens: int = Field(ge=0)
+from matbind.modalities.text.settings import TransformSettings
 
 
 @dataclass(frozen=True)
@@ -53,7 +37,7 @@ class EmbeddingBatch(Batch):
 class Transform:
     """Makes batches of texts from a feature store."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: TransformSettings) -> None:
         self.store = store
         self.settings = settings
         self.frozen = store.meta["tokenizer"] == "frozen"

@@ -7,10 +7,9 @@ from functools import cache
 from typing import Any, ClassVar
 
 import polars as pl
-from pydantic import Field
 
-from matbind.base.config import StrictModel
 from matbind.materials.formula import ATOMIC_NUMBERS, FORMULA, amounts, element_names
+from matbind.modalities.text.settings import ValidationSettings
 
 GARBLED = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{fffd}]|Ã|â€|Â[^ a-z]"
 """Control characters, the replacement character, and UTF-8 that was read as Latin-1."""
@@ -24,31 +23,13 @@ SITE = r"\b([A-Z][a-z]?)\(\d+(?:,\d+)*\)"
 ALSO_CALLED = {13: "aluminium", 16: "sulphur", 55: "caesium"}
 
 
-class Settings(StrictModel):
-    """What a text must be.
-
-    Attributes:
-        max_quarantined_share: the stage fails when a larger share of the texts is bad.
-        min_characters: fewest characters.
-        max_characters: most characters.
-        ends_a_sentence: whether a text must end with a full stop; one that does not was cut off.
-        max_elements_missing: elements of the formula that a text need not name.
-    """
-
-    max_quarantined_share: float = Field(ge=0, le=1)
-    min_characters: int = Field(ge=1)
-    max_characters: int = Field(ge=1)
-    ends_a_sentence: bool
-    max_elements_missing: int = Field(ge=0)
-
-
 class Validator:
     """Checks of descriptions against the crystals they belong to."""
 
     batch_rows = 16384
     parameters: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, settings: Settings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
+    def __init__(self, settings: ValidationSettings, *, crystals: pl.DataFrame, records: None) -> None:  # noqa: ARG002
         self.settings = settings
         self._formulas = crystals.select("material_id", "formula")
 
