@@ -16,9 +16,9 @@ SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds
 SURE = (
     "Probabilities were fitted on validation, to queries worsened as measurements are, with and without elements "
     f"given, half of them of materials taken out of the gallery; from {PRECISION:g} an answer counts as a match. On "
-    "the test split, by probability: right, claimed (number); the expected calibration error (ECE), and what it is "
-    "below in 95 of 100 such tests if every probability is exactly right; the share of the gallery's own materials that "
-    "is found as a match."
+    "the test split, by probability: right, claimed (number); the expected calibration error (ECE); what that is below "
+    "in 95 of 100 tests by chance, if every probability is exactly right; and the share of the gallery's own materials "
+    "that is found as a match."
 )
 LIMITS = (
     "For finding candidate materials by another kind of measurement; every hit is to be checked against the "
