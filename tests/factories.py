@@ -42,7 +42,7 @@ NO_AUGMENTATION = {
         "background": 0.0,
         "hidden": 0.0,
     },
-    "modalities.text.transform": {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0},
+    "modalities.text.transform": {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0, "short": 0.0},
     "deformation": {"volumetric": 0.0, "shape": 0.0},
 }
 

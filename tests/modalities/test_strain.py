@@ -103,7 +103,7 @@ def test_edges_peaks_and_named_lengths_grow_by_the_same_factor(tmp_path):
     pattern = PatternTransform(store_of(tmp_path, "pxrd", [given], {"n_bins": 8501}), quiet)
     text = TextTransform(
         store_of(tmp_path, "text", [given], {"min_count": 1}),
-        TextSettings(drop_sentences=0, drop_tokens=0, train_tokens=0),
+        TextSettings(drop_sentences=0, drop_tokens=0, train_tokens=0, short=0),
     )
     rng = np.random.default_rng(0)
     plain, strained = crystal(index), crystal(index, strain=grown)

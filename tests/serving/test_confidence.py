@@ -14,6 +14,7 @@ from matbind.serving.confidence import (
     Confidence,
     ask,
     calibrate,
+    error_by_chance,
     evidence_of,
     is_match,
     reliability_of,
@@ -41,14 +42,23 @@ def asked(noise: float, *, seed: int = 1) -> Asked:
     return ask(queries.astype(np.float32), np.arange(300), keys, elements, seed=seed)
 
 
-def test_evidence_is_the_best_similarity_its_share_of_the_softmax_and_the_number_of_keys() -> None:
+def test_evidence_is_the_best_similarity_its_share_of_the_softmax_its_lead_and_the_number_of_keys() -> None:
     similarity = np.array([[0.5, 0.5, -np.inf], [0.9, 0.4, 0.9 - np.log(3) / 30]])
 
     evidence = evidence_of(similarity)
 
     np.testing.assert_allclose(evidence[:, 0], [0.5, 0.9])
     np.testing.assert_allclose(evidence[:, 1], [0, np.log(3)], atol=1e-5)
-    np.testing.assert_allclose(np.exp(evidence[:, 2]), [2, 3])
+    np.testing.assert_allclose(np.exp(evidence[:, 2]) - 1e-3, [0, np.log(3) / 30], atol=1e-9)
+    np.testing.assert_allclose(np.exp(evidence[:, 3]), [2, 3])
+
+
+@pytest.mark.parametrize("similarity", [np.array([[0.3]]), np.array([[-np.inf, 0.3, -np.inf]])])
+def test_an_only_key_leads_by_all_there_is(similarity: np.ndarray) -> None:
+    evidence = evidence_of(similarity)
+
+    assert np.exp(evidence[0, 2]) == pytest.approx(2.001)
+    assert np.isfinite(evidence).all()
 
 
 def test_each_query_is_asked_with_and_without_its_material() -> None:
@@ -67,7 +77,7 @@ def test_filters_leave_some_of_the_keys_out_and_never_the_material() -> None:
 
     answers = ask(keys, np.arange(len(keys)), keys, elements)
 
-    n_keys = np.exp(answers.evidence[: len(keys), 2]).round()
+    n_keys = np.exp(answers.evidence[: len(keys), 3]).round()
     assert answers.right[: len(keys)].all()
     assert {len(keys)} < set(n_keys.astype(int).tolist())
     assert np.mean(n_keys == len(keys)) == pytest.approx(1 / 3, abs=0.1)
@@ -88,7 +98,11 @@ def test_probabilities_are_those_of_a_logistic_regression() -> None:
     ours = calibrate(queries, queries).probability(queries.evidence)
 
     scaled = (queries.evidence - queries.evidence.mean(axis=0)) / queries.evidence.std(axis=0)
-    theirs = LogisticRegression(C=1 / (2e-3 * len(scaled)) * 2).fit(scaled, queries.right).predict_proba(scaled)[:, 1]
+    theirs = (
+        LogisticRegression(C=1 / (1e-5 * len(scaled)), tol=1e-8, max_iter=1000)
+        .fit(scaled, queries.right)
+        .predict_proba(scaled)[:, 1]
+    )
     np.testing.assert_allclose(ours, np.clip(theirs, 0.001, 0.999), atol=2e-3)
 
 
@@ -124,12 +138,41 @@ def test_a_model_that_knows_nothing_is_never_sure() -> None:
 
 @pytest.mark.parametrize("right", [True, False])
 def test_where_all_answers_are_alike_the_probability_is_a_constant(*, right: bool) -> None:
-    answers = Asked(np.random.default_rng(0).random((50, 3)), np.full(50, right))
+    answers = Asked(np.random.default_rng(0).random((50, 4)), np.full(50, right))
 
     confidence = calibrate(answers, answers)
 
     assert confidence.probability(answers.evidence) == pytest.approx(0.999 if right else 0.001)
     assert is_match(float(confidence.probability(answers.evidence)[0])) == right
+
+
+def test_evidence_that_all_but_decides_is_claimed_as_such() -> None:
+    rng = np.random.default_rng(0)
+    lead = rng.normal(size=4000)
+    evidence = np.column_stack([lead, np.zeros((4000, 3))])
+    answers = Asked(evidence, rng.random(4000) < 1 / (1 + np.exp(-60 * lead)))
+
+    confidence = calibrate(answers, answers)
+
+    assert confidence.expected_calibration_error < 0.01
+    assert confidence.probability(np.array([[0.2, 0, 0, 0]]))[0] > 0.99
+
+
+def test_the_error_by_chance_is_that_of_probabilities_that_are_exactly_right() -> None:
+    rng = np.random.default_rng(1)
+    probability = rng.random(400)
+    errors = [reliability_of(probability, rng.random(400) < probability)[1] for _ in range(500)]
+
+    by_chance = error_by_chance(probability)
+
+    assert by_chance["mean"] == pytest.approx(np.mean(errors), rel=0.1)
+    assert by_chance["below95"] == pytest.approx(np.quantile(errors, 0.95), rel=0.15)
+
+
+def test_the_error_by_chance_falls_with_the_number_of_queries() -> None:
+    few, many = (error_by_chance(np.linspace(0.01, 0.99, n))["mean"] for n in (50, 5000))
+
+    assert many < few / 5
 
 
 def test_it_is_written_as_json() -> None:

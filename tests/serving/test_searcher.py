@@ -192,3 +192,10 @@ def test_a_pattern_measured_in_part_is_still_answered() -> None:
 
 def test_code_that_answers_is_the_code_the_model_was_made_with() -> None:
     assert Searcher(bundle(EVERYTHING)).has_own_code
+
+
+def test_words_of_another_matter_are_unlike_anything_known() -> None:
+    answer = searcher().answer({"text": "Arsenal beat Chelsea two nil on Saturday thanks to a late goal."})
+
+    assert answer["message"].startswith("no confident match: this text is unlike anything the model was trained on (it")
+    assert answer["probability"] is None

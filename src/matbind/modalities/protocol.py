@@ -80,6 +80,8 @@ class FeaturesPart(Protocol):
     """`features.py`: from a value to arrays of a fixed layout.
 
     Where `fit` gives the directory of a language model as `checkpoint`, `save_checkpoint(checkpoint, out)` copies it.
+    A function `objection(row, meta)` there says in a few words why the arrays of one material are of no such value
+    (noise, nothing but background, words of another language); empty where nothing speaks against it.
     Where the encoder's size depends on what `fit` learns, `nominal_meta(settings, known)` returns a `meta` by which the
     parameters of an encoder of full size are counted; `known` is the `meta` of a data set, perhaps featurized by other
     settings, or empty. Without such a function it is what `fit` makes of no materials.

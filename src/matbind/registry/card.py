@@ -16,8 +16,9 @@ SPLIT = "Split by reduced formula: no formula is on two sides. The gallery holds
 SURE = (
     "Probabilities were fitted on validation, to queries worsened as measurements are, with and without elements "
     f"given, half of them of materials taken out of the gallery; from {PRECISION:g} an answer counts as a match. On "
-    "the test split, by probability: right, claimed (number); the expected calibration error (ECE); and the share of "
-    "the gallery's own materials that is found as a match."
+    "the test split, by probability: right, claimed (number); the expected calibration error (ECE); what that is below "
+    "in 95 of 100 tests by chance, if every probability is exactly right; and the share of the gallery's own materials "
+    "that is found as a match."
 )
 LIMITS = (
     "For finding candidate materials by another kind of measurement; every hit is to be checked against the "
@@ -73,7 +74,7 @@ def model_card(
         "## When it is sure",
         SURE,
         markdown_table(
-            ["query -> key", *(f"{low:g} to {high:g}" for low, high in pairwise(BINS)), "ECE", "found"],
+            ["query -> key", *(f"{low:g} to {high:g}" for low, high in pairwise(BINS)), "ECE", "by chance", "found"],
             _sure(confidence, default_key(combination)),
         ),
         "## Use and limits",
@@ -103,6 +104,6 @@ def _sure(calibrated: Mapping[str, Confidence], key: str) -> list[list[str]]:
             bins = [
                 f"{b['right']:.2f}, {b['claimed']:.2f} ({b['n']})" if b["n"] else "-" for b in confidence.reliability
             ]
-            error, coverage = confidence.expected_calibration_error, confidence.accepted["coverage"]
-            rows.append([pair, *bins, f"{error:.3f}", f"{coverage:.2f}"])
+            error, chance = confidence.expected_calibration_error, confidence.error_by_chance["below95"]
+            rows.append([pair, *bins, f"{error:.3f}", f"{chance:.3f}", f"{confidence.accepted['coverage']:.2f}"])
     return rows

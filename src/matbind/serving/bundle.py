@@ -28,6 +28,9 @@ from matbind.serving.packaged_code import packaged_digest
 from matbind.serving.searcher import CHECKPOINT, CONFIDENCE, FORMAT, MODEL
 from matbind.training.embeddings import QUERY_SPLITS, Embeddings, read_embeddings, read_queries, require_same_materials
 
+FILTERS = {"validation": 2, "test": 1}
+"""How often each query is asked, each time with another element filter."""
+
 
 def bundle_digest(combination: Combination, *, model_dir: Path, features: Path) -> str:
     """Return a digest of all that a registered model is made of: weights, settings, features, code.
@@ -142,7 +145,7 @@ def calibration(
                     if key not in names:  # or the query would be the very vector that is searched for
                         full = [_in_split(keys[name], rows) for name in names]
                         every.append(_queries(full, rows))
-                    asked.append(_ask_all(every, gallery, elements))
+                    asked.append(_ask_all(every * FILTERS[split], gallery, elements))
                 calibrated[f"{'+'.join(names)}->{key}"] = calibrate(*asked)
     return calibrated
 

@@ -29,7 +29,7 @@ from matbind.training.embedder import Embedder
 from matbind.training.novelty import KNOWN, read_novelty
 
 MODEL, CONFIDENCE, CHECKPOINT = "model.json", "confidence.json", "checkpoint"
-FORMAT = 2
+FORMAT = 3
 MOST_NEAREST = 1000
 Wanted = Literal["nearest", "embedding", "both"]
 WANTED: tuple[Wanted, ...] = ("nearest", "embedding", "both")
@@ -149,21 +149,28 @@ class Searcher:
         for name, material in query.items():
             self._require(name)
             try:
-                outputs, vectors = self.embedder.encode_materials(name, [material])
+                row = self.embedder.featurize(name, material)
+                outputs, vectors = self.embedder.encode_rows(name, [row])
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             parts.append(vectors[0])
-            distance, limit = float(self.novelty[name].distance(outputs)[0]), self.novelty[name].limit
-            if not distance <= limit:
-                unlike.append(
-                    f"this {name} is unlike anything the model was trained on (distance {distance:.2g}; "
-                    f"{100 * KNOWN:.0f} of 100 known ones are below {limit:.2g})"
-                )
+            if reason := self._novel(name, row, outputs):
+                unlike.append(f"this {name} is unlike anything the model was trained on ({reason})")
         mean = np.mean(parts, axis=0)
         length = float(np.linalg.norm(mean))
         if not (math.isfinite(length) and length > 0):
             raise ValueError(f"{', '.join(query)}: the embedding is not finite or has no direction")
         return np.asarray(mean / length, dtype=np.float32), "; ".join(unlike)
+
+    def _novel(self, name: str, row: Mapping[str, npt.NDArray[Any]], outputs: npt.NDArray[np.float32]) -> str:
+        """Say why a query is not of what the model knows: by its arrays, else by what the encoder makes of them."""
+        objection = getattr(part(name, "features"), "objection", None)
+        if objection and (reason := objection(row, self.embedder.metas[name])):
+            return str(reason)
+        distance, limit = float(self.novelty[name].distance(outputs)[0]), self.novelty[name].limit
+        if distance <= limit:
+            return ""
+        return f"distance {distance:.2g}; {100 * KNOWN:.0f} of 100 known ones are below {limit:.2g}"
 
     def _require(self, name: str) -> None:
         if name not in self.combination.modalities:

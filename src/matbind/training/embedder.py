@@ -45,31 +45,24 @@ class Embedder:
         self._models: dict[str, Model] = {}
         self._featurizers: dict[str, Any] = {}
 
-    def embed_materials(self, name: str, materials: Sequence[Material]) -> npt.NDArray[np.float32]:
-        """Featurize and embed one modality of some materials.
-
-        Returns:
-            Unit vectors, shape (len(materials), projection_dim).
+    def featurize(self, name: str, material: Material) -> dict[str, npt.NDArray[Any]]:
+        """Make the arrays of one modality of a material.
 
         Raises:
-            ValueError: if a material's value cannot be featurized.
+            ValueError: if the material's value cannot be featurized.
         """
-        return self.encode_materials(name, materials)[1]
-
-    def encode_materials(
-        self, name: str, materials: Sequence[Material]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Featurize and encode one modality of some materials: the encoder's outputs, and what embed_materials gives.
-
-        Raises:
-            ValueError: if a material's value cannot be featurized.
-        """
-        features, settings = part(name, "features"), self.settings.modalities[name].features
         if name not in self._featurizers:
-            self._featurizers[name] = features.Featurizer(settings, self.metas[name])
-        rows = [self._featurizers[name](material) for material in materials]
-        store = MemoryStore(features.specs(settings), rows, self.metas[name])
-        return self._encode(name, store, np.arange(len(materials)))
+            settings = self.settings.modalities[name].features
+            self._featurizers[name] = part(name, "features").Featurizer(settings, self.metas[name])
+        row: dict[str, npt.NDArray[Any]] = self._featurizers[name](material)
+        return row
+
+    def encode_rows(
+        self, name: str, rows: Sequence[dict[str, npt.NDArray[Any]]]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Encode what :meth:`featurize` gives: the encoder's outputs, and unit vectors of the shared space."""
+        specs = part(name, "features").specs(self.settings.modalities[name].features)
+        return self._encode(name, MemoryStore(specs, rows, self.metas[name]), np.arange(len(rows)))
 
     def embed_store(self, name: str, store: Store, index: IntArray) -> npt.NDArray[np.float32]:
         """Embed rows of a feature store, shape (len(index), projection_dim)."""

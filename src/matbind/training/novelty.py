@@ -20,7 +20,7 @@ from matbind.base.files import written_whole
 
 FloatArray = npt.NDArray[np.float32]
 MOST_DIRECTIONS = 64
-KNOWN = 0.98
+KNOWN = 0.99
 """Share of the worsened validation materials that counts as known."""
 _LEAST_SPREAD = 0.05  # of a feature, relative to the mean of all: one that never varied says nothing
 _LEAST_VARIANCE = 1e-3  # of a direction of the standardised features

@@ -87,3 +87,23 @@ def test_the_featurizer_divides_by_the_atoms_of_the_cell():
 
 def test_a_material_without_a_dos_has_no_arrays():
     assert dos.Featurizer(FeaturesSettings(**WINDOW), {})(material(rocksalt())) is None
+
+
+ENERGIES = np.linspace(-20, 20, 801)
+
+
+@pytest.mark.parametrize(
+    "densities",
+    [np.ones(801), (ENERGIES > -5) * 1.0, np.sqrt(np.maximum(ENERGIES + 9, 0))],
+    ids=["flat", "step", "root"],
+)
+def test_a_dos_without_a_peak_is_objected_to(densities):
+    assert objection(Dos(ENERGIES, densities, 0.0)) == "it has no peak narrower than 2 eV"
+
+
+def test_a_dos_with_a_peak_is_not():
+    assert not objection(peak(-3.1))
+
+
+def objection(given: Dos) -> str:
+    return dos.objection({"density": binned_density(given, n_atoms=1, **WINDOW)}, WINDOW)

@@ -93,3 +93,26 @@ def test_a_material_without_a_pattern_has_no_arrays():
 def test_settings_refuse(key, value):
     with pytest.raises(ValueError, match=key):
         FeaturesSettings(**(SETTINGS.model_dump() | {key: value}))
+
+
+def objection(intensity: np.ndarray) -> str:
+    meta = pxrd.fit(iter(()), SETTINGS)
+    return pxrd.objection(featurized(material(pxrd=Pattern(intensity.astype(np.float32), simulated=False))), meta)
+
+
+@pytest.mark.parametrize(
+    ("intensity", "expected"),
+    [
+        (np.ones(8501), "no peak narrower than 2 degrees rises above its background"),
+        (np.exp(-np.linspace(0, 3, 8501)), "no peak narrower than 2 degrees rises above its background"),
+        (np.random.default_rng(0).poisson(3, 8501), "neighbouring angles have nothing to do with each other"),
+        (np.random.default_rng(0).poisson(0.5, 8501) ** 2, "neighbouring angles have nothing to do with each other"),
+    ],
+    ids=["flat", "background", "counts", "squares"],
+)
+def test_a_pattern_of_nothing_is_objected_to(intensity, expected):
+    assert objection(intensity).startswith(expected)
+
+
+def test_a_pattern_of_a_crystal_is_not():
+    assert not objection(simulated(rocksalt()).intensity)

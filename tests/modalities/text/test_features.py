@@ -62,6 +62,20 @@ def test_sentences_become_words_without_grammar(sentence, expected):
     assert plain(sentence) == expected
 
 
+@pytest.mark.parametrize(
+    "edge",
+    [
+        "lattice constant 3.905 Å",
+        "lattice parameter of 3.905 Å",
+        "lattice parameters a = 3.905 Å",
+        "a = 3.905 Å",
+        "cell edge: 3.905 Å",
+    ],
+)
+def test_the_edge_of_a_cell_is_no_length_of_a_bond(edge):
+    assert plain(f"SrTiO3, {edge}, Ti-O 1.95 Å") == ["Sr", "Ti", "O3", "Ti", "O", "[length]"]
+
+
 def test_the_word_in_is_not_the_element_indium():
     assert plain("In the first In3+ site, In(1) is bonded to S.") == ["In", "3+", "In", "S"]
 
@@ -201,3 +215,19 @@ def test_a_frozen_featurizer_keeps_one_embedding_a_text(checkpoint):
 def test_a_frozen_model_of_any_width_is_counted_by_its_own(checkpoint):
     settings = FeaturesSettings(tokenizer="frozen", checkpoint=checkpoint, max_tokens=24, min_count=1)
     assert text.nominal_meta(settings, {})["width"] == 16
+
+
+CORPUS_META = fit([material(text="BaTiO3 is cubic Perovskite structured. All Ba-O bonds are two long.")], CORPUS)
+
+
+@pytest.mark.parametrize(
+    ("given", "objection"),
+    [
+        ("The referee showed two red cards", "it names no formula, and of its 5 words that count 1 are known"),
+        ("lorem ipsum dolor", "it names no formula, and of its 3 words that count 0 are known"),
+        ("cubic perovskite", ""),
+        ("SrRuO3 with a ferromagnetic ground state", ""),  # unknown words, but a formula
+    ],
+)
+def test_a_text_of_other_words_is_objected_to(given, objection):
+    assert text.objection(arrays_of(given, CORPUS_META), CORPUS_META) == objection

@@ -26,9 +26,8 @@ def store(tmp_path_factory):
 
 
 def transform_of(store, **changes) -> Transform:
-    return Transform(
-        store, TransformSettings(**({"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0} | changes))
-    )
+    nothing = {"drop_sentences": 0.0, "drop_tokens": 0.0, "train_tokens": 0, "short": 0.0}
+    return Transform(store, TransformSettings(**(nothing | changes)))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -136,3 +135,23 @@ def test_in_training_components_of_a_frozen_embedding_are_dropped(frozen):
 def test_the_composition_of_the_opening_formula_is_given_beside(store):
     batch = transform_of(store, drop_sentences=0.5, drop_tokens=0.5, train_tokens=4)(np.array([0, 1]), rng=rng())
     assert batch.composition.nonzero().tolist() == [[0, 45], [1, 55]]  # palladium, barium
+
+
+def test_a_short_text_is_its_formula_and_some_words_of_its_first_sentence(store):
+    seen = set()
+    for seed in range(20):
+        batch = transform_of(store, short=1.0)(np.array([0, 1]), rng=rng(seed))
+        seen |= {tuple(spelled(store, batch, row)) for row in (0, 1)}
+    assert seen == {("Pd",), ("Pd", "cubic"), ("Ba",), ("Ba", "hexagonal")}
+
+
+def test_short_says_how_often_a_text_is_cut(store):
+    whole = [transform_of(store, short=0.3)(np.array([0]), rng=rng(seed)).mask.sum() == 26 for seed in range(300)]
+    assert np.mean(whole) == pytest.approx(0.7, abs=0.08)
+
+
+def test_a_formula_of_several_elements_stays_whole(tmp_path):
+    stored = store_of(tmp_path, "text", [material(text="SrTiO3 is cubic.")], {"min_count": 1})
+    for seed in range(20):
+        words = spelled(stored, transform_of(stored, short=1.0)(np.array([0]), rng=rng(seed)), 0)
+        assert words[:3] == ["Sr", "Ti", "O3"]

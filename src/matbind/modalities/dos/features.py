@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,11 @@ import numpy.typing as npt
 from matbind.modalities.dos.records import NAME, Dos
 from matbind.modalities.dos.settings import FeaturesSettings
 from matbind.modalities.material import Material
+from matbind.modalities.signal import tallest_peak
 from matbind.modalities.store import ArraySpec
+
+WIDEST_PEAK_EV = 2.0
+LOWEST_PEAK = 0.15  # of the maximum; the root of free electrons stays below 0.1
 
 
 def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
@@ -63,6 +67,15 @@ def binned_density(dos: Dos, *, n_atoms: float, window_ev: tuple[float, float], 
     if not (density > 0).any():
         raise ValueError(f"the DOS has no state between {window_ev[0]:g} and {window_ev[1]:g} eV from the Fermi energy")
     return np.asarray(density, dtype=np.float32)
+
+
+def objection(row: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    """Say why the arrays of one material are of no density of states; empty if nothing speaks against it."""
+    low, high = meta["window_ev"]
+    n_bins = round(WIDEST_PEAK_EV * meta["n_bins"] / (high - low))
+    if tallest_peak(row["density"], n_bins=n_bins) < LOWEST_PEAK:
+        return f"it has no peak narrower than {WIDEST_PEAK_EV:g} eV"
+    return ""
 
 
 class Featurizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from matbind.materials.scattering import lorentz_polarisation
 from matbind.modalities.material import Material
 from matbind.modalities.pxrd.records import NAME
 from matbind.modalities.pxrd.settings import FeaturesSettings
+from matbind.modalities.signal import is_noise, tallest_peak
 from matbind.modalities.store import ArraySpec
 
 SMALLEST_GAP = 1e-6  # of the distance between points: what is less is rounding
+WIDEST_PEAK_DEG = 2.0  # crystallites of 5 nm have peaks of this width
+LOWEST_PEAK = 0.25  # of the maximum; a background with noise stays below 0.15
 
 
 def specs(settings: FeaturesSettings) -> dict[str, ArraySpec]:
@@ -63,6 +66,16 @@ def binned_pattern(intensity: npt.NDArray[np.float32], *, n_bins: int) -> npt.ND
     if not highest > 0:
         raise ValueError("the pattern has no intensity above zero")
     return np.asarray(pattern / highest, dtype=np.float32)
+
+
+def objection(row: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    """Say why the arrays of one material are of no powder pattern; empty if nothing speaks against it."""
+    low, high = meta["two_theta_deg"]
+    if tallest_peak(row["pattern"], n_bins=round(WIDEST_PEAK_DEG * meta["n_bins"] / (high - low))) < LOWEST_PEAK:
+        return f"no peak narrower than {WIDEST_PEAK_DEG:g} degrees rises above its background"
+    if is_noise(row["pattern"]):
+        return "neighbouring angles have nothing to do with each other, as in noise"
+    return ""
 
 
 class Featurizer:

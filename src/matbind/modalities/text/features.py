@@ -39,7 +39,11 @@ _GRAMMAR = frozenset(
     "a all an and are atom atoms bond bonded both crystallizes equivalent first form from group in inequivalent is "  # noqa: SIM905
     "length lengths mixture of oriented second site sites space that the there third to with".split()
 )
+_CELL_EDGE = (  # of the conventional cell, as people write it; the corpus has lengths of bonds only
+    r"(?:(?:lattice|cell) (?:constants?|parameters?|edges?)(?: of| is)?[ :=]*(?:[abc] ?= ?)?|\b[abc] ?= ?)\d+\.\d+ Å"
+)
 _TOKEN = re.compile(
+    rf"(?P<cell_edge>{_CELL_EDGE})|"
     r"(?P<space_group>\S+) space group|(?P<coordination>\d+-coordinate)"
     r"|(?P<length>\d+\.\d+)(?:-(?P<length_to>\d+\.\d+))? Å|(?P<angle>\d+(?:\.\d+)?)(?:-(?P<angle_to>\d+(?:\.\d+)?))?°"
     r"|np\.int64\((?P<direction>-?\d+)\)"  # how NumPy 2 made the generator write a direction
@@ -47,6 +51,7 @@ _TOKEN = re.compile(
     rf"|(?P<ion>[A-Z][a-z]?)(?P<ion_charge>\d+(?:\.\d+)?[+-])|(?!In the\b)(?P<formula>{FORMULA})(?![a-z])"
     r"|(?P<word>[A-Za-z][a-z]+|\d+(?:\.\d+)?[+-]?|[A-Z][\w/-]+)"
 )
+FEWEST_KNOWN = 0.5  # of the words of a text without a formula
 _SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
 
 
@@ -80,6 +85,8 @@ def words(sentence: str) -> list[Token]:
     tokens: list[Token] = []
     for match in _TOKEN.finditer(sentence):
         groups = match.groupdict()
+        if groups["cell_edge"]:
+            continue
         if groups["length"]:
             tokens += [Token(SPECIAL_TOKENS[LENGTH], float(d)) for d in (groups["length"], groups["length_to"]) if d]
         elif groups["angle"]:
@@ -156,6 +163,19 @@ def nominal_meta(settings: FeaturesSettings, known: Mapping[str, Any]) -> dict[s
         return {"tokenizer": "frozen", "width": width_of(settings.checkpoint)}
     vocabulary = known.get("vocabulary") if settings.tokenizer == "corpus" else None
     return settings.model_dump() | {"tokenizer": "corpus", "vocabulary": vocabulary or range(BERT_VOCABULARY_SIZE)}
+
+
+def objection(row: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> str:  # noqa: ARG001
+    """Say why the arrays of one material are of no description; empty if nothing speaks against it.
+
+    Words that are not of the vocabulary are as good as none: the encoder sees the same token for all of them.
+    """
+    if "token" not in row or row["composition"].any():
+        return ""
+    known, n_words = int(np.count_nonzero(row["token"] != UNKNOWN)), len(row["token"])
+    if known < FEWEST_KNOWN * n_words:
+        return f"it names no formula, and of its {n_words} words that count {known} are known"
+    return ""
 
 
 class Featurizer:

@@ -35,11 +35,14 @@ class TransformSettings(StrictModel):
         drop_tokens: probability with which each token of those sentences is left out; the first sentence names what the
             crystal is made of.
         train_tokens: in training sentences are drawn at random until they hold this many tokens (0: all sentences).
+        short: probability with which a text is shortened to what people type: its formula and, of the other words of
+            its first sentence, a share that is drawn for every text (tokenizer `corpus` only).
     """
 
     drop_sentences: float = Field(ge=0, lt=1)
     drop_tokens: float = Field(ge=0, lt=1)
     train_tokens: int = Field(ge=0)
+    short: float = Field(ge=0, le=1)
 
 
 class EncoderSettings(TransformerSettings):

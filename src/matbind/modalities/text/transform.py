@@ -41,6 +41,7 @@ class Transform:
         self.store = store
         self.settings = settings
         self.frozen = store.meta["tokenizer"] == "frozen"
+        self.short = settings.short if store.meta["tokenizer"] == "corpus" else 0.0  # pieces are no words
 
     def __call__(
         self, index: IntArray, *, rng: np.random.Generator | None = None, strain: Strain | None = None
@@ -58,7 +59,12 @@ class Transform:
         material = np.repeat(np.arange(len(index)), counts)
         if rng is not None:
             sentence = self.store.ragged("sentence", index).values
-            kept = self.keep(material, sentence, rng)
+            n_elements = np.count_nonzero(self.store.dense("composition", index), axis=1)
+            kept = np.where(
+                (rng.random(len(index)) < self.short)[material],
+                keep_short(material, sentence, n_elements, rng),
+                self.keep(material, sentence, rng),
+            )
             token, value, material = token[kept], value[kept], material[kept]
             counts = np.bincount(material, minlength=len(index))
         column = np.arange(len(token)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -94,3 +100,24 @@ class Transform:
             fits[order] = running - lengths < self.settings.train_tokens
             stays &= fits
         return np.asarray(stays[number] & ((sentence == 0) | (rng.random(len(material)) >= self.settings.drop_tokens)))
+
+
+def keep_short(
+    material: IntArray, sentence: npt.NDArray[np.int16], n_elements: IntArray, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Draw which tokens stay of texts as people type them.
+
+    Args:
+        material: of every token.
+        sentence: of every token, from 0.
+        n_elements: of every material; as many words at the beginning of a text are its formula and stay.
+        rng: of the draw.
+
+    Returns:
+        Shape of `material`; of the words of the first sentence that follow the formula a share, drawn for every text.
+    """
+    counts = np.bincount(material, minlength=len(n_elements))
+    position = np.arange(len(material)) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = rng.random(len(n_elements))[material]
+    is_formula = position < np.maximum(n_elements, 1)[material]
+    return np.asarray(is_formula | ((sentence == 0) & (rng.random(len(material)) < share)))
