@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -45,7 +46,34 @@ class ProjectionHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, in_dim) to (n, out_dim), each row of unit L2 norm, in float32."""
-        return F.normalize(self.linear(self.norm(x)).float(), dim=-1)
+        return F.normalize(self.project(x), dim=-1)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Map (n, in_dim) to (n, out_dim), in float32."""
+        projected: Tensor = self.linear(self.norm(x)).float()
+        return projected
+
+
+class PartwiseHead(nn.Module):
+    """A projection head for an encoder of several parts: each is mapped into a block of the space for itself."""
+
+    def __init__(self, parts: Sequence[int], out_dim: int) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        self.heads = nn.ModuleList(
+            ProjectionHead(width, block) for width, block in zip(parts, blocks(out_dim, len(parts)), strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, sum of parts) to (n, out_dim), each row of unit L2 norm, in float32."""
+        split = x.split(self.parts, dim=1)
+        projected = [head.project(part) for head, part in zip(self.heads, split, strict=True)]  # type: ignore[operator]
+        return F.normalize(torch.cat(projected, dim=1), dim=-1)
+
+
+def blocks(dim: int, n: int) -> list[int]:
+    """Split the dimensions of a space into n blocks, as even as can be."""
+    return [dim // n + (i < dim % n) for i in range(n)]
 
 
 class ResidualBlock(nn.Module):

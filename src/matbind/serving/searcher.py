@@ -29,7 +29,7 @@ from matbind.training.embedder import Embedder
 from matbind.training.novelty import KNOWN, read_novelty
 
 MODEL, CONFIDENCE, CHECKPOINT = "model.json", "confidence.json", "checkpoint"
-FORMAT = 2
+FORMAT = 3
 MOST_NEAREST = 1000
 Wanted = Literal["nearest", "embedding", "both"]
 WANTED: tuple[Wanted, ...] = ("nearest", "embedding", "both")

@@ -29,9 +29,6 @@ class Settings(StrictModel):
         gaussians: number of Gaussians over which an edge length is expanded.
         gaussian_stop_angstrom: centre of the last Gaussian; the first is at 0.
         gaussian_width_angstrom: the expansion is exp(-(d - centre)^2 / width^2).
-        branch_dropout: in training a material shows its sites only with this probability, and its reciprocal readout
-            only with the same. Each then has to stand for the crystal alone, which carries chemistry over to the
-            pattern and the cell over to the text.
         reciprocal: the long-range readout beside the pooled sites; null for none, as in the paper.
     """
 
@@ -42,7 +39,6 @@ class Settings(StrictModel):
     gaussian_stop_angstrom: float = Field(gt=0, le=20)
     gaussian_width_angstrom: float = Field(gt=0, le=5)
     reciprocal: reciprocal.Settings | None
-    branch_dropout: float = Field(ge=0, lt=0.5)
 
 
 class Encoder(nn.Module):
@@ -65,8 +61,9 @@ class Encoder(nn.Module):
         self.reciprocal = reciprocal.ReciprocalReadout(settings.reciprocal, N_ELEMENTS) if settings.reciprocal else None
         if settings.reciprocal:
             self.composition = nn.Linear(N_ELEMENTS, settings.width, bias=False)
-        self.branch_dropout = settings.branch_dropout
-        self.out_dim = 2 * settings.width + self.reciprocal.out_dim if self.reciprocal else settings.width
+        # Sites and composition; and the cell they repeat in.
+        self.parts = (2 * settings.width, self.reciprocal.out_dim) if self.reciprocal else (settings.width,)
+        self.out_dim = sum(self.parts)
 
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Encode crystals, giving (n_materials, out_dim)."""
@@ -85,10 +82,6 @@ class Encoder(nn.Module):
         mixture = self.composition(composition(graph).sqrt())
         local = torch.cat([F.layer_norm(pooled, (self.width,)), F.layer_norm(mixture, (self.width,))], dim=1)
         long_range = self.reciprocal(batch.long_range)
-        if self.training and self.branch_dropout:
-            draw = torch.rand(len(pooled), 1, device=x.device)
-            local = local * (draw >= self.branch_dropout)
-            long_range = long_range * (draw < 1 - self.branch_dropout)
         return torch.cat([local, long_range], dim=1)
 
 
