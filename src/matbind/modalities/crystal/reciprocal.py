@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from matbind.base.config import StrictModel
 from matbind.modalities.crystal.peaks import Patterns
 from matbind.modalities.crystal.transform import LongRangeBatch
-from matbind.modalities.layers import ResidualBlock
+from matbind.modalities.layers import ResidualBlock, averages, channels_last
 
 N_CELL = 8
 GROUPS = 8  # of the group normalisation
@@ -69,7 +69,6 @@ class ReciprocalReadout(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(n_in, n_out, kernel=9, stride=4, groups=GROUPS) for n_in, n_out in pairwise(widths))
         )
-        self.pool = nn.AdaptiveAvgPool1d(settings.pool)
         self.cell = nn.Sequential(nn.Linear(N_CELL, settings.cell), nn.GELU(), nn.Linear(settings.cell, settings.cell))
         self.read = nn.Linear(settings.widths[-1] * settings.pool, settings.width)
         self.out_dim = settings.width + settings.cell
@@ -111,7 +110,7 @@ class ReciprocalReadout(nn.Module):
         """Read crystals, giving (n_materials, out_dim)."""
         with torch.autocast(batch.g.device.type, enabled=False):
             patterns = self.compiled_patterns(batch) if batch.g.device.type == "cpu" else self.patterns(batch)
-        read = self.read(self.pool(self.blocks(patterns)).flatten(1))
+        read = self.read(averages(self.blocks(channels_last(patterns)), self.settings.pool))
         cell = self.cell(cell_features(batch.cell, batch.n_primitive_sites))
         return torch.cat([F.layer_norm(part, part.shape[1:]) for part in (read, cell)], dim=1)
 
