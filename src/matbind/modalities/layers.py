@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from matbind.base.config import StrictModel
 from matbind.modalities.normed import normed_relu
 
+LONGEST_PLAIN_ATTENTION = 256  # tokens
+
 
 class TransformerSettings(StrictModel):
     """Size of the layers of a Transformer.
@@ -91,6 +93,36 @@ def averages(x: Tensor, n: int) -> Tensor:
     if length % n:
         return F.adaptive_avg_pool1d(x, n).flatten(1)
     return x.unflatten(2, (n, length // n)).mean(dim=3).flatten(1) if length > n else x.flatten(1)
+
+
+def transformed(x: Tensor, layer: nn.Module, known: Tensor | None) -> Tensor:
+    """Apply a layer of a Transformer that normalises first, to (n, length, width).
+
+    The layer's own forward pass asks several times over whether a row is masked as a whole.
+
+    Args:
+        x: tokens.
+        layer: the library's.
+        known: (n, length), which tokens are attended to; None for all.
+    """
+    assert isinstance(layer, nn.TransformerEncoderLayer)
+    attention = layer.self_attn
+    projected = F.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
+    query, key, value = projected.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    attended = attend(query, key, value, None if known is None else known[:, None, None, :])
+    x = x + layer.dropout1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+    return x + layer.dropout2(layer.linear2(layer.dropout(F.gelu(layer.linear1(layer.norm2(x))))))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, known: Tensor | None) -> Tensor:
+    """Attend with softmax(q k / sqrt(d)) v, each (n, heads, length, d); keys that are not known weigh nothing."""
+    if query.device.type == "cpu" and query.shape[2] <= LONGEST_PLAIN_ATTENTION:
+        # The fused kernel for CPUs is several times slower than plain matrix products on short sequences.
+        score = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+        if known is not None:
+            score = score.masked_fill(~known, torch.finfo(score.dtype).min)
+        return score.softmax(dim=3).to(value.dtype) @ value
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=known)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
