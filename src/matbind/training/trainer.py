@@ -165,7 +165,7 @@ class Trainer:
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             distributed.average_gradients(self.model.parameters())
-            nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+            nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip, foreach=True)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             self.optimizer.step()
@@ -232,8 +232,7 @@ class Trainer:
     def _update_average(self, step: int) -> None:
         decay = min(self.settings.training.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(current, 1 - decay)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)  # noqa: SLF001
 
     def _validate(self) -> dict[str, float]:
         recalls = validation_recalls(self, self.average, self.validation_index)

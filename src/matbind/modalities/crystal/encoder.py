@@ -73,7 +73,9 @@ class Encoder(nn.Module):
         with torch.autocast(graph.x.device.type, enabled=False):
             x = graph.x @ self.element.weight
         centers: Tensor = self.get_buffer("centers")
-        edge_attr = torch.exp(-(((graph.edge_attr - centers) / self.gaussian_width_angstrom) ** 2))
+        # Exponentials of less than -80 are denormal numbers, which processors compute a hundred times slower.
+        exponent = ((graph.edge_attr - centers) / self.gaussian_width_angstrom).square().clamp(max=80)
+        edge_attr = torch.exp(-exponent)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(F.relu(convolution(x, graph.edge_index, edge_attr)))
         pooled: Tensor = global_mean_pool(x, graph.batch, graph.num_graphs)
