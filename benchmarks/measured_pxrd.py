@@ -1,6 +1,6 @@
 """What training on worse patterns is worth when patterns are measured: crystal+pxrd with and without, in one run.
 
-Usage, after `make run`:  python benchmarks/measured_pxrd.py [--epochs 6] [--combination crystal+pxrd] [--json FILE]
+Usage, after `make run`:  python -m benchmarks.measured_pxrd [--epochs 6] [--combination crystal+pxrd] [--json FILE]
 
 Prints validation recall@1 of pxrd -> crystal, for the patterns as simulated and as a worse measurement would give them,
 and the mean over all aligned pairs. The test split is not touched: choices are made on validation.
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from choices import FEATURES, changed
 
+from benchmarks.choices import FEATURES, changed
 from matbind.evaluation.retrieval import ranks
 from matbind.modalities.combinations import parse_combination
 from matbind.modalities.pxrd import features as pxrd
@@ -29,7 +29,7 @@ from matbind.modalities.store import MemoryStore
 from matbind.settings.params import Settings
 from matbind.training.trainer import Trainer
 
-VIEWS = ("modalities", "pxrd", "views")
+VIEWS = ("modalities", "pxrd", "transform")
 VARIANTS: dict[str, dict[str, float]] = {
     "simulated patterns": {"noise": 0.0, "background": 0.0, "zero_shift_deg": 0.0, "hidden": 0.0},
     "half of the worse ones": {"noise": 0.02, "background": 0.1, "zero_shift_deg": 0.03, "hidden": 0.15},

@@ -178,8 +178,7 @@ def quiet_trainer(
     combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None
 ) -> Trainer:
     """A trainer in which nothing is random but the order of the materials and the first weights."""
-    quiet = NO_AUGMENTATION | {"modalities.crystal.encoder.branch_dropout": 0.0}
-    return make_trainer(combination, quiet | (overrides or {}), features=features)
+    return make_trainer(combination, NO_AUGMENTATION | (overrides or {}), features=features)
 
 
 def first_gradients(trainer: Trainer) -> dict[str, np.ndarray]:

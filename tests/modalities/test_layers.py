@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from matbind.modalities.layers import ProjectionHead, masked_mean
+from matbind.modalities.layers import PartwiseHead, ProjectionHead, blocks, masked_mean
 from matbind.modalities.transformer_settings import TransformerSettings
 
 
@@ -27,6 +27,21 @@ def test_the_output_is_in_single_precision_under_autocast():
         rows = ProjectionHead(6, 4)(torch.randn(3, 6))
     assert rows.dtype == torch.float32
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(3))
+
+
+def test_each_part_has_its_block_of_the_space():
+    head = PartwiseHead((6, 3), 5)
+    x, other = torch.randn(4, 9), torch.randn(4, 3)
+    rows, changed = head(x), head(torch.cat([x[:, :6], other], dim=1))
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(4))
+    # Up to the length that both blocks share, the first block knows nothing of the second part.
+    torch.testing.assert_close(*(torch.nn.functional.normalize(z[:, :3]) for z in (rows, changed)))
+    assert (rows[:, 3:] - changed[:, 3:]).abs().max() > 1e-3
+
+
+def test_blocks_are_as_even_as_can_be():
+    assert blocks(128, 2) == [64, 64]
+    assert blocks(5, 2) == [3, 2]
 
 
 def test_the_mean_is_over_the_tokens_that_count():

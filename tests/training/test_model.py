@@ -56,6 +56,11 @@ class TestOnRealMaterials:
         torch.nn.init.constant_(model.log_scale["dos"], math.log(1e4))
         assert model.logit_scale("dos").item() == 100
 
+    def test_parts_of_the_hub_have_temperatures_where_they_are_contrasted(self):
+        assert self.model("crystal+dos").part_logit_scales("dos").tolist() == pytest.approx([1 / 0.07] * 2, rel=1e-3)
+        for combination, weight in (("crystal+dos", 0.0), ("dos+text", 0.3), ("crystal", 0.3)):
+            assert not self.model(combination, {"model.hub_part_weight": weight}).hub_blocks
+
     def test_the_same_seed_gives_the_same_first_weights(self):
         first, second = (self.model("crystal+text").state_dict() for _ in range(2))
         assert all(torch.equal(first[key], second[key]) for key in first)

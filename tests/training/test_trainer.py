@@ -8,6 +8,7 @@ import torch
 
 from matbind.base.model_files import CHECKPOINT
 from matbind.evaluation.retrieval import evaluate_pairs
+from matbind.training.loss import info_nce
 from matbind.training.trainer import learning_rate_at, use_bfloat16, validation_recalls
 from tests.factories import (
     first_gradients,
@@ -132,6 +133,17 @@ def test_a_batch_in_which_nobody_has_a_dos_trains_the_other_pairs():
     gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     assert losses["text"].item() > 0
+
+
+def test_each_part_of_the_hub_is_contrasted_in_its_block():
+    trainer = quiet_trainer("crystal+text", {"model.hub_part_weight": 0.25})
+    index = trainer.train_index[:6]
+    z = [torch.from_numpy(trainer.embed_split(trainer.model, name, index)) for name in ("crystal", "text")]
+    half = trainer.settings.model.projection_dim // 2
+    blocks = [[torch.nn.functional.normalize(side[:, rows]) for side in z] for rows in (slice(half), slice(half, None))]
+    whole, first, second = (info_nce(*pair, torch.tensor(1 / 0.07)) for pair in (z, *blocks))
+    loss = trainer._pair_loss("text", *z)
+    torch.testing.assert_close(loss, whole + 0.25 * (first + second))
 
 
 def test_materials_without_the_hub_are_not_trained_on():

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from matbind.modalities.normed import normed_relu
+
+LONGEST_PLAIN_ATTENTION = 256  # tokens
 
 
 class ProjectionHead(nn.Module):
@@ -19,7 +24,34 @@ class ProjectionHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, in_dim) to (n, out_dim), each row of unit L2 norm, in float32."""
-        return F.normalize(self.linear(self.norm(x)).float(), dim=-1)
+        return F.normalize(self.project(x), dim=-1)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Map (n, in_dim) to (n, out_dim), in float32."""
+        projected: Tensor = self.linear(self.norm(x)).float()
+        return projected
+
+
+class PartwiseHead(nn.Module):
+    """A projection head for an encoder of several parts: each is mapped into a block of the space for itself."""
+
+    def __init__(self, parts: Sequence[int], out_dim: int) -> None:
+        super().__init__()
+        self.parts = tuple(parts)
+        self.heads = nn.ModuleList(
+            ProjectionHead(width, block) for width, block in zip(parts, blocks(out_dim, len(parts)), strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, sum of parts) to (n, out_dim), each row of unit L2 norm, in float32."""
+        split = x.split(self.parts, dim=1)
+        projected = [head.project(part) for head, part in zip(self.heads, split, strict=True)]  # type: ignore[operator]
+        return F.normalize(torch.cat(projected, dim=1), dim=-1)
+
+
+def blocks(dim: int, n: int) -> list[int]:
+    """Split the dimensions of a space into n blocks, as even as can be."""
+    return [dim // n + (i < dim % n) for i in range(n)]
 
 
 class ResidualBlock(nn.Module):
@@ -36,9 +68,64 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv1d(n_in, n_out, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, n_in, length) to (n, n_out, length / stride)."""
-        y = F.relu(self.first_norm(self.first(x)))
-        return F.relu(self.second_norm(self.second(y)) + self.shortcut(x))
+        """Map (n, n_in, 1, length) to (n, n_out, 1, length / stride), fastest with channels last in memory."""
+        y = normed_relu(convolve(x, self.first), self.first_norm)
+        shortcut = x if isinstance(self.shortcut, nn.Identity) else convolve(x, self.shortcut)
+        return normed_relu(convolve(y, self.second), self.second_norm, shortcut)
+
+
+def convolve(x: Tensor, layer: nn.Module) -> Tensor:
+    """Apply a one-dimensional convolution to (n, n_in, 1, length): only in two dimensions can channels come last.
+
+    There the convolutions of oneDNN need two thirds of the time.
+    """
+    assert isinstance(layer, nn.Conv1d)
+    weight = layer.weight[:, :, None]
+    return F.conv2d(x, weight, stride=(1, *layer.stride), padding=(0, int(layer.padding[0])))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Make (n, channels, 1, length) of (n, channels, length), with the channels last in memory."""
+    return x[:, :, None].contiguous(memory_format=torch.channels_last)
+
+
+def averages(x: Tensor, n: int) -> Tensor:
+    """Average n equal pieces of the axis apart, (n_rows, channels, 1, length) to (n_rows, channels * n)."""
+    x = x[:, :, 0]
+    length = x.shape[2]
+    if length % n:
+        return F.adaptive_avg_pool1d(x, n).flatten(1)
+    return x.unflatten(2, (n, length // n)).mean(dim=3).flatten(1) if length > n else x.flatten(1)
+
+
+def transformed(x: Tensor, layer: nn.Module, known: Tensor | None) -> Tensor:
+    """Apply a layer of a Transformer that normalises first, to (n, length, width).
+
+    The layer's own forward pass asks several times over whether a row is masked as a whole.
+
+    Args:
+        x: tokens.
+        layer: the library's.
+        known: (n, length), which tokens are attended to; None for all.
+    """
+    assert isinstance(layer, nn.TransformerEncoderLayer)
+    attention = layer.self_attn
+    projected = F.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
+    query, key, value = projected.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    attended = attend(query, key, value, None if known is None else known[:, None, None, :])
+    x = x + layer.dropout1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
+    return x + layer.dropout2(layer.linear2(layer.dropout(F.gelu(layer.linear1(layer.norm2(x))))))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, known: Tensor | None) -> Tensor:
+    """Attend with softmax(q k / sqrt(d)) v, each (n, heads, length, d); keys that are not known weigh nothing."""
+    if query.device.type == "cpu" and query.shape[2] <= LONGEST_PLAIN_ATTENTION:
+        # The fused kernel for CPUs is several times slower than plain matrix products on short sequences.
+        score = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+        if known is not None:
+            score = score.masked_fill(~known, torch.finfo(score.dtype).min)
+        return score.softmax(dim=3).to(value.dtype) @ value
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=known)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -32,8 +32,16 @@ def part_models(name: str) -> dict[str, type[StrictModel]]:
 
 
 class ModelSettings(StrictModel):
-    """The shared space: projection heads and temperature."""
+    """The shared space: projection heads and temperature.
+
+    Attributes:
+        projection_dim: dimension of the space.
+        temperature: of InfoNCE, at the start if it is learned.
+        learn_temperature: whether it is.
+        hub_part_weight: of InfoNCE between each part of the hub and a spoke, relative to that of the whole hub.
+    """
 
     projection_dim: int = Field(ge=2, le=4096)
     temperature: float = Field(gt=0, le=10)
     learn_temperature: bool
+    hub_part_weight: float = Field(ge=0, le=10)

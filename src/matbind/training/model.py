@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from matbind.modalities.batch import Batch
 from matbind.modalities.combinations import Combination
-from matbind.modalities.layers import ProjectionHead
+from matbind.modalities.layers import PartwiseHead, ProjectionHead, blocks
 from matbind.modalities.store import Store
 from matbind.modalities.table import modality_names, part
 from matbind.settings.params import Settings
@@ -34,12 +34,22 @@ class Model(nn.Module):
         for name in combination.modalities:
             encoder = part(name, "encoder").Encoder(settings.modalities[name].encoder, metas[name])
             self.encoders[name] = encoder
-            self.heads[name] = ProjectionHead(encoder.out_dim, settings.model.projection_dim)
+            parts = getattr(encoder, "parts", (encoder.out_dim,))
+            head = PartwiseHead(parts, settings.model.projection_dim) if len(parts) > 1 else None
+            self.heads[name] = head or ProjectionHead(encoder.out_dim, settings.model.projection_dim)
         spokes = combination.spokes or combination.modalities
-        start = torch.tensor(math.log(1 / settings.model.temperature))
-        self.log_scale = nn.ParameterDict(
-            {name: nn.Parameter(start.clone(), requires_grad=settings.model.learn_temperature) for name in spokes}
-        )
+        start = math.log(1 / settings.model.temperature)
+        learned = settings.model.learn_temperature
+
+        def scales(*shape: int) -> nn.ParameterDict:
+            return nn.ParameterDict({s: nn.Parameter(torch.full(shape, start), requires_grad=learned) for s in spokes})
+
+        self.log_scale = scales()
+        hub = self.heads[combination.hub]
+        self.hub_blocks: list[int] = []
+        if settings.model.hub_part_weight and combination.spokes and isinstance(hub, PartwiseHead):
+            self.hub_blocks = blocks(settings.model.projection_dim, len(hub.parts))
+            self.part_log_scale = scales(len(hub.parts))
 
     def embed(self, name: str, batch: Batch) -> Tensor:
         """Embed a batch of one modality as unit vectors of the shared space, (n_materials, projection_dim), float32."""
@@ -66,6 +76,11 @@ class Model(nn.Module):
     def logit_scale(self, spoke: str) -> Tensor:
         """Return the inverse temperature of the pair of the hub and a spoke."""
         log_scale: Tensor = self.log_scale[spoke]
+        return log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+
+    def part_logit_scales(self, spoke: str) -> Tensor:
+        """Return the inverse temperature of each part of the hub with a spoke, shape (n_parts,)."""
+        log_scale: Tensor = self.part_log_scale[spoke]
         return log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
 

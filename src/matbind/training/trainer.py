@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from matbind.base.errors import UserError
 from matbind.base.model_files import CHECKPOINT
@@ -165,7 +166,7 @@ class Trainer:
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             distributed.average_gradients(self.model.parameters())
-            nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+            nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip, foreach=True)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
             self.optimizer.step()
@@ -200,8 +201,23 @@ class Trainer:
         for spoke in self.combination.spokes:
             both = present[spoke] & present[hub]
             rows = [torch.from_numpy(np.flatnonzero(both[present[name]])).to(self.device) for name in (hub, spoke)]
-            losses[spoke] = info_nce(z[hub][rows[0]], z[spoke][rows[1]], self.model.logit_scale(spoke))
+            losses[spoke] = self._pair_loss(spoke, z[hub][rows[0]], z[spoke][rows[1]])
         return losses
+
+    def _pair_loss(self, spoke: str, of_hub: Tensor, of_spoke: Tensor) -> Tensor:
+        """Compute InfoNCE of the hub and a spoke, and of each part of the hub and the spoke in the part's block.
+
+        A spoke is aligned with the whole hub by whatever it shares with it most easily, a text by chemistry, a pattern
+        by the cell; two spokes that learned to read different parts have nothing in common. The blocks make each spoke
+        tell what it can of every part.
+        """
+        loss = info_nce(of_hub, of_spoke, self.model.logit_scale(spoke))
+        if not self.model.hub_blocks:
+            return loss
+        split = zip(*(z.split(self.model.hub_blocks, dim=1) for z in (of_hub, of_spoke)), strict=True)
+        scales = self.model.part_logit_scales(spoke)
+        parts = [info_nce(F.normalize(h), F.normalize(s), scale) for (h, s), scale in zip(split, scales, strict=True)]
+        return loss + self.settings.model.hub_part_weight * torch.stack(parts).sum()
 
     def _embed(self, name: str, index: IntArray, rng: np.random.Generator, strain: Strain) -> Tensor:
         batch = self.transforms[name](index, rng=rng, strain=strain).to(self.device)
@@ -217,8 +233,7 @@ class Trainer:
     def _update_average(self, step: int) -> None:
         decay = min(self.settings.training.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(current, 1 - decay)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
 
     def _validate(self) -> dict[str, float]:
         recalls = validation_recalls(self, self.average, self.validation_index)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -108,14 +110,21 @@ def test_the_output_has_the_width_that_it_announces(tmp_path):
         assert encode(tmp_path / name, copper(), net=net).shape == (1, net.out_dim)
 
 
-def test_branches_are_dropped_only_in_training(tmp_path):
-    net = encoder(branch_dropout=0.5)
-    np.testing.assert_array_equal(encode(tmp_path / "a", copper(), net=net), encode(tmp_path / "b", copper(), net=net))
-    branches = np.split(encode(tmp_path / "c", *[copper()] * 40, net=net.train()), [2 * net.width], axis=1)
-    dropped = [~branch.any(axis=1) for branch in branches]
-    assert 5 < dropped[0].sum() < 35
-    assert 5 < dropped[1].sum() < 35
-    assert not (dropped[0] & dropped[1]).any()
+def test_the_first_part_is_of_the_sites_and_the_second_of_the_cell(tmp_path):
+    net = encoder()
+    transform = Transform(store_of(tmp_path, "crystal", [material(copper())]), TransformSettings(jitter_angstrom=0))
+    batch = transform(np.arange(1))
+    other_cell = replace(batch, long_range=replace(batch.long_range, cell=batch.long_range.cell * 1.1))
+    with torch.no_grad():
+        first, second = (net(crystals).split(net.parts, dim=1) for crystals in (batch, other_cell))
+    assert torch.equal(first[0], second[0])
+    assert (first[1] - second[1]).abs().max() > 1e-3
+    assert sum(net.parts) == net.out_dim
+
+
+def test_without_a_reciprocal_readout_there_is_one_part():
+    net = encoder(reciprocal=None)
+    assert net.parts == (net.out_dim,)
 
 
 def test_settings_refuse_an_unknown_key():

@@ -51,7 +51,7 @@ def test_global_pooling_forgets_the_place_and_pieces_keep_it():
 def test_a_block_projects_its_shortcut_only_where_the_shape_changes():
     assert isinstance(ResidualBlock(8, 8, kernel=3, stride=1, groups=4).shortcut, torch.nn.Identity)
     assert isinstance(ResidualBlock(8, 16, kernel=3, stride=1, groups=4).shortcut, torch.nn.Conv1d)
-    assert ResidualBlock(8, 8, kernel=9, stride=4, groups=4)(torch.zeros(1, 8, 101)).shape == (1, 8, 26)
+    assert ResidualBlock(8, 8, kernel=9, stride=4, groups=4)(torch.zeros(1, 8, 1, 101)).shape == (1, 8, 1, 26)
 
 
 def test_a_batch_of_nothing_is_empty():

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import CGConv, GATv2Conv, MessagePassing, TransformerConv
 
+from matbind.modalities.crystal.gates import GatedSum
+
 
 class SplitCGConv(MessagePassing):  # type: ignore[misc]  # the library has no annotations
     """CGConv at less than half its cost: x_i + sum_j sigmoid(W_f [x_i, x_j, e_ij] + b_f) * softplus(W_s [..] + b_s).
@@ -28,7 +30,11 @@ class SplitCGConv(MessagePassing):  # type: ignore[misc]  # the library has no a
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
         """Update sites by their neighbours."""
-        receiver, sender = self.site(x).chunk(2, dim=1)
+        site = self.site(x)
+        if site.device.type == "cpu" and not edge_attr.requires_grad:
+            gated: Tensor = GatedSum.apply(site.float(), self.edge.weight, edge_index, edge_attr)
+            return x + gated
+        receiver, sender = site.chunk(2, dim=1)
         messages: Tensor = self.propagate(edge_index, site=(sender, receiver), edge=self.edge(edge_attr), dtype=x.dtype)
         return x + messages
 

@@ -37,8 +37,9 @@ class Encoder(nn.Module):
         self.reciprocal = reciprocal.ReciprocalReadout(settings.reciprocal, N_ELEMENTS) if settings.reciprocal else None
         if settings.reciprocal:
             self.composition = nn.Linear(N_ELEMENTS, settings.width, bias=False)
-        self.branch_dropout = settings.branch_dropout
-        self.out_dim = 2 * settings.width + self.reciprocal.out_dim if self.reciprocal else settings.width
+        # Sites and composition; and the cell they repeat in.
+        self.parts = (2 * settings.width, self.reciprocal.out_dim) if self.reciprocal else (settings.width,)
+        self.out_dim = sum(self.parts)
 
     def forward(self, batch: CrystalBatch) -> Tensor:
         """Encode crystals, giving (n_materials, out_dim)."""
@@ -48,7 +49,9 @@ class Encoder(nn.Module):
         with torch.autocast(graph.x.device.type, enabled=False):
             x = graph.x @ self.element.weight
         centers: Tensor = self.get_buffer("centers")
-        edge_attr = torch.exp(-(((graph.edge_attr - centers) / self.gaussian_width_angstrom) ** 2))
+        # Exponentials of less than -80 are denormal numbers, which processors compute a hundred times slower.
+        exponent = ((graph.edge_attr - centers) / self.gaussian_width_angstrom).square().clamp(max=80)
+        edge_attr = torch.exp(-exponent)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = norm(F.relu(convolution(x, graph.edge_index, edge_attr)))
         pooled: Tensor = global_mean_pool(x, graph.batch, graph.num_graphs)
@@ -57,10 +60,6 @@ class Encoder(nn.Module):
         mixture = self.composition(composition(graph).sqrt())
         local = torch.cat([F.layer_norm(pooled, (self.width,)), F.layer_norm(mixture, (self.width,))], dim=1)
         long_range = self.reciprocal(batch.long_range)
-        if self.training and self.branch_dropout:
-            draw = torch.rand(len(pooled), 1, device=x.device)
-            local = local * (draw >= self.branch_dropout)
-            long_range = long_range * (draw < 1 - self.branch_dropout)
         return torch.cat([local, long_range], dim=1)
 
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matbind.modalities.crystal.peaks import Patterns
 from matbind.modalities.crystal.settings import GROUPS, ReciprocalSettings
 from matbind.modalities.crystal.transform import LongRangeBatch
-from matbind.modalities.layers import ResidualBlock
+from matbind.modalities.layers import ResidualBlock, averages, channels_last
 
 N_CELL = 8
 
@@ -37,7 +38,6 @@ class ReciprocalReadout(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(n_in, n_out, kernel=9, stride=4, groups=GROUPS) for n_in, n_out in pairwise(widths))
         )
-        self.pool = nn.AdaptiveAvgPool1d(settings.pool)
         self.cell = nn.Sequential(nn.Linear(N_CELL, settings.cell), nn.GELU(), nn.Linear(settings.cell, settings.cell))
         self.read = nn.Linear(settings.widths[-1] * settings.pool, settings.width)
         self.out_dim = settings.width + settings.cell
@@ -52,7 +52,7 @@ class ReciprocalReadout(nn.Module):
         g = batch.g[:, None]
         peak = peak * torch.exp(-self.decay.abs() * g * g) / (g * g).clamp(min=1e-4)
         # Each peak is shared by the two bins beside it, so the pattern moves smoothly with strain.
-        place = batch.g / self.settings.g_stop_per_angstrom * n_bins - 0.5
+        place = self.place(batch.g)
         left = place.floor()
         share = (place - left)[:, None]
         grid = peak.new_zeros(n_materials * (n_bins + 2), channels)
@@ -64,11 +64,22 @@ class ReciprocalReadout(nn.Module):
         amplitude = torch.sqrt(grid + 1e-8 + 1e-3 * grid.detach().mean(dim=2, keepdim=True))
         return amplitude / amplitude.square().mean(dim=2, keepdim=True).sqrt()
 
+    def compiled_patterns(self, batch: LongRangeBatch) -> Tensor:
+        """Draw the same by compiled loops, on the CPU."""
+        partials = batch.partial, batch.partial_peak, batch.partial_pair
+        peaks = batch.g, self.place(batch.g), batch.peak_material, *partials
+        drawn: Tensor = Patterns.apply(self.power, self.decay.abs(), len(batch.cell), self.settings.n_bins, *peaks)
+        return drawn
+
+    def place(self, g: Tensor) -> Tensor:
+        """Return where on the grid the peaks are, in bins from the middle of the first."""
+        return g / self.settings.g_stop_per_angstrom * self.settings.n_bins - 0.5
+
     def forward(self, batch: LongRangeBatch) -> Tensor:
         """Read crystals, giving (n_materials, out_dim)."""
         with torch.autocast(batch.g.device.type, enabled=False):
-            patterns = self.patterns(batch)
-        read = self.read(self.pool(self.blocks(patterns)).flatten(1))
+            patterns = self.compiled_patterns(batch) if batch.g.device.type == "cpu" else self.patterns(batch)
+        read = self.read(averages(self.blocks(channels_last(patterns)), self.settings.pool))
         cell = self.cell(cell_features(batch.cell, batch.n_primitive_sites))
         return torch.cat([F.layer_norm(part, part.shape[1:]) for part in (read, cell)], dim=1)
 

@@ -75,9 +75,6 @@ class EncoderSettings(StrictModel):
         gaussians: number of Gaussians over which an edge length is expanded.
         gaussian_stop_angstrom: centre of the last Gaussian; the first is at 0.
         gaussian_width_angstrom: the expansion is exp(-(d - centre)^2 / width^2).
-        branch_dropout: in training a material shows its sites only with this probability, and its reciprocal readout
-            only with the same. Each then has to stand for the crystal alone, which carries chemistry over to the
-            pattern and the cell over to the text.
         reciprocal: the long-range readout beside the pooled sites; null for none, as in the paper.
     """
 
@@ -88,7 +85,6 @@ class EncoderSettings(StrictModel):
     gaussian_stop_angstrom: float = Field(gt=0, le=20)
     gaussian_width_angstrom: float = Field(gt=0, le=5)
     reciprocal: ReciprocalSettings | None
-    branch_dropout: float = Field(ge=0, lt=0.5)
 
 
 class DuplicateSettings(StrictModel):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn, sqrt
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from matbind.modalities.dos.settings import EncoderSettings
 from matbind.modalities.dos.transform import DosBatch
-from matbind.modalities.layers import masked_mean, sinusoids
-
-LONGEST_PLAIN_ATTENTION = 256  # tokens
+from matbind.modalities.layers import masked_mean, sinusoids, transformed
 
 
 class Encoder(nn.Module):
@@ -46,9 +42,7 @@ class Encoder(nn.Module):
         shape = (len(density), density.shape[1] // self.patch, self.patch)
         tokens = self.embed(density.reshape(*shape)) + self.get_buffer("position")
         known = mask.reshape(*shape).any(dim=2)
-        padding = None if bool(known.all()) else ~known
-        # The fused attention kernel for CPUs is several times slower than plain matrix products on short sequences.
-        short = tokens.device.type == "cpu" and tokens.shape[1] <= LONGEST_PLAIN_ATTENTION
-        with sdpa_kernel(SDPBackend.MATH) if short else nullcontext():
-            hidden = self.layers(tokens, src_key_padding_mask=padding)
+        hidden = tokens
+        for layer in self.layers.layers:
+            hidden = transformed(hidden, layer, None if bool(known.all()) else known)
         return masked_mean(hidden, known)

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from matbind.modalities.layers import ResidualBlock
+from matbind.modalities.layers import ResidualBlock, averages, channels_last, convolve
+from matbind.modalities.normed import normed_relu, pooled
 from matbind.modalities.pxrd.settings import EncoderSettings
 from matbind.modalities.pxrd.transform import PatternBatch
 
@@ -31,14 +31,13 @@ class Encoder(nn.Module):
             )
         )
         length = math.ceil(meta["n_bins"] / 4 / settings.stride ** (len(widths) - 1))
-        self.pool = nn.AdaptiveAvgPool1d(min(settings.pool, length))
+        self.pool = min(settings.pool, length)
         self.dropout = nn.Dropout(settings.dropout)
-        self.out_dim = widths[-1] * min(settings.pool, length)
+        self.out_dim = widths[-1] * self.pool
 
     def forward(self, batch: PatternBatch) -> Tensor:
         """Encode powder patterns, giving (n_materials, out_dim)."""
         x = torch.stack([batch.pattern, batch.mask.to(batch.pattern.dtype)], dim=1)
-        x = F.relu(self.stem_norm(self.stem(x)))
-        x = self.blocks(F.max_pool1d(x, 3, 2, 1))
-        pooled: Tensor = self.dropout(self.pool(x).flatten(1))
-        return pooled
+        x = pooled(normed_relu(convolve(channels_last(x), self.stem), self.stem_norm))
+        read: Tensor = self.dropout(averages(self.blocks(x), self.pool))
+        return read

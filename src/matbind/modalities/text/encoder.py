@@ -20,6 +20,8 @@ from matbind.modalities.text.transform import EmbeddingBatch, TokenBatch
 PLAIN_ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}  # on CPUs the fused kernel with a mask is far slower
 LOG_LENGTHS = (0.6, 2.2)  # log(1 + angstrom): 0.8 to 8 angstrom
 ANGLES_DEG = (0.0, 180.0)
+N_PARTS = 4  # of a batch, by length: each text is padded to the longest of its part only
+WASTE = 2  # places for a token; from here on parts pay
 
 
 class ValueEmbedding(nn.Module):
@@ -79,14 +81,26 @@ class Encoder(nn.Module):
             return batch.embedding
         if not len(batch.token):  # BERT takes no empty batch
             return batch.composition.new_zeros(0, self.out_dim)
-        embedded = self.bert.get_input_embeddings()(batch.token)
-        if self.length is not None:
-            embedded = embedded + self.length(torch.log1p(batch.value)) * (batch.token == LENGTH)[..., None]
-            embedded = embedded + self.angle(batch.value) * (batch.token == ANGLE)[..., None]
-        hidden = self.bert(inputs_embeds=embedded, attention_mask=batch.mask.long()).last_hidden_state
-        read = masked_mean(hidden, batch.mask)
+        length = batch.mask.sum(dim=1)
+        order = length.argsort()
+        n_parts = N_PARTS if batch.mask.numel() > WASTE * int(length.sum()) else 1
+        parts = [self.read(batch, rows, max(int(length[rows[-1]]), 1)) for rows in order.chunk(n_parts)]
+        read = torch.cat(parts)[order.argsort()]
         if not self.composition_width:
             return read
         # The square root lifts the minority: TiPt8 has to be told from CuPt7 by a ninth of its atoms.
         mixture = self.composition(batch.composition.sqrt())
         return torch.cat([F.layer_norm(read, read.shape[1:]), F.layer_norm(mixture, mixture.shape[1:])], dim=1)
+
+    def read(self, batch: TokenBatch, rows: Tensor, longest: int) -> Tensor:
+        """Read some of the texts, cut to the length of the longest of them, giving (n_rows, width)."""
+        token, value, mask = (tensor[rows, :longest] for tensor in (batch.token, batch.value, batch.mask))
+        embedded = self.bert.get_input_embeddings()(token)
+        if self.length is not None:
+            for kind, embedding in ((LENGTH, self.length), (ANGLE, self.angle)):
+                place = (token.flatten() == kind).nonzero()[:, 0]
+                numbers = value.flatten()[place]
+                beside = embedding(torch.log1p(numbers) if kind == LENGTH else numbers)
+                embedded = embedded.flatten(0, 1).index_add(0, place, beside.to(embedded.dtype)).view_as(embedded)
+        hidden = self.bert(inputs_embeds=embedded, attention_mask=mask.long()).last_hidden_state
+        return masked_mean(hidden, mask)
