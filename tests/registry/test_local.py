@@ -56,6 +56,19 @@ def test_the_aliases_are_those_of_mlflow(root: Path) -> None:
     assert LocalRegistry(root).aliases(NAME) == Registry(root).aliases(NAME)
 
 
+def test_the_labels_are_those_of_mlflow(root: Path) -> None:
+    assert LocalRegistry(root).labels(NAME) == Registry(root).labels(NAME)
+
+
+def test_the_runs_about_a_model_are_those_of_mlflow(root: Path) -> None:
+    registry = Registry(root)
+    experiment = registry.client.create_experiment("decisions")
+    for tags in ({"model": NAME, "why": "because"}, {"model": "another"}, {}):
+        registry.client.create_run(experiment, tags=tags)
+
+    assert LocalRegistry(root).runs_about(NAME, "decisions") == registry.runs_about(NAME, "decisions")
+
+
 def test_an_unknown_model_has_no_versions_and_no_aliases(root: Path) -> None:
     registry = LocalRegistry(root)
 

@@ -51,11 +51,11 @@ def models(
     recall@1 is the mean over the aligned pairs on the test split, of a single over its views.
     """
     from matbind.registry import listing as registry_list
-    from matbind.registry.registry import Registry
+    from matbind.registry.local import LocalRegistry
     from matbind.tracking.store import require_store
 
     require_store()
-    states = registry_list.read_states(Registry(), name)
+    states = registry_list.read_states(LocalRegistry(), name)
     if history and as_json:
         promotions = [{"name": s.name, "promotions": [entry.as_dict() for entry in s.entries]} for s in states]
         say(json.dumps({"models": promotions}, indent=1))

@@ -28,6 +28,12 @@ VERSIONS = """
     SELECT name, version, run_id, source, creation_time FROM model_versions
     WHERE current_stage IS NOT 'Deleted_Internal' ORDER BY version DESC
 """
+MODEL_TAGS = "SELECT name, key, value FROM registered_model_tags"
+RUN_TAGS = """
+    SELECT runs.run_uuid, runs.status, experiments.name, tags.key, tags.value
+    FROM runs JOIN experiments USING (experiment_id) JOIN tags USING (run_uuid)
+    WHERE runs.lifecycle_stage = 'active' AND runs.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'model')
+"""
 TAGS = "SELECT name, version, key, value FROM model_version_tags"
 
 
@@ -58,6 +64,20 @@ class LocalRegistry(Registry):
         """Return the version numbers of a registered model's aliases."""
         return super().aliases(name) if self._versions is None else self._aliases[name]
 
+    def labels(self, name: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Return the version numbers of a registered model's aliases, and the model's tags."""
+        return super().labels(name) if self._versions is None else (self._aliases[name], self._tags[name])
+
+    def runs_about(self, name: str, experiment: str) -> list[tuple[str, str, dict[str, str]]]:
+        """Return id, status and tags of the runs of an experiment that tell of a registered model."""
+        if self._versions is None:
+            return super().runs_about(name, experiment)
+        runs: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        for run_id, status, in_experiment, key, value in self._run_tags:
+            if in_experiment == experiment:
+                runs[run_id, status][key] = value
+        return [(run_id, status, tags) for (run_id, status), tags in runs.items() if tags.get("model") == name]
+
     def fetch(self, model_id: str, path: str) -> Path:
         """Return a file or directory of a logged model, or a copy of it.
 
@@ -81,6 +101,10 @@ class LocalRegistry(Registry):
             self._aliases: dict[str, dict[str, int]] = defaultdict(dict)
             for name, alias, number in connection.execute(ALIASES):
                 self._aliases[name][alias] = int(number)
+            self._run_tags = connection.execute(RUN_TAGS).fetchall()
+            self._tags: dict[str, dict[str, str]] = defaultdict(dict)
+            for name, key, value in connection.execute(MODEL_TAGS):
+                self._tags[name][key] = value
             tags: dict[tuple[str, int], dict[str, str]] = defaultdict(dict)
             for name, number, key, value in connection.execute(TAGS):
                 tags[name, number][key] = value

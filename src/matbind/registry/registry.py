@@ -118,6 +118,22 @@ class Registry:
                     return {}
                 raise
 
+    def labels(self, name: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Return the version numbers of a registered model's aliases, and the model's tags."""
+        with self.usable():
+            model = self.client.get_registered_model(name)
+        return {alias: int(number) for alias, number in model.aliases.items()}, dict(model.tags)
+
+    def runs_about(self, name: str, experiment: str) -> list[tuple[str, str, dict[str, str]]]:
+        """Return id, status and tags of the runs of an experiment that tell of a registered model."""
+        with self.usable():
+            known = self.client.get_experiment_by_name(experiment)
+        if known is None:
+            return []
+        ids, terms = [known.experiment_id], f"tags.model = '{name}'"
+        runs = self.all_pages(lambda token: self.client.search_runs(ids, terms, page_token=token))
+        return [(run.info.run_id, run.info.status, dict(run.data.tags)) for run in runs]
+
     def set_alias(self, version: Version, alias: str) -> None:
         """Point an alias to a version; it leaves the version it pointed to."""
         with self.usable():

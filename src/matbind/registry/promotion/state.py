@@ -82,10 +82,8 @@ def read_state(registry: Registry, name: str) -> State:
     versions = {version.number: version for version in registry.versions(registered)}
     if not versions:
         raise UserError(registry.missing(name))
-    with registry.usable():
-        model = registry.client.get_registered_model(registered)
-    aliases = {alias: int(number) for alias, number in model.aliases.items()}
-    entries, unread = trail.read_trail(registry, registered, model.tags)
+    aliases, tags = registry.labels(registered)
+    entries, unread = trail.read_trail(registry, registered, tags)
     return State(registered, versions, aliases, _settled(entries, aliases), unread)
 
 

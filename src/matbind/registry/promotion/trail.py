@@ -89,22 +89,16 @@ def read_trail(registry: Registry, name: str, tags: Mapping[str, str]) -> tuple[
             f"{name}: an earlier version of matbind kept promotions in its tags, which cannot be shown any more; the "
             "aliases still count"
         )
-    with registry.usable():
-        experiment = registry.client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return [], unread
-    ids, terms = [experiment.experiment_id], f"tags.model = '{name}'"
-    for run in registry.all_pages(lambda token: registry.client.search_runs(ids, terms, page_token=token)):
+    for run_id, status, run_tags in registry.runs_about(name, EXPERIMENT):
         try:
-            entry = Entry.model_validate_json(run.data.tags.get(DOCUMENT, ""))
+            entry = Entry.model_validate_json(run_tags.get(DOCUMENT, ""))
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
             unread = (
-                f"{name}: its run {run.info.run_id} holds no promotion that can be read ({reason}), the history leaves "
-                "it out"
+                f"{name}: its run {run_id} holds no promotion that can be read ({reason}), the history leaves it out"
             )
         else:
-            entries.append(entry.model_copy(update={"outcome": OUTCOMES.get(run.info.status, INTENDED)}))
+            entries.append(entry.model_copy(update={"outcome": OUTCOMES.get(status, INTENDED)}))
     entries.sort(key=lambda entry: entry.at)
     return [entry.model_copy(update={"number": i}) for i, entry in enumerate(entries, start=1)], unread
 
