@@ -44,7 +44,7 @@ class PartwiseHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, sum of parts) to (n, out_dim), each row of unit L2 norm, in float32."""
-        split = x.split(self.parts, dim=1)
+        split: tuple[Tensor, ...] = x.split(self.parts, dim=1)  # type: ignore[no-untyped-call]
         projected = [head.project(part) for head, part in zip(self.heads, split, strict=True)]  # type: ignore[operator]
         return F.normalize(torch.cat(projected, dim=1), dim=-1)
 

@@ -214,9 +214,9 @@ class Trainer:
         loss = info_nce(of_hub, of_spoke, self.model.logit_scale(spoke))
         if not self.model.hub_blocks:
             return loss
-        split = zip(*(z.split(self.model.hub_blocks, dim=1) for z in (of_hub, of_spoke)), strict=True)
+        sides = (z.split(self.model.hub_blocks, dim=1) for z in (of_hub, of_spoke))  # type: ignore[no-untyped-call]
         scales = self.model.part_logit_scales(spoke)
-        parts = [info_nce(F.normalize(h), F.normalize(s), scale) for (h, s), scale in zip(split, scales, strict=True)]
+        parts = [info_nce(F.normalize(h), F.normalize(s), scale) for h, s, scale in zip(*sides, scales, strict=True)]
         return loss + self.settings.model.hub_part_weight * torch.stack(parts).sum()
 
     def _embed(self, name: str, index: IntArray, rng: np.random.Generator, strain: Strain) -> Tensor:
