@@ -142,7 +142,7 @@ def test_a_bundle_of_another_format_is_refused(tmp_path: Path) -> None:
     model = json.loads((bundle_dir / "model.json").read_text())
     (bundle_dir / "model.json").write_text(json.dumps(model | {"format": 7}))
 
-    with pytest.raises(UserError, match=r"model\.json: the format is 7, expected 2"):
+    with pytest.raises(UserError, match=r"model\.json: the format is 7, expected 3"):
         Searcher(bundle_dir)
 
 

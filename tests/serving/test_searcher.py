@@ -95,7 +95,8 @@ def test_an_answer_is_json() -> None:
 
 
 def test_an_answer_says_how_sure_it_is() -> None:
-    answer = searcher().answer(example_of("text"))
+    answers = (searcher().answer(query(material, "text")) for material in test_materials())
+    answer = next(answer for answer in answers if answer["probability"] is not None)
 
     assert 0 <= answer["probability"] <= 1
     assert answer["confident"] is False
