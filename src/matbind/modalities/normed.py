@@ -243,8 +243,8 @@ class NormedReLU(torch.autograd.Function):
         y = empty_rows(x)
         mean, spread = x.new_empty(2, len(x), groups, dtype=torch.float32)
         added = rows(x)[:, :0] if shortcut is None else rows(shortcut.to(x.dtype))
-        numbers = [tensor.detach().numpy() for tensor in (weight, bias)]
-        normalize(rows(x), *numbers, groups, added, rows(y), mean.numpy(), spread.numpy())
+        factor, offset = weight.detach().numpy(), bias.detach().numpy()
+        normalize(rows(x), factor, offset, groups, added, rows(y), mean.numpy(), spread.numpy())
         ctx.save_for_backward(x, weight, y, mean, spread)
         ctx.groups, ctx.shortcut = groups, None if shortcut is None else shortcut.dtype
         return y
@@ -296,7 +296,8 @@ class LargestOfThree(torch.autograd.Function):
 def normed_relu(x: Tensor, norm: nn.GroupNorm, shortcut: Tensor | None = None) -> Tensor:
     """Compute relu(norm(x) + shortcut)."""
     if x.device.type == "cpu":
-        fused: Tensor = NormedReLU.apply(x, norm.weight, norm.bias, norm.num_groups, shortcut)
+        parameters = norm.weight, norm.bias, norm.num_groups
+        fused: Tensor = NormedReLU.apply(x, *parameters, shortcut)  # type: ignore[no-untyped-call]
         return fused
     y = norm(x)
     return F.relu(y if shortcut is None else y + shortcut)
@@ -305,6 +306,6 @@ def normed_relu(x: Tensor, norm: nn.GroupNorm, shortcut: Tensor | None = None) -
 def pooled(x: Tensor) -> Tensor:
     """Max-pool of width 3 and stride 2, with a margin of 1, of numbers that are not negative."""
     if x.device.type == "cpu":
-        largest: Tensor = LargestOfThree.apply(x)
+        largest: Tensor = LargestOfThree.apply(x)  # type: ignore[no-untyped-call]
         return largest
     return F.max_pool2d(x, (1, 3), (1, 2), (0, 1))

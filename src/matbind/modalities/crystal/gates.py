@@ -131,5 +131,5 @@ class GatedSum(torch.autograd.Function):
         site, edge_weight, edge_index, edge_attr = ctx.saved_tensors
         site_grad, weight_grad = torch.zeros_like(site), torch.zeros_like(edge_weight)
         given = site, edge_weight, edge_index, edge_attr, grads[0].contiguous()
-        messages_backward(*(tensor.numpy() for tensor in (*given, site_grad, weight_grad)))
+        messages_backward(*(tensor.numpy() for tensor in (*given, site_grad, weight_grad)))  # type: ignore[call-arg]
         return site_grad, weight_grad[:-4].T, None, None
