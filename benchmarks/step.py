@@ -269,7 +269,9 @@ def main() -> None:
     gflops = counter.get_total_flops() / 1e9 / len(batches[0])
     figures |= {"total": total, "gflop_a_material": gflops}
     figures["share_of_peak"] = 1000 * gflops / total / figures["peak_gflops"]["bfloat16"]
-    print(f"CPU ms a material, batches of {len(batches[0])} (the first three steps took {figures['warm_up_cpu_s']:.1f} s)")
+    print(
+        f"CPU ms a material, batches of {len(batches[0])} (the first three steps took {figures['warm_up_cpu_s']:.1f} s)"
+    )
     for name, milliseconds in figures["milliseconds"].items():
         print(f"  {name:20}{milliseconds:7.3f}")
     print(f"  {'all':20}{total:7.3f}")

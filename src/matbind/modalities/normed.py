@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from matbind.modalities.compiled import ONE, ZERO, compiled
 
 FloatArray = npt.NDArray[np.float32]
+Rows = npt.NDArray[Any]  # (n, length * channels), single precision or the bits of bfloat16
 LANES = 64  # numbers that a loop takes at once, if they are a whole number of positions
 EPSILON = 1e-5  # of nn.GroupNorm
 
@@ -34,26 +35,35 @@ def narrow(x: Any, like: Any) -> Any:
 
 
 @overload(widen, inline="always")
-def _widen(x):  # type: ignore[no-untyped-def]
+def _widen(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  numba compares signatures
     if x == types.uint16:
         return lambda x: np.uint32(np.uint32(x) << np.uint32(16)).view(np.float32)
     return lambda x: x
 
 
 @overload(narrow, inline="always")
-def _narrow(x, like):  # type: ignore[no-untyped-def]
+def _narrow(x, like):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
     if like == types.uint16:
 
-        def rounded(x, like):  # type: ignore[no-untyped-def]
+        def rounded(x, like):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
             bits = np.float32(x).view(np.uint32)
             return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
 
         return rounded
-    return lambda x, like: x
+    return lambda x, like: x  # noqa: ARG005
 
 
 @compiled
-def normalize(x_rows, weight, bias, groups, shortcut_rows, y_rows, mean, spread):  # type: ignore[no-untyped-def]
+def normalize(  # noqa: C901, PLR0912, PLR0917  one loop, and compiled code takes plain positional arrays
+    x_rows: Rows,
+    weight: FloatArray,
+    bias: FloatArray,
+    groups: int,
+    shortcut_rows: Rows,
+    y_rows: Rows,
+    mean: FloatArray,
+    spread: FloatArray,
+) -> None:
     """Write relu(norm(x) + shortcut) to ``y``, and the mean and the inverse deviation of every group.
 
     ``x``, ``y`` and ``shortcut`` are (n, length * channels); a shortcut of no columns is none.
@@ -105,9 +115,19 @@ def normalize(x_rows, weight, bias, groups, shortcut_rows, y_rows, mean, spread)
 
 
 @compiled
-def normalize_backward(
-    x_rows, weight, groups, y_rows, mean, spread, grad_rows, x_grads, shortcut_grads, weight_grad, bias_grad
-):  # type: ignore[no-untyped-def]
+def normalize_backward(  # noqa: C901, PLR0917  compiled code takes plain positional arrays
+    x_rows: Rows,
+    weight: FloatArray,
+    groups: int,
+    y_rows: Rows,
+    mean: FloatArray,
+    spread: FloatArray,
+    grad_rows: Rows,
+    x_grads: Rows,
+    shortcut_grads: Rows,
+    weight_grad: FloatArray,
+    bias_grad: FloatArray,
+) -> None:
     """Write the gradients of ``x`` and of the shortcut, and add those of weight and bias."""
     channels = len(weight)
     lanes = channels * max(LANES // channels, 1)
@@ -157,7 +177,7 @@ def normalize_backward(
 
 
 @compiled
-def largest_of_three(x, y, channels):  # type: ignore[no-untyped-def]
+def largest_of_three(x: Rows, y: Rows, channels: int) -> None:
     """Write the largest of every other position and its two neighbours, of numbers that are not negative."""
     last = x.shape[1] // channels - 1
     for m in range(x.shape[0]):
@@ -166,11 +186,11 @@ def largest_of_three(x, y, channels):  # type: ignore[no-untyped-def]
             x1, x2, x3 = x[m, before : before + channels], x[m, 2 * i * channels :], x[m, behind:]
             largest = y[m, i * channels : (i + 1) * channels]
             for c in range(len(largest)):
-                largest[c] = max(x1[c], max(x2[c], x3[c]))
+                largest[c] = max(x1[c], x2[c], x3[c])
 
 
 @compiled
-def largest_of_three_backward(x, y, channels, grad, x_grad):  # type: ignore[no-untyped-def]
+def largest_of_three_backward(x: Rows, y: Rows, channels: int, grad: Rows, x_grad: Rows) -> None:
     """Write the gradients: that of each largest goes to the first position which has it."""
     last = x.shape[1] // channels - 1
     summed = np.empty(x.shape[1], np.float32)
@@ -179,7 +199,12 @@ def largest_of_three_backward(x, y, channels, grad, x_grad):  # type: ignore[no-
         for i in range(y.shape[1] // channels):
             before, behind = max(2 * i - 1, 0) * channels, min(2 * i + 1, last) * channels
             here = slice(i * channels, (i + 1) * channels)
-            x1, x2, largest, outer = x[m, before : before + channels], x[m, 2 * i * channels :], y[m, here], grad[m, here]
+            x1, x2, largest, outer = (
+                x[m, before : before + channels],
+                x[m, 2 * i * channels :],
+                y[m, here],
+                grad[m, here],
+            )
             to1, to2, to3 = summed[before : before + channels], summed[2 * i * channels :], summed[behind:]
             for c in range(len(to1)):
                 value, top = widen(outer[c]), widen(largest[c])
@@ -211,18 +236,22 @@ class NormedReLU(torch.autograd.Function):
     """relu(group_norm(x) + shortcut)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, shortcut: Tensor | None) -> Tensor:
+    def forward(  # noqa: PLR0917  the library's interface
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, shortcut: Tensor | None
+    ) -> Tensor:
+        """Compute the value."""
         y = empty_rows(x)
         mean, spread = x.new_empty(2, len(x), groups, dtype=torch.float32)
         added = rows(x)[:, :0] if shortcut is None else rows(shortcut.to(x.dtype))
-        numbers = [tensor.detach().numpy() for tensor in (weight, bias)]
-        normalize(rows(x), *numbers, groups, added, rows(y), mean.numpy(), spread.numpy())
+        factor, offset = weight.detach().numpy(), bias.detach().numpy()
+        normalize(rows(x), factor, offset, groups, added, rows(y), mean.numpy(), spread.numpy())
         ctx.save_for_backward(x, weight, y, mean, spread)
         ctx.groups, ctx.shortcut = groups, None if shortcut is None else shortcut.dtype
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients."""
         x, weight, y, mean, spread = ctx.saved_tensors
         x_grad = empty_rows(x)
         shortcut_grad = None if ctx.shortcut is None else empty_rows(x)
@@ -249,6 +278,7 @@ class LargestOfThree(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Compute the value."""
         y = empty_rows(x, (x.shape[3] + 1) // 2)
         largest_of_three(rows(x), rows(y), x.shape[1])
         ctx.save_for_backward(x, y)
@@ -256,6 +286,7 @@ class LargestOfThree(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Compute the gradients."""
         x, y = ctx.saved_tensors
         x_grad = empty_rows(x)
         largest_of_three_backward(rows(x), rows(y), x.shape[1], rows(grads[0].to(x.dtype)), rows(x_grad))
@@ -265,7 +296,8 @@ class LargestOfThree(torch.autograd.Function):
 def normed_relu(x: Tensor, norm: nn.GroupNorm, shortcut: Tensor | None = None) -> Tensor:
     """Compute relu(norm(x) + shortcut)."""
     if x.device.type == "cpu":
-        fused: Tensor = NormedReLU.apply(x, norm.weight, norm.bias, norm.num_groups, shortcut)
+        parameters = norm.weight, norm.bias, norm.num_groups
+        fused: Tensor = NormedReLU.apply(x, *parameters, shortcut)  # type: ignore[no-untyped-call]
         return fused
     y = norm(x)
     return F.relu(y if shortcut is None else y + shortcut)
@@ -274,6 +306,6 @@ def normed_relu(x: Tensor, norm: nn.GroupNorm, shortcut: Tensor | None = None) -
 def pooled(x: Tensor) -> Tensor:
     """Max-pool of width 3 and stride 2, with a margin of 1, of numbers that are not negative."""
     if x.device.type == "cpu":
-        largest: Tensor = LargestOfThree.apply(x)
+        largest: Tensor = LargestOfThree.apply(x)  # type: ignore[no-untyped-call]
         return largest
     return F.max_pool2d(x, (1, 3), (1, 2), (0, 1))

@@ -85,6 +85,41 @@ def test_the_split_convolution_equals_a_dense_sum_over_padded_neighbours():
     torch.testing.assert_close(results(net, graph)[0], expected.detach(), rtol=1e-6, atol=1e-6)
 
 
+def parameter_gradients(net: SplitCGConv, graph: Data, *, plain: bool) -> list[Tensor]:
+    """Values, and gradients of sites and parameters, by tensor operations or by compiled loops."""
+    x = graph.x.clone().requires_grad_()
+    values = net(x, graph.edge_index, graph.edge_attr.clone().requires_grad_(plain))
+    weight = torch.linspace(-1, 1, values.numel()).view_as(values)
+    return [values, *torch.autograd.grad((values * weight).sum(), [x, *net.parameters()])]
+
+
+@pytest.mark.parametrize("width", [WIDTH, 64])
+@pytest.mark.parametrize("features", ["any", "gaussians", "none"])
+def test_compiled_loops_equal_tensor_operations_in_values_and_gradients(width, features):
+    torch.manual_seed(0)
+    graph, _, _ = random_graph()
+    graph.x = torch.randn(N_SITES, width)
+    if features != "any":  # of lengths that the Gaussians cover, and of lengths far from all of them
+        length = torch.rand(graph.num_edges, 1) * 8 + (50 if features == "none" else 0)
+        graph.edge_attr = torch.exp(-(((length - torch.linspace(0, 8, 41)) / 0.2) ** 2))
+    net = SplitCGConv(width, graph.edge_attr.shape[1])
+    for compiled, plain in zip(
+        parameter_gradients(net, graph, plain=False), parameter_gradients(net, graph, plain=True), strict=True
+    ):
+        torch.testing.assert_close(compiled, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_gates_far_open_and_far_shut_are_finite():
+    torch.manual_seed(0)
+    graph, _, _ = random_graph()
+    graph.x = graph.x * 1000
+    net = SplitCGConv(WIDTH, EDGE_DIM)
+    for compiled, plain in zip(
+        parameter_gradients(net, graph, plain=False), parameter_gradients(net, graph, plain=True), strict=True
+    ):
+        torch.testing.assert_close(compiled, plain, rtol=1e-5, atol=1e-3)
+
+
 def test_messages_that_autocast_multiplied_short_are_summed_in_single_precision():
     net, n_edges = SplitCGConv(WIDTH, EDGE_DIM), 4096
     to_one_site = torch.zeros(2, n_edges, dtype=torch.long)

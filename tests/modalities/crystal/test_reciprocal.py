@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from matbind.modalities.crystal.reciprocal import ReciprocalReadout, cell_features
@@ -84,3 +85,16 @@ def test_a_cell_is_lengths_angles_volume_and_sites():
     length, cosine = np.sqrt(2.5**2 + 100), 2.5 / np.sqrt(2.5**2 + 100)
     expected = [0, 0, 2 * np.log(length / 5), 0, 2 * cosine, 0, 2 * np.log(250 / 4 / 18), np.log(0.5)]
     np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", [[0, 1, 2], [1], []])
+def test_compiled_loops_draw_the_same_patterns_with_the_same_gradients(tmp_path, index):
+    net = readout()
+    batch = transform_of(tmp_path, copper(), rocksalt(), triclinic())(np.array(index, dtype=np.int64)).long_range
+    results = []
+    for draw in (net.compiled_patterns, net.patterns):
+        drawn = draw(batch)
+        weight = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))
+        results.append([drawn, *torch.autograd.grad((drawn * weight).sum(), [net.power, net.decay])])
+    for compiled, plain in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)

@@ -38,6 +38,16 @@ def test_a_batch_equals_its_texts_one_by_one():
         torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
 
 
+def test_texts_of_very_different_lengths_are_read_as_if_alone():
+    net, lengths = encoder(), (20, 3, 4, 3, 5, 3, 3, 4, 3)
+    together = net(batch(lengths))
+    for row, n in enumerate(lengths):
+        every = batch(lengths)
+        one = (slice(row, row + 1), slice(n))
+        alone = net(TokenBatch(every.token[one], every.value[one], every.mask[one], every.composition[row : row + 1]))
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
+
+
 def test_what_is_masked_does_not_count():
     net, first, second = encoder(), batch(), batch()
     second.token[1, 4:] = 9

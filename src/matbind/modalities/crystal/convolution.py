@@ -20,7 +20,8 @@ class SplitCGConv(MessagePassing):  # type: ignore[misc]  # the library has no a
     """CGConv at less than half its cost: x_i + sum_j sigmoid(W_f [x_i, x_j, e_ij] + b_f) * softplus(W_s [..] + b_s).
 
     The linear maps of [x_i, x_j, e_ij] are split into one product a site for x_i and x_j and one an edge for e_ij: a
-    site has twelve edges. Source: Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018).
+    site has twelve edges. On the CPU compiled loops compute the messages; tensor operations do on a GPU and where edges
+    need a gradient. Source: Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018).
     """
 
     def __init__(self, width: int, edge_dim: int) -> None:

@@ -20,8 +20,18 @@ FloatArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
 NEGLIGIBLE = np.float32(1e-8)  # a feature of an edge that is smaller adds nothing in single precision
 
+
 @inlined
-def preactivate(site, edge_weight, sender, receiver, edge_attr, e, features, pre):  # type: ignore[no-untyped-def]
+def preactivate(  # noqa: PLR0917  compiled code takes plain positional arrays
+    site: FloatArray,
+    edge_weight: FloatArray,
+    sender: int,
+    receiver: int,
+    edge_attr: FloatArray,
+    e: int,
+    features: FloatArray,
+    pre: FloatArray,
+) -> tuple[np.int32, np.int32]:
     """Write gate and value of an edge before their nonlinearities into ``pre``; return which features count.
 
     All but a few Gaussians of a length are zero. Those from the first to the last that is not are taken five at a time,
@@ -89,7 +99,8 @@ def messages_backward(  # noqa: PLR0917  compiled code takes plain positional ar
         for j in range(width):
             gate, value, outer = pre[j], pre[width + j], grad[receiver, j]
             closed, low = exp_of_negative(abs(gate)), exp_of_negative(abs(value))
-            share, steep = ONE / (ONE + closed), ONE / (ONE + low)
+            both = ONE / ((ONE + closed) * (ONE + low))
+            share, steep = both * (ONE + low), both * (ONE + closed)
             opened = share if gate >= 0 else closed * share
             pre[j] = outer * (max(value, ZERO) + log1p_to_one(low)) * closed * share * share
             pre[width + j] = outer * opened * (steep if value >= 0 else low * steep)
@@ -106,6 +117,7 @@ class GatedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, site: Tensor, edge_weight: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        """Compute the value."""
         padded = F.pad(edge_weight.T, (0, 0, 0, 4))
         arrays = [tensor.detach().contiguous() for tensor in (site, padded, edge_index, edge_attr)]
         ctx.save_for_backward(*arrays)
@@ -115,9 +127,9 @@ class GatedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Compute the gradients."""
         site, edge_weight, edge_index, edge_attr = ctx.saved_tensors
         site_grad, weight_grad = torch.zeros_like(site), torch.zeros_like(edge_weight)
-        messages_backward(
-            *(t.numpy() for t in (site, edge_weight, edge_index, edge_attr, grads[0].contiguous(), site_grad, weight_grad))
-        )
+        given = site, edge_weight, edge_index, edge_attr, grads[0].contiguous()
+        messages_backward(*(tensor.numpy() for tensor in (*given, site_grad, weight_grad)))  # type: ignore[call-arg]
         return site_grad, weight_grad[:-4].T, None, None

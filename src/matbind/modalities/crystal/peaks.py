@@ -30,7 +30,7 @@ def structure_factors(power: FloatArray, partial: FloatArray, peak: IndexArray, 
 
 
 @compiled
-def draw(
+def draw(  # noqa: PLR0917  compiled code takes plain positional arrays
     factors: FloatArray, decay: FloatArray, g: FloatArray, place: FloatArray, material: IndexArray, patterns: FloatArray
 ) -> None:
     """Add every peak to the two bins beside its place in ``patterns``, (n_materials, n_channels, n_bins)."""
@@ -50,7 +50,7 @@ def draw(
 
 
 @compiled
-def draw_backward(
+def draw_backward(  # noqa: PLR0917  compiled code takes plain positional arrays
     factors: FloatArray,
     decay: FloatArray,
     g: FloatArray,
@@ -127,6 +127,7 @@ class Patterns(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, power: Tensor, decay: Tensor, n_materials: int, n_bins: int, *peaks: Tensor) -> Tensor:
+        """Compute the value."""
         g, place, material, partial, partial_peak, partial_pair = (tensor.numpy() for tensor in peaks)
         factors = structure_factors(power.detach().numpy(), partial, partial_peak, partial_pair, len(g))
         patterns = power.new_zeros(n_materials, power.shape[1], n_bins)
@@ -137,6 +138,7 @@ class Patterns(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients."""
         power, decay, roots, factors, size, *peaks = (tensor.detach().numpy() for tensor in ctx.saved_tensors)
         g, place, material, partial, partial_peak, partial_pair = peaks
         grad = take_roots_backward(roots, size, grads[0].contiguous().numpy())
