@@ -33,7 +33,7 @@ class SplitCGConv(MessagePassing):  # type: ignore[misc]  # the library has no a
         """Update sites by their neighbours."""
         site = self.site(x)
         if site.device.type == "cpu" and not edge_attr.requires_grad:
-            gated: Tensor = GatedSum.apply(site.float(), self.edge.weight, edge_index, edge_attr)
+            gated: Tensor = GatedSum.apply(site.float(), self.edge.weight, edge_index, edge_attr)  # type: ignore[no-untyped-call]
             return x + gated
         receiver, sender = site.chunk(2, dim=1)
         messages: Tensor = self.propagate(edge_index, site=(sender, receiver), edge=self.edge(edge_attr), dtype=x.dtype)

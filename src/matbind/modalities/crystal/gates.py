@@ -122,7 +122,7 @@ class GatedSum(torch.autograd.Function):
         arrays = [tensor.detach().contiguous() for tensor in (site, padded, edge_index, edge_attr)]
         ctx.save_for_backward(*arrays)
         out = site.new_zeros(len(site), edge_weight.shape[0] // 2)
-        messages_forward(*(array.numpy() for array in arrays), out.numpy())
+        messages_forward(*(array.numpy() for array in arrays), out.numpy())  # type: ignore[call-arg]
         return out
 
     @staticmethod
@@ -131,5 +131,5 @@ class GatedSum(torch.autograd.Function):
         site, edge_weight, edge_index, edge_attr = ctx.saved_tensors
         site_grad, weight_grad = torch.zeros_like(site), torch.zeros_like(edge_weight)
         given = site, edge_weight, edge_index, edge_attr, grads[0].contiguous()
-        messages_backward(*(tensor.numpy() for tensor in (*given, site_grad, weight_grad)))  # type: ignore[call-arg]
+        messages_backward(*(tensor.numpy() for tensor in (*given, site_grad, weight_grad)))
         return site_grad, weight_grad[:-4].T, None, None

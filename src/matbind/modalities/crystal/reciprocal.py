@@ -68,7 +68,7 @@ class ReciprocalReadout(nn.Module):
         """Draw the same by compiled loops, on the CPU."""
         partials = batch.partial, batch.partial_peak, batch.partial_pair
         peaks = batch.g, self.place(batch.g), batch.peak_material, *partials
-        drawn: Tensor = Patterns.apply(self.power, self.decay.abs(), len(batch.cell), self.settings.n_bins, *peaks)
+        drawn: Tensor = Patterns.apply(self.power, self.decay.abs(), len(batch.cell), self.settings.n_bins, *peaks)  # type: ignore[no-untyped-call]
         return drawn
 
     def place(self, g: Tensor) -> Tensor:
