@@ -95,7 +95,7 @@ def averages(x: Tensor, n: int) -> Tensor:
     length = x.shape[2]
     if length % n:
         return F.adaptive_avg_pool1d(x, n).flatten(1)
-    return x.unflatten(2, (n, length // n)).mean(dim=3).flatten(1) if length > n else x.flatten(1)
+    return x.reshape(*x.shape[:2], n, length // n).mean(dim=3).flatten(1)
 
 
 def transformed(x: Tensor, layer: nn.Module, known: Tensor | None) -> Tensor:
@@ -111,10 +111,12 @@ def transformed(x: Tensor, layer: nn.Module, known: Tensor | None) -> Tensor:
     assert isinstance(layer, nn.TransformerEncoderLayer)
     attention = layer.self_attn
     projected = F.linear(layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = projected.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    split = projected.view(*x.shape[:2], 3, attention.num_heads, attention.head_dim)
+    query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
     attended = attend(query, key, value, None if known is None else known[:, None, None, :])
     x = x + layer.dropout1(attention.out_proj(attended.transpose(1, 2).flatten(2)))
-    return x + layer.dropout2(layer.linear2(layer.dropout(F.gelu(layer.linear1(layer.norm2(x))))))
+    update: Tensor = layer.dropout2(layer.linear2(layer.dropout(F.gelu(layer.linear1(layer.norm2(x))))))
+    return x + update
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, known: Tensor | None) -> Tensor:
@@ -124,7 +126,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, known: Tensor | None) -> T
         score = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
         if known is not None:
             score = score.masked_fill(~known, torch.finfo(score.dtype).min)
-        return score.softmax(dim=3).to(value.dtype) @ value
+        attended: Tensor = score.softmax(dim=3).to(value.dtype) @ value
+        return attended
     return F.scaled_dot_product_attention(query, key, value, attn_mask=known)
 
 
