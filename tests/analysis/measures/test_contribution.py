@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from matbind.analysis.measures.bootstrap import resampling_weights
+
 from matbind.analysis.measures.contribution import changes, hits_by_query, missing_combinations
 from matbind.evaluation.retrieval import evaluate_pairs
 from matbind.modalities.combinations import all_combinations, parse_combination

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-
 from matbind.analysis.measures.bootstrap import resampling_weights
+
 from matbind.analysis.measures.shapley import (
     shapley_bounds,
     shapley_values,

@@ -216,7 +216,7 @@ class Tuning:
             self._end(number, Outcome("failed", reason=str(error)))
             self._progress.finish(_in_words(number), f"not possible: {error}")
             return
-        digest = fingerprint(settings, self.combination, FEATURES)
+        digest = fingerprint(settings, self.combination, settings.seed, FEATURES)
         directory = self._directories[number] = TUNING / TRIALS / digest[:DIGEST_CHARACTERS]
         run_id = self._tracker.start_trial(self._parent, number, settings, self.combination)
         history: list[dict[str, float]] = []
