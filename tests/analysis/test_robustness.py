@@ -70,7 +70,7 @@ def test_texts_in_full_and_shortened(content):
 def test_a_model_without_the_modality_in_the_test_split_says_so(tmp_path):
     write_models(tmp_path, only=["crystal"])
     add_trained(tmp_path, EVERYTHING)
-    model_dir = tmp_path / "models" / EVERYTHING
+    model_dir = tmp_path / "models" / EVERYTHING / "seed-0"
     with np.load(model_dir / "test_embeddings.npz") as stored:
         arrays = dict(stored)
     arrays["pxrd"][1:] = np.nan

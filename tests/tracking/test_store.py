@@ -24,7 +24,7 @@ from matbind.modalities.combinations import parse_combination
 root, params = map(Path, sys.argv[1:])
 tracker = tracking.Tracker(warn=print, root=root)
 own = settings.load(params, preset="smoke")
-run_id = tracker.start_combination(None, own, parse_combination("dos"))
+run_id = tracker.start_combination(None, own, parse_combination("dos"), 0)
 largest = max(path.stat().st_size for path in root.glob("mlflow.db*"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 4096, largest + 4096))
 for epoch in range(1, 2000):
@@ -39,7 +39,7 @@ print(tracker._runs is not None)
 def _track(root: Path, params: Path) -> list[str]:
     said: list[str] = []
     tracker = Tracker(warn=said.append, root=root)
-    run_id = tracker.start_combination(None, settings_module.load(params, preset="smoke"), parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings_module.load(params, preset="smoke"), parse_combination("dos"), 0)
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     assert run_id is None
     assert tracker._runs is None

@@ -214,7 +214,7 @@ class Runs:
         for run in children:
             tags = run.data.tags
             combination = Combination(parse_combination(tags["combination"]).modalities, tags["hub"])
-            rows += pair_rows(combination, tags[SEED], run.data.metrics)
+            rows += pair_rows(combination, tags.get(SEED, "0"), run.data.metrics)
         rows.sort(key=lambda row: (row["combination"].count("+"), row["combination"], int(row["seed"])))
         table = pd.DataFrame(rows)
         if any(artifact.path == pages.PAIRS for artifact in self.client.list_artifacts(parent)):
