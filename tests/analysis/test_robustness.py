@@ -38,7 +38,7 @@ def test_strength_zero_is_the_input_as_it_is(content, modality, name):
 
 
 def test_a_perturbed_pattern_has_another_embedding(asked):
-    embedder, store, rows = robustness._model_and_queries(asked, EVERYTHING, "pxrd")
+    [embedder], store, rows = robustness._models_and_queries(asked, EVERYTHING, "pxrd")
     patterns = store.dense("pattern", asked.test[rows])
     same, noisy = (
         robustness._embed_rows(embedder, "pxrd", "pattern", np.clip(patterns + extra, 0, 1), store)

@@ -104,8 +104,9 @@ def test_a_full_disk_stops_the_record_and_not_the_training(
     assert (tmp_path / "model.bin").read_bytes() == b"kept"
 
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
-    write_json(tmp_path / "metrics/dos.json", {"combination": "dos", "hub": "dos", "run_id": None, "pairs": pairs})
-    write_json(tmp_path / "models/dos/settings.json", settings.model_dump(mode="json"))
+    evaluation = {"combination": "dos", "seed": 0, "hub": "dos", "run_id": None, "pairs": pairs}
+    write_json(tmp_path / "metrics/dos.json", {**evaluation, "seeds": [0], "trainings": [evaluation]})
+    write_json(tmp_path / "models/dos/seed-0/settings.json", settings.model_dump(mode="json"))
     assert Tracker(warn=pytest.fail, root=tmp_path).backfill(tmp_path / "models", tmp_path / "metrics") == 1
 
 

@@ -32,10 +32,10 @@ def gallery_rows(results: Content) -> list[dict[str, Any]]:
     for combination, pair, result in leaves(results, 2):
         curve = zip(*(result[name] for name in ("size", "recall_at_1", "chance_at_1", "recall_at_1_ci95")), strict=True)
         points = [("test", *point, *ends) for *point, ends in curve]
-        for wide in available({"": result.get("with_other_splits")}).values():
-            points.append(
-                ("all splits", wide["size"], wide["recall_at_1"], 1 / wide["size"], *wide["recall_at_1_ci95"])
-            )
+        points += [
+            ("all splits", wide["size"], wide["recall_at_1"], 1 / wide["size"], *wide["recall_at_1_ci95"])
+            for wide in available({"": result.get("with_other_splits")}).values()
+        ]
         start = {"combination": combination, "pair": pair, "kind": result["kind"]}
         columns = ("gallery", "size", "recall_at_1", "chance", "low", "high")
         rows += [start | dict(zip(columns, point, strict=True)) for point in points]
