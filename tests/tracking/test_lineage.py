@@ -132,6 +132,7 @@ def test_the_script_uses_this_environment_if_it_is_the_same(keep: Any) -> None:
     assert 'export PATH=/env/bin:"$PATH"' in lines
     assert "git worktree add --detach ../matbind-01234567 abcdef0123456789" in lines
     assert "dvc repro prepare" in lines
+    assert lines[-3].endswith("python -m matbind.cli train crystal+dos --seed 2")
 
 
 def test_the_script_installs_another_environment_by_its_constraints(keep: Any, record: dict[str, Any]) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from matbind.registry.promotion.state import State, read_state
 from matbind.registry.registry import SEEDS, Registry, Version
-from matbind.tracking.record import KINDS
-from matbind.tracking.runs import SEED
+from matbind.tracking.record import KINDS, SEED
 
 HEADER = ("  version", "stage", "aliases", "seed", "recall@1", "emergent", "data", "commit", "registered (UTC)")
 TO_THE_RIGHT = (0, 4, 5)

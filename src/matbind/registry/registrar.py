@@ -35,6 +35,7 @@ from matbind.serving.confidence import read_confidence
 from matbind.serving.searcher import CONFIDENCE, MODEL
 from matbind.tracking.datasets import datasets_of
 from matbind.tracking.record import (
+    SEED,
     combination_tags,
     compared_settings,
     flatten_metrics,
@@ -44,7 +45,7 @@ from matbind.tracking.record import (
     summarise,
     training_of,
 )
-from matbind.tracking.runs import PROCESS, RESULT, SEED
+from matbind.tracking.runs import PROCESS, RESULT
 
 CARD = "model_card.md"
 MODEL_VERSIONS = "mlflow.modelVersions"

@@ -16,6 +16,7 @@ from matbind.modalities.table import modality_names
 from matbind.settings.params import flatten
 
 KINDS = ("aligned", "emergent", "view")
+SEED = "training_seed"  # tag and parameter of a run
 RETRIEVAL, TRAINING = "retrieval/", "training/"  # sections of MLflow's charts
 LOSS = f"{TRAINING}loss"  # every epoch of every training has it
 COMPARED = ("preset", "seed", "hub_order", "model", "training", "deformation")
@@ -46,7 +47,7 @@ def training_of(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
 def training_params(combination: Combination, seed: int) -> dict[str, str]:
     """Return what is trained, as parameters: MLflow draws recall against each modality, 0 or 1."""
     present = {f"with_{name}": str(int(name in combination.modalities)) for name in modality_names()}
-    return {"combination": combination.name, "hub": combination.hub, "training_seed": str(seed), **present}
+    return {"combination": combination.name, "hub": combination.hub, SEED: str(seed), **present}
 
 
 def compared_settings(settings: Mapping[str, Any], kind: str, modalities: Iterable[str]) -> dict[str, str]:

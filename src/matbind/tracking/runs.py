@@ -31,6 +31,7 @@ from matbind.tracking.datasets import CONTEXT, split_datasets
 from matbind.tracking.figures import pair_heatmap
 from matbind.tracking.record import (
     LOSS,
+    SEED,
     compared_settings,
     curve_point,
     describe_ablation,
@@ -45,7 +46,6 @@ from matbind.tracking.store import connect
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 KIND = "matbind.kind"  # ablation, combination, tuning, trial or validation
-SEED = "training_seed"
 RESULT = "matbind.result"  # digest of the metrics a run ended with: how a run is found again from files alone
 PROCESS = "matbind.process"
 NOT_FINITE = "not_finite"  # names of the figures that were NaN or infinite

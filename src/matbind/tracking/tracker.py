@@ -20,6 +20,7 @@ from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
 from matbind.tracking.pages import view_path
 from matbind.tracking.record import (
+    SEED,
     combination_tags,
     curve_point,
     result_digest,
@@ -27,7 +28,7 @@ from matbind.tracking.record import (
     training_name,
     training_params,
 )
-from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, SEED, Runs, experiment_tag
+from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
 from matbind.tracking.store import reason_of, tracking_uri
 
 T = TypeVar("T")

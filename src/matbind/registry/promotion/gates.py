@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.errors import UserError
-from matbind.evaluation.two_level import wider_reach
 from matbind.modalities.combinations import Combination, pair_name
 from matbind.registry.registry import EVALUATION_DIGEST, EVALUATION_FILE, Registry, Version
 from matbind.tracking.record import KINDS, result_digest, summarise
@@ -157,6 +156,8 @@ def _reach(pair: Pair, side: int, *, like: Pair | None = None) -> float:
     # Evaluations that were registered before there were several seeds say nothing of seeds.
     if like is None or pair.get("n_seeds", 1) > 1 or like.get("recall_at_1_sd") is None:
         return reach
+    from matbind.evaluation.two_level import wider_reach  # loads NumPy, which a list of models can do without
+
     return wider_reach(reach, deviation=like["recall_at_1_sd"], n_trainings=like["n_seeds"])
 
 
