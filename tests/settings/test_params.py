@@ -243,7 +243,7 @@ def test_the_networks_grid_has_to_fit_the_patterns(path, value, message):
 def test_an_unknown_preset_is_named_with_those_there_are(preset):
     raw = raw_settings()
     raw["preset"] = preset
-    assert f"preset is {preset!r}, expected one of small, paper, smoke" in refusal(raw)
+    assert f"preset is {preset!r}, expected one of small, thorough, paper, smoke" in refusal(raw)
 
 
 @pytest.mark.parametrize("presets", [None, {}, []])
