@@ -92,6 +92,8 @@ def add_version(
         **{key: f"{mean:.4f}" for key, mean in summarise(metrics).items()},
         "matbind.digest": f"digest-{number}",
         "matbind.evaluation": result_digest(metrics),
+        "training_seed": "2",
+        "seeds": "0 1 2",
     }
     if number == 1:
         registry.client.create_registered_model(name)
