@@ -177,6 +177,10 @@ def train(
                 train_and_evaluate(tuned, parsed, seed=seed, on_epoch=partial(tracker.log_epoch, run_id), log=say)
         if rank() == 0:
             pool(tuned, parsed)
+            if seed not in tuned.ablate.seeds:
+                say(
+                    f"{params}: ablate.seeds does not name {seed}, so its figures are in {MODELS} and in no metrics file"
+                )
 
 
 @app.command(epilog=examples("matbind status"))
