@@ -178,9 +178,7 @@ def train(
         if rank() == 0:
             pool(tuned, parsed)
             if seed not in tuned.ablate.seeds:
-                say(
-                    f"{params}: ablate.seeds does not name {seed}, so its figures are in {MODELS} and in no metrics file"
-                )
+                say(f"{params}: ablate.seeds does not name {seed}, its figures are in no metrics file")
 
 
 @app.command(epilog=examples("matbind status"))
