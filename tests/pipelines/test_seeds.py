@@ -128,7 +128,7 @@ def test_two_seeds_of_two_combinations_go_all_the_way(project: Path) -> None:
     [state] = read_states(Registry(), "crystal+pxrd")
     version = describe(state)["versions"][0]
     assert (version["seed"], version["seeds"]) == (best, [0, 1])
-    assert rows(describe(state))[0][3] == f"{best} of 2"
+    assert rows(describe(state))[0][3] == f"{best}/2"
     assert version["run_id"] == runs[f"crystal+pxrd seed {best}"].info.run_id == registered["crystal+pxrd"]["run_id"]
     assert f"the training with seed {best}, the best of 2" in client.get_model_version(
         "matbind-crystal-pxrd", "1"

@@ -10,7 +10,7 @@ from matbind.registry.promotion.state import State, read_state
 from matbind.registry.registry import SEEDS, Registry, Version
 from matbind.tracking.record import KINDS, SEED
 
-HEADER = ("  version", "stage", "aliases", "seed", "recall@1", "emergent", "data", "commit", "registered (UTC)")
+HEADER = ("  version", "stage", "aliases", "seed", "recall@1", "emergent", "data", "commit", "registered")
 TO_THE_RIGHT = (0, 4, 5)
 SHORT = 8
 UNKNOWN = "unknown"
@@ -58,7 +58,7 @@ def rows(model: Mapping[str, Any]) -> list[list[str]]:
             _share(version["recall_at_1"]["emergent"]),
             (version["data_md5"] or UNKNOWN)[:SHORT],
             (version["git_commit"] or UNKNOWN)[:SHORT],
-            version["registered_at"][: len("2025-01-01T00:00")].replace("T", " "),
+            version["registered_at"][: len("2025-01-01")],
         ]
         for version in model["versions"]
     ]
@@ -102,11 +102,11 @@ def _describe(state: State, version: Version) -> dict[str, Any]:
 
 
 def _seed(version: Mapping[str, Any]) -> str:
-    """Write the seed of the training that the version holds, and of how many it is the best on the validation split."""
+    """Write the seed of the training that the version holds, and of how many it is the best on validation: ``2/3``."""
     if version["seed"] is None:
         return "-"
     n = len(version["seeds"])
-    return f"{version['seed']} of {n}" if n > 1 else str(version["seed"])
+    return f"{version['seed']}/{n}" if n > 1 else str(version["seed"])
 
 
 def _share(mean: float | None) -> str:
