@@ -209,18 +209,18 @@ def write_learning_curves(trainings: Iterable[Training]) -> None:
             writer.writerows(start | epoch for epoch in read_json(training.directory / HISTORY))
 
 
-def longest_first(settings: Settings) -> list[Combination]:
+def in_order(settings: Settings) -> dict[str, Training]:
+    """Return the trainings to do by name: all combinations of the first seed, then of the next."""
+    seeds = settings.ablate.seeds
+    trainings = [Training(combination, seed) for seed in seeds for combination in _longest_first(settings)]
+    return {training_name(t.combination.name, t.seed, seeds): t for t in trainings}
+
+
+def _longest_first(settings: Settings) -> list[Combination]:
     """Return the combinations to train; those that take longest begin, so that the workers end at about one time."""
     names, hub_order = settings.ablate.combinations, settings.hub_order
     asked = all_combinations(hub_order) if names is None else [parse_combination(name, hub_order) for name in names]
     return sorted(dict.fromkeys(asked), key=lambda combination: -cost(combination.name))
-
-
-def in_order(settings: Settings) -> dict[str, Training]:
-    """Return the trainings to do by name: all combinations of the first seed, then of the next."""
-    seeds = settings.ablate.seeds
-    trainings = [Training(combination, seed) for seed in seeds for combination in longest_first(settings)]
-    return {training_name(t.combination.name, t.seed, seeds): t for t in trainings}
 
 
 def _in_words(summary: dict[str, float]) -> str:
