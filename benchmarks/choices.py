@@ -74,7 +74,8 @@ def measure(settings: Settings, combination: str, features: Path) -> dict[str, f
     """Train once and return validation recall@1 by pair, its means by kind of pair, and CPU seconds."""
     started = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
-        trainer = Trainer(settings, parse_combination(combination, settings.hub_order), features=features)
+        parsed = parse_combination(combination, settings.hub_order)
+        trainer = Trainer(settings, parsed, seed=settings.seed, features=features)
         model = trainer.fit(Path(directory))
     index = trainer.validation_index
     present = {name: trainer.stores[name].present[index] for name in trainer.combination.modalities}

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from matbind.base.files import FEATURES
+from matbind.base.model_files import chosen_directory
 from matbind.data.featurize import INDEX, read_split
 from matbind.modalities.combinations import parse_combination
 from matbind.serving.bundle import default_key
@@ -32,6 +33,7 @@ COLUMNS = ("no element", f"{N_CONTAINED} elements (--contains)", "all elements (
 def measure(model_dir: Path, features: Path = FEATURES) -> list[dict[str, Any]]:
     """Measure all modalities of a model that are not its default gallery, as rows of the table."""
     combination = parse_combination(model_dir.name)
+    model_dir = chosen_directory(model_dir.parent, model_dir.name)
     key = default_key(combination)
     test = read_split(features, "test")
     materials = pl.read_parquet(features / INDEX, columns=["material_id", "formula", "split"])

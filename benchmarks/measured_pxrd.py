@@ -50,7 +50,9 @@ def measure(settings: Settings, combination: str) -> dict[str, float]:
     """Train once; recall of validation patterns as they are and perturbed."""
     started = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
-        trainer = Trainer(settings, parse_combination(combination, settings.hub_order), features=FEATURES)
+        trainer = Trainer(
+            settings, parse_combination(combination, settings.hub_order), seed=settings.seed, features=FEATURES
+        )
         model = trainer.fit(Path(directory))
     index, store = trainer.validation_index, trainer.stores["pxrd"]
     index = index[store.present[index]]

@@ -248,7 +248,7 @@ def main() -> None:
     raw = yaml.safe_load(Path("params.yaml").read_text())
     settings = changed(raw, {})
     combination = parse_combination("crystal+dos+pxrd+text", settings.hub_order)
-    trainer = Trainer(settings, combination, features=options.features)
+    trainer = Trainer(settings, combination, seed=settings.seed, features=options.features)
     trainer.model.train()
     rng, watch = np.random.default_rng(0), Stopwatch()
     batches = list(trainer._batches(rng))  # noqa: SLF001

@@ -171,7 +171,9 @@ def _make_real(directory: Path) -> None:
 
 def make_trainer(combination: str, overrides: dict[str, Any] | None = None, *, features: Path | None = None) -> Trainer:
     run = small_run(overrides)
-    return Trainer(run, parse_combination(combination, run.hub_order), features=features or real_features())
+    return Trainer(
+        run, parse_combination(combination, run.hub_order), seed=run.seed, features=features or real_features()
+    )
 
 
 def quiet_trainer(

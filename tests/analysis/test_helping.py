@@ -19,14 +19,14 @@ def planted(inputs) -> dict:
     """The crystal system is read off every combination with crystal, and off no other."""
     n = len(inputs.test)
     nothing = {
-        target.name: result(np.full(n, np.nan), "no values")
+        target.name: result(np.full((1, n), np.nan), "no values")
         for target in probes.targets(inputs)
         if target.name != "crystal_system"
     }
     return {
         name: {
             "fused": {
-                "crystal_system": result(np.full(n, float("crystal" in combination.modalities))),
+                "crystal_system": result(np.full((1, n), float("crystal" in combination.modalities))),
                 **nothing,
             }
         }

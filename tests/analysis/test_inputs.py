@@ -14,7 +14,7 @@ pytestmark = needs_sample
 def test_why_a_combination_is_missing(tmp_path):
     write_models(tmp_path, only=["crystal", "dos", "text"])
     write_json(tmp_path / "metrics" / "pxrd.json", {"combination": "pxrd", "error": "out of memory"})
-    write_json(tmp_path / "models" / "dos" / "trained.json", {"fingerprint": "another"})
+    write_json(tmp_path / "models/dos/seed-0/trained.json", {"fingerprint": "another"})
 
     inputs = inputs_of(tmp_path)
 

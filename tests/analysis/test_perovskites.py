@@ -58,6 +58,7 @@ def answers(names, overlaps):
 
     def by_set(area):
         result = {"overlap_area": area, "ks_statistic": 0.1, "p_permutation": 0.5, "left_out": [area, area + 0.2]}
+        result["overlap_areas"] = [area]
         return {label_set: {sample: dict(result) for sample in ("all", "test")} for label_set in LABEL_SETS}
 
     return {name: by_set(area) for name, area in zip(names, overlaps, strict=True)}

@@ -38,7 +38,7 @@ def test_strength_zero_is_the_input_as_it_is(content, modality, name):
 
 
 def test_a_perturbed_pattern_has_another_embedding(asked):
-    embedder, store, rows = robustness._model_and_queries(asked, EVERYTHING, "pxrd")
+    [embedder], store, rows = robustness._models_and_queries(asked, EVERYTHING, "pxrd")
     patterns = store.dense("pattern", asked.test[rows])
     same, noisy = (
         robustness._embed_rows(embedder, "pxrd", "pattern", np.clip(patterns + extra, 0, 1), store)
@@ -70,7 +70,7 @@ def test_texts_in_full_and_shortened(content):
 def test_a_model_without_the_modality_in_the_test_split_says_so(tmp_path):
     write_models(tmp_path, only=["crystal"])
     add_trained(tmp_path, EVERYTHING)
-    model_dir = tmp_path / "models" / EVERYTHING
+    model_dir = tmp_path / "models" / EVERYTHING / "seed-0"
     with np.load(model_dir / "test_embeddings.npz") as stored:
         arrays = dict(stored)
     arrays["pxrd"][1:] = np.nan

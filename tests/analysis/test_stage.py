@@ -122,14 +122,14 @@ def test_records_of_other_materials_are_refused(results_dir, tmp_path):
 
 def test_embeddings_of_another_number_of_materials_are_refused(tmp_path):
     write_models(tmp_path, only=["text"])
-    np.savez(tmp_path / "models" / "text" / "embeddings.npz", material_id=["m-1"], text=np.ones((1, 4)))
+    np.savez(tmp_path / "models/text/seed-0/embeddings.npz", material_id=["m-1"], text=np.ones((1, 4)))
     with pytest.raises(UserError, match=r"found 1 materials that are not the 60 of .* run the ablate stage again$"):
         run(tmp_path, tmp_path)
 
 
 def test_embeddings_of_as_many_other_materials_are_refused(tmp_path):
     write_models(tmp_path, only=["text"])
-    path = tmp_path / "models" / "text" / "embeddings.npz"
+    path = tmp_path / "models/text/seed-0/embeddings.npz"
     with np.load(path) as arrays:
         np.savez(path, material_id=arrays["material_id"][::-1], text=arrays["text"])
     with pytest.raises(UserError, match=r"found 60 materials that are not the 60 of .* run the ablate stage again$"):

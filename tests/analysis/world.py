@@ -13,6 +13,7 @@ import polars as pl
 from matbind.analysis.inputs import Inputs, Request
 from matbind.analysis.symmetries import write_symmetries
 from matbind.base.files import write_json
+from matbind.base.model_files import training_directory
 from matbind.base.parallel import SerialPool
 from matbind.data.featurize import INDEX
 from matbind.modalities.combinations import Combination, all_combinations, parse_combination
@@ -61,37 +62,56 @@ def noisy(noise: float) -> Make:
     return make
 
 
-def write_models(results_dir: Path, *, make: Make | None = None, only: Iterable[str] | None = None) -> None:
-    """Write `models/` and `metrics/` of combinations as the ablation leaves them, but for the weights."""
+def write_models(
+    results_dir: Path, *, make: Make | None = None, only: Iterable[str] | None = None, seeds: tuple[int, ...] = (0,)
+) -> None:
+    """Write `models/` and `metrics/` of combinations as the ablation leaves them, but for the weights.
+
+    Args:
+        results_dir: the directory to write to.
+        make: embeddings of the first training; those of the others have a little noise besides.
+        only: which combinations, by default all.
+        seeds: of the trainings; the last is the combination's model.
+    """
     split = pl.read_parquet(real_features() / INDEX)["split"].to_numpy().astype(str)
     ids = pl.read_parquet(real_features() / INDEX)["material_id"].to_numpy().astype(str)
     chosen = all_combinations() if only is None else [parse_combination(name) for name in only]
     for combination in chosen:
-        arrays = (make or noisy(0.3))(combination, split)
-        test = {name: values[split == "test"].astype(np.float32) for name, values in arrays.items()}
-        if combination.is_single:
-            hub = combination.hub
-            test |= {f"{hub}.view0": test[hub], f"{hub}.view1": test[hub] + np.float32(0.1)}
-        directory = results_dir / "models" / combination.name
-        directory.mkdir(parents=True)
-        np.savez(directory / "embeddings.npz", material_id=ids, **{k: v.astype(np.float16) for k, v in arrays.items()})
-        np.savez(directory / "test_embeddings.npz", material_id=ids[split == "test"], **test)
-        write_json(directory / "trained.json", {"fingerprint": combination.name})
+        name, trainings, tests = combination.name, [], []
+        for seed in seeds:
+            arrays = (make or noisy(0.3))(combination, split)
+            rng = np.random.default_rng(seed)
+            arrays = {
+                side: values + 0.2 * (seed > 0) * rng.normal(size=values.shape) for side, values in arrays.items()
+            }
+            test = {side: values[split == "test"].astype(np.float32) for side, values in arrays.items()}
+            if combination.is_single:
+                hub = combination.hub
+                test |= {f"{hub}.view0": test[hub], f"{hub}.view1": test[hub] + np.float32(0.1)}
+            directory = training_directory(results_dir / "models", name, seed)
+            directory.mkdir(parents=True)
+            whole = {side: values.astype(np.float16) for side, values in arrays.items()}
+            np.savez(directory / "embeddings.npz", material_id=ids, **whole)
+            np.savez(directory / "test_embeddings.npz", material_id=ids[split == "test"], **test)
+            write_json(directory / "trained.json", {"fingerprint": f"{name} {seed}"})
+            tests.append(test)
+            start = {"combination": name, "hub": combination.hub, "run_id": f"run of {name}", "seed": seed}
+            end = {"fingerprint": f"{name} {seed}", "n_parameters": {"crystal": 7}}
+            trainings.append({**start, **evaluate(small_run(), combination, [test]), **end})
         metrics = {
-            "combination": combination.name,
-            "hub": combination.hub,
-            "run_id": f"run of {combination.name}",
-            **evaluate(small_run(), combination, test),
-            "fingerprint": combination.name,
-            "n_parameters": {"crystal": 7},
+            **trainings[-1],
+            **evaluate(small_run(), combination, tests),
+            "seeds": list(seeds),
+            "trainings": trainings,
         }
-        write_json(results_dir / "metrics" / f"{combination.name}.json", metrics)
+        write_json(results_dir / "models" / name / "chosen.json", {"seed": seeds[-1], "of": list(seeds)})
+        write_json(results_dir / "metrics" / f"{name}.json", metrics)
 
 
 def add_trained(results_dir: Path, name: str) -> None:
     """Put a combination beside them that was really trained, with its weights."""
     shutil.rmtree(results_dir / "models" / name, ignore_errors=True)
-    shutil.copytree(trained(name).directory, results_dir / "models" / name)
+    shutil.copytree(trained(name).models / name, results_dir / "models" / name)
     shutil.copy(trained(name).metrics / f"{name}.json", results_dir / "metrics" / f"{name}.json")
 
 

@@ -65,17 +65,17 @@ def test_models_are_listed_by_name_with_the_newest_version_first() -> None:
         "2",
         "1",
     ]
-    assert lines[2][1:7] == ["none", "challenger", "0.500", "0.500", "12.dir", "abcdef01"]
-    assert lines[5][1:6] == ["staging", "challenger", "staging", "0.500", "-"]
-    assert lines[6][1:4] == ["production", "champion", "0.400"]
-    assert lines[7][1:4] == ["archived", "-", "0.600"]
+    assert lines[2][1:8] == ["none", "challenger", "2/3", "0.500", "0.500", "12.dir", "abcdef01"]
+    assert lines[5][1:7] == ["staging", "challenger", "staging", "2/3", "0.500", "-"]
+    assert lines[6][1:5] == ["production", "champion", "2/3", "0.400"]
+    assert lines[7][1:5] == ["archived", "-", "2/3", "0.600"]
 
 
 def test_a_recall_of_nothing_is_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_version(registry_in(tmp_path), evaluation(0.0), features=write_features(tmp_path), files=tmp_path / "files")
     monkeypatch.chdir(tmp_path)
 
-    assert run("models").splitlines()[2].split()[3] == "0.000"
+    assert run("models").splitlines()[2].split()[4] == "0.000"
 
 
 def test_the_list_is_readable_at_100_columns() -> None:
@@ -102,6 +102,8 @@ def test_the_list_for_programs_has_stable_keys() -> None:
         "version": 3,
         "stage": "staging",
         "aliases": ["challenger", "staging"],
+        "seed": 2,
+        "seeds": [0, 1, 2],
         "recall_at_1": {"aligned": 0.5, "emergent": None, "view": None},
         "data_md5": "12.dir",
         "git_commit": "abcdef01234",

@@ -66,7 +66,8 @@ def edit_params(project: Project, pattern: str, replacement: str) -> None:
 
 def weights_written(root: Path) -> dict[str, int]:
     """Return when the weights of every finished combination were written, in nanoseconds."""
-    done = {path.parent.name: path.with_name("model.safetensors") for path in root.glob("models/*/done.json")}
+    evaluated = root.glob("models/*/seed-*/evaluation.json")
+    done = {path.parents[1].name: path.with_name("model.safetensors") for path in evaluated}
     return {name: path.stat().st_mtime_ns for name, path in done.items()}
 
 

@@ -116,7 +116,7 @@ def test_curves_have_every_epoch_once(project: Project) -> None:
         for name, run in _children(project).items()
     }
 
-    history = project.json("models/crystal/history.json")
+    history = project.json("models/crystal/seed-0/history.json")
     assert set(map(tuple, steps.values())) == {tuple(int(figures["epoch"]) for figures in history)}
 
 
@@ -200,7 +200,7 @@ def test_a_failed_combination_is_told_and_the_finished_ones_are_kept(
     ablation_run.train("text")
     with pytest.raises(TrainingError) as failure:
         ablation_run.train("dos")
-    with pytest.raises(StageError, match=r"^1 of 2 combinations failed: dos \(MemoryError; see"):
+    with pytest.raises(StageError, match=r"^1 of 2 trainings failed: dos \(MemoryError; see"):
         ablation_run.finish({"dos": failure.value})
 
     left = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "metrics/combinations").iterdir()}
@@ -233,7 +233,7 @@ def test_a_new_evaluation_keeps_the_weights_and_the_curves(
 
     assert weights_written(tmp_path) == before
     metrics = json.loads((tmp_path / "metrics/combinations/text.json").read_text())
-    history = json.loads((tmp_path / "models/text/history.json").read_text())
+    history = json.loads((tmp_path / "models/text/seed-0/history.json").read_text())
     curve = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(metrics["run_id"], "training/loss")
     assert sorted(point.step for point in curve) == [int(figures["epoch"]) for figures in history]
 
@@ -248,9 +248,8 @@ def test_a_model_is_made_again_from_its_record(project: Project, tmp_path: Path)
 
     metrics = [json.loads((root / "metrics/combinations/dos.json").read_text()) for root in (project.root, again)]
     assert metrics[0]["pairs"] == metrics[1]["pairs"]
-    assert filecmp.cmp(
-        project.root / "models/dos/model.safetensors", again / "models/dos/model.safetensors", shallow=False
-    )
+    weights = "models/dos/seed-0/model.safetensors"
+    assert filecmp.cmp(project.root / weights, again / weights, shallow=False)
     project.run("git", "worktree", "remove", "--force", str(again))
 
 
@@ -285,7 +284,8 @@ def test_dvc_plots_curves_of_all_combinations_and_the_figures(project: Project) 
 
     losses = plots["Training loss"][0]["content"]["data"]["values"]
     assert {row["combination"] for row in losses} == {combination.name for combination in all_combinations()}
-    assert len(losses) == sum(len(json.loads(path.read_text())) for path in project.root.glob("models/*/history.json"))
+    histories = project.root.glob("models/*/seed-0/history.json")
+    assert len(losses) == sum(len(json.loads(path.read_text())) for path in histories)
     assert plots["reports/figures/fig2_recall_at_1.png"][0]["type"] == "image"
 
 

@@ -34,6 +34,9 @@ def run_of(combination: Combination, n_hits: int = 20) -> dict[str, Any]:
         "combination": combination.name,
         "hub": combination.hub,
         "run_id": f"run of {combination.name}",
+        "seed": 0,
+        "seeds": [0],
+        "trainings": [{"pairs": pairs}],
         "pairs": pairs,
         "fused": {},
         "control": {name: result(measured["kind"], 1) for name, measured in pairs.items()},
@@ -54,7 +57,13 @@ def test_document_holds_what_each_run_brought():
     baseline = {"dos->crystal": result("aligned", 3)}
     comparison = compare([run], baseline=baseline)
     assert comparison["combinations"] == {
-        "crystal+dos": {"hub": "crystal", "run_id": "run of crystal+dos", "pairs": run["pairs"]}
+        "crystal+dos": {
+            "hub": "crystal",
+            "run_id": "run of crystal+dos",
+            "seed": 0,
+            "seeds": [0],
+            "pairs": run["pairs"],
+        }
     }
     assert comparison["baseline"] == baseline
     assert comparison["control"] == {"crystal+dos": run["control"]}
@@ -203,3 +212,15 @@ def test_recall_is_averaged_over_pairs_and_then_over_combinations():
 def test_a_kind_that_no_combination_has_is_left_out_of_recall():
     recall = recall_by_combination(compare([run_of(parse_combination("dos"), 40)]))
     assert recall_of_all(recall) == {"view": 0.8}
+
+
+def test_of_several_trainings_the_spread_of_the_mean_is_told():
+    combination = parse_combination("crystal+dos")
+    first, second = run_of(combination, 20), run_of(combination, 30)
+    run = first | {"seeds": [0, 1], "trainings": [first, second]}
+    comparison = compare([run])
+    recall = recall_by_combination(comparison)["crystal+dos"]
+    assert recall["aligned_sd"] == pytest.approx(np.std([20 / N, 30 / N], ddof=1), abs=1e-5)
+    assert set(recall_of_all({"crystal+dos": recall})) == {"aligned"}
+    assert "Recall is the mean of 2 trainings each" in to_markdown(comparison)
+    assert "One training each: intervals are over test materials only." in to_markdown(compare([first]))

@@ -8,16 +8,17 @@ import pytest
 from sklearn.metrics import top_k_accuracy_score
 
 from matbind.evaluation.retrieval import (
-    bootstrap_interval,
-    evaluate_pair,
+    RetrievalResult,
     evaluate_pairs,
-    fused_queries,
     mean_reciprocal_rank,
     present_rows,
+    rank_fused,
+    rank_pairs,
     ranks,
     ranks_both,
     recall_at_k,
     summarise,
+    summarise_all,
     unit_rows,
     unmeasured,
 )
@@ -169,28 +170,6 @@ def test_no_query_is_refused(metric):
         metric(np.array([], dtype=np.int64))
 
 
-def test_bootstrap_equals_resampling_the_queries():
-    hits = np.arange(200) < 60
-    rng = np.random.default_rng(0)
-    shares = rng.choice(hits, size=(20_000, len(hits))).mean(axis=1)
-    expected = np.quantile(shares, [0.025, 0.975])
-    interval = bootstrap_interval(hits, n_resamples=20_000, seed=1)
-    np.testing.assert_allclose(interval, expected, atol=0.006)  # about one step of 1 / 200
-
-
-def test_bootstrap_covers_the_true_share():
-    rng = np.random.default_rng(11)
-    true_share, covered = 0.3, 0
-    for trial in range(400):
-        lower, upper = bootstrap_interval(rng.random(150) < true_share, seed=trial)
-        covered += lower <= true_share <= upper
-    assert 0.91 <= covered / 400 <= 0.98  # 95 % within three standard errors, the percentile method being a little low
-
-
-def test_bootstrap_of_certain_hits_is_a_point():
-    assert bootstrap_interval(np.ones(20, dtype=bool), seed=0) == (1.0, 1.0)
-
-
 def test_result_is_written_as_the_metrics_files_say():
     result = summarise(np.array([1, 1, 1, 1]), kind="aligned").as_dict()
     assert json.loads(json.dumps(result)) == {
@@ -206,6 +185,9 @@ def test_result_is_written_as_the_metrics_files_say():
         "chance_at_10": 1.0,
         "recall_at_1_ci95": [1.0, 1.0],
         "recall_at_5_ci95": [1.0, 1.0],
+        "n_seeds": 1,
+        "recall_at_1_sd": None,
+        "recall_at_5_sd": None,
     }
 
 
@@ -221,7 +203,7 @@ def test_pairs_of_a_combination_equal_each_pair_alone():
         "text->dos",
     ]
     for query, key in THREE.pairs():
-        alone = evaluate_pair(embeddings[query], embeddings[key], kind=THREE.kind(query, key), seed=2)
+        alone = summarise(ranks(embeddings[query], embeddings[key]), kind=THREE.kind(query, key), seed=2)
         assert results[f"{query}->{key}"] == alone
 
 
@@ -299,8 +281,33 @@ def test_fused_gallery_holds_everything():
     assert {result.n for result in fused_queries(embeddings, present, THREE).values()} == {30}
 
 
+def fused_queries(*answers) -> dict[str, RetrievalResult]:
+    return summarise_all([rank_fused(*answers)])
+
+
+def test_two_trainings_have_the_mean_of_both_to_the_last_digit():
+    present = three_modalities()[1]
+    trainings = []
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        embeddings = three_modalities()[0]
+        trainings.append({name: v + 0.3 * (1 + seed) * rng.normal(size=v.shape) for name, v in embeddings.items()})
+    first, second = (evaluate_pairs(embeddings, present, THREE) for embeddings in trainings)
+    both = summarise_all([rank_pairs(embeddings, present, THREE) for embeddings in trainings])
+    assert any(first[pair].recall_at_1 != second[pair].recall_at_1 for pair in both)
+    for pair, result in both.items():
+        one, two = first[pair], second[pair]
+        for figure in ("recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr"):
+            assert getattr(result, figure) == (getattr(one, figure) + getattr(two, figure)) / 2
+        recalls = one.recall_at_1, two.recall_at_1
+        assert (result.n_seeds, result.recall_at_1_sd) == (2, pytest.approx(np.std(recalls, ddof=1)))
+        low, high = result.recall_at_1_ci95
+        assert low <= min(recalls)
+        assert max(recalls) <= high
+
+
 def test_views_of_a_single():
-    result = evaluate_pair(directions(0, 50, 100), directions(5, 45, 20), kind="view")
+    result = summarise(ranks(directions(0, 50, 100), directions(5, 45, 20)), kind="view")
     assert (result.kind, result.n, result.recall_at_1) == ("view", 3, pytest.approx(2 / 3))
 
 
@@ -310,7 +317,7 @@ def test_single_has_no_pairs():
         evaluate_pairs(embeddings, present, parse_combination("dos"))
 
 
-@pytest.mark.parametrize("evaluate", [evaluate_pairs, fused_queries])
+@pytest.mark.parametrize("evaluate", [evaluate_pairs, rank_fused])
 def test_embedding_that_is_not_finite_is_refused_by_name_and_row(evaluate):
     embeddings, present = three_modalities()
     embeddings["text"][[7, 9], 0] = np.nan

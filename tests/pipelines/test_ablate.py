@@ -18,4 +18,4 @@ def test_the_page_shows_how_many_combinations_are_done(prefect_api_url: str) -> 
 
     shown = httpx.get(f"{prefect_api_url}/artifacts/ablate/latest").json()
     assert (shown["type"], shown["data"]) == ("progress", 75.0)
-    assert shown["description"] == "3 of 4 combinations, the last dos"
+    assert shown["description"] == "3 of 4 trainings, the last dos"

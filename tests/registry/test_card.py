@@ -20,10 +20,11 @@ def evaluation_of(name: str) -> dict[str, Any]:
         "recall_at_1_ci95": [0.4, 0.46],
     }
     pairs = {f"{q}->{k}": result | {"kind": combination.kind(q, k)} for q, k in combination.pairs()}
-    return {"pairs": pairs, "data_md5": "48.dir", "git_commit": "abc"}
+    training = {"seed": 0, "validation_recall_at_1": 0.5}
+    return {"pairs": pairs, "seed": 0, "trainings": [training], "data_md5": "48.dir", "git_commit": "abc"}
 
 
-def card(name: str, *, sure: bool = True) -> str:
+def card(name: str, *, sure: bool = True, **changes: Any) -> str:
     combination = parse_combination(name)
     bins = [{"from": low, "to": high, "n": 0, "claimed": 0.0, "right": 0.0} for low, high in pairwise(BINS)]
     bins[-1] |= {"n": 50, "claimed": 0.95, "right": 0.912} if sure else {}
@@ -32,7 +33,7 @@ def card(name: str, *, sure: bool = True) -> str:
     names = combination.modalities
     return model_card(
         combination,
-        evaluation_of(name),
+        evaluation_of(name) | changes,
         counts={side: dict.fromkeys(names, 705) for side in ("train", "validation", "test")},
         confidence={f"{query}->{key}": one for query in (*names, "+".join(names)) for key in names},
         preset="small",
@@ -50,10 +51,20 @@ def card(name: str, *, sure: bool = True) -> str:
         "A material that is not in the gallery cannot be found.",
         "CC BY 4.0",
         "pxrd were each contrasted with the hub crystal",
+        "One training (seed 0): the interval is over test materials only. Ties count against the model.",
     ],
 )
 def test_a_card_says(line: str) -> None:
     assert line in card("crystal+pxrd")
+
+
+def test_a_card_says_which_of_several_trainings_the_model_is() -> None:
+    trainings = [{"seed": seed, "validation_recall_at_1": recall} for seed, recall in ((0, 0.71), (3, 0.74))]
+    text = card("crystal+pxrd", seed=3, trainings=trainings)
+    assert (
+        "the training with seed 3, the best of 2 on the validation split (recall@1 by seed 0: 0.710, 3: 0.740)" in text
+    )
+    assert "Recall is the mean of all 2, with its 95 % interval over trainings and test materials." in text
 
 
 def test_a_pair_that_is_never_sure_finds_nothing() -> None:

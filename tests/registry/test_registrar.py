@@ -66,7 +66,7 @@ def retrained(project: Path) -> Path:
     import shutil
 
     shutil.copytree(trained().models, project / "models")
-    path = project / "models" / EVERYTHING / "model.safetensors"
+    path = project / "models" / EVERYTHING / "seed-0" / "model.safetensors"
     weights = load_file(path)
     weights["log_scale.dos"] = np.asarray(weights["log_scale.dos"] + 0.5)
     save_file(weights, path)
@@ -155,10 +155,10 @@ def _evaluated(tmp_path: Path, evaluation: dict[str, Any]) -> tuple[str, dict[st
     if not (tmp_path / VALID).exists():
         write_records(tmp_path)
     tracker = Tracker(warn=pytest.fail, root=tmp_path)
-    run_id = tracker.start_combination(None, small_run(), trained().combination)
-    evaluation = evaluation | {"run_id": run_id}
-    tracker.finish_combination(run_id, evaluation, [])
-    return run_id, evaluation
+    run_id = tracker.start_combination(None, small_run(), trained().combination, 0)
+    training = evaluation["trainings"][0] | {"run_id": run_id, "git_commit": evaluation.get("git_commit")}
+    tracker.finish_combination(run_id, training, [])
+    return run_id, evaluation | {"run_id": run_id, "trainings": [training]}
 
 
 def test_run_and_model_name_each_other_and_the_model_shows_recall_by_dataset(
@@ -184,7 +184,7 @@ def test_run_and_model_name_each_other_and_the_model_shows_recall_by_dataset(
 def test_a_model_names_its_version_and_the_settings_it_was_trained_with(registry: Registry) -> None:
     model = registry.client.get_logged_model(register(registry)[0].model_id)
 
-    settings = json.loads((trained().models / EVERYTHING / "settings.json").read_text())
+    settings = json.loads((trained().directory / "settings.json").read_text())
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": "1"}]
     assert model.params["training.epochs"] == str(settings["training"]["epochs"])
 

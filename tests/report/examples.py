@@ -34,7 +34,7 @@ def ci(value: float, width: float = 0.05) -> list[float]:
     return [value - width, value + width]
 
 
-def comparison(names: Iterable[str] = ALL, failed: Iterable[str] = ()) -> dict[str, Any]:
+def comparison(names: Iterable[str] = ALL, failed: Iterable[str] = (), seeds: tuple[int, ...] = (0,)) -> dict[str, Any]:
     def results(name: str) -> dict[str, Any]:
         members = parse_combination(name)
         return {
@@ -45,7 +45,11 @@ def comparison(names: Iterable[str] = ALL, failed: Iterable[str] = ()) -> dict[s
             for pair in members.pairs()
         }
 
-    runs = [{"combination": n, "hub": parse_combination(n).hub, "run_id": RUN, "pairs": results(n)} for n in names]
+    runs = [
+        {"combination": n, "hub": parse_combination(n).hub, "run_id": RUN, "seed": seeds[0], "seeds": seeds}
+        | {"pairs": results(n), "trainings": [{"pairs": results(n)}] * len(seeds)}
+        for n in names
+    ]
     runs += [{"combination": n, "error": "killed"} for n in failed]
     return assemble_comparison(
         runs, baseline=results(WHOLE), data_md5="d740e79350d6fe4f.dir", git_commit="2d30d8f3ff17"
@@ -310,8 +314,9 @@ def gallery(names: Iterable[str] = ALL) -> dict[str, Any]:
     def pair(name: str, query: str, key: str) -> dict[str, Any]:
         recall = [0.99 * 0.9**i for i in range(len(sizes))]
         outcomes = {"kind": parse_combination(name).kind(query, key), "n": N, "size": sizes, "recall_at_1": recall}
-        outcomes["chance_at_1"] = [1 / n for n in sizes]
-        return outcomes | ({"with_other_splits": {"size": 600, "recall_at_1": 0.3}} if query != key else {})
+        outcomes |= {"chance_at_1": [1 / n for n in sizes], "recall_at_1_ci95": [ci(value) for value in recall]}
+        wide = {"size": 600, "recall_at_1": 0.3, "recall_at_1_ci95": ci(0.3)}
+        return outcomes | ({"with_other_splits": wide} if query != key else {})
 
     return {
         "paper_gallery_size": 8400,

@@ -34,7 +34,7 @@ def comparison(failed: tuple[str, ...] = (), *, baseline: bool = True) -> dict[s
     runs = [
         {"combination": c.name, "error": "killed"}
         if c.name in failed
-        else {"combination": c.name, "hub": c.hub, "run_id": None, "pairs": results(c)}
+        else {"combination": c.name, "hub": c.hub, "run_id": None, "pairs": results(c), "trainings": []}
         for c in all_combinations()
     ]
     base = results(BASELINE) if baseline else {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,13 @@ def test_if_nothing_is_available_each_sentence_says_why(tmp_path: Path) -> None:
     assert sentences["What the latent space knows"] == (
         "What the latent space knows cannot be said: the models were lost."
     )
+
+
+def test_several_trainings_are_told(tmp_path: Path) -> None:
+    root = examples.write(tmp_path)
+    (root / "metrics/comparison.json").write_text(json.dumps(examples.comparison(seeds=(0, 1, 4))))
+    sentence = summary(examples.read(root))["What to be careful about"]
+    assert sentence.startswith("Figures are means of 3 trainings (seeds 0, 1 and 4), and intervals hold what training")
 
 
 def test_key_figures_come_with_what_to_compare_them_to(tmp_path: Path) -> None:

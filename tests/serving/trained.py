@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from matbind.base.files import read_json
+from matbind.base.model_files import chosen_directory
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.modalities.material import Material
 from matbind.modalities.records import Records
@@ -18,6 +19,7 @@ from matbind.serving.bundle import write_bundle
 from matbind.serving.searcher import Searcher
 from matbind.training.combination import train_and_evaluate
 from matbind.training.embeddings import read_test_embeddings
+from matbind.training.pooled import pool
 from tests.cache import shared
 from tests.factories import real_features, small_run
 
@@ -44,7 +46,7 @@ class Trained:
 
     @property
     def directory(self) -> Path:
-        return self.models / self.combination.name
+        return chosen_directory(self.models, self.combination.name)
 
     @property
     def test_embeddings(self) -> dict[str, np.ndarray]:
@@ -56,8 +58,9 @@ def trained(name: str = EVERYTHING) -> Trained:
 
     def make(out: Path) -> None:
         settings = small_run({"training.epochs": 1})
-        where = {"models": out / "models", "metrics": out / "metrics"}
-        train_and_evaluate(settings, parse_combination(name), features=real_features(), **where)
+        places = {"features": real_features(), "models": out / "models"}
+        train_and_evaluate(settings, parse_combination(name), seed=0, **places)
+        pool(settings, parse_combination(name), metrics=out / "metrics", **places)
 
     root = shared(f"trained-{name}", make)
     return Trained(parse_combination(name), root, read_json(root / "metrics" / f"{name}.json"))

@@ -47,9 +47,34 @@ def taken_out(block: dict, path: str) -> bool:
     return section.pop(last, None) is not None
 
 
-@pytest.mark.parametrize("preset", ["small", "paper", "smoke"])
+@pytest.mark.parametrize("preset", ["small", "thorough", "paper", "smoke"])
 def test_every_preset_of_the_file_is_valid(preset):
     assert settings.load(ROOT / "params.yaml", preset=preset).preset == preset
+
+
+def test_only_the_thorough_preset_trains_more_than_once():
+    seeds = {p: make_settings(preset=p).ablate.seeds for p in ("small", "thorough", "paper", "smoke")}
+    assert seeds == {"small": (0,), "thorough": (0, 1, 2), "paper": (0,), "smoke": (0,)}
+
+
+def test_the_thorough_preset_is_the_small_one_but_for_seeds_and_training():
+    small, thorough = (make_settings(preset=preset).model_dump() for preset in ("small", "thorough"))
+    different = {key for key in small if small[key] != thorough[key]}
+    assert different == {"preset", "ablate", "training"}
+    assert thorough["training"]["epochs"] > small["training"]["epochs"]
+    assert thorough["training"]["batch_size"] == small["training"]["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "says"),
+    [
+        ([], "ablate.seeds is []"),
+        ([0, 1, 0], "ablate.seeds names 0 twice, expected each seed once"),
+        ([-1], "ablate.seeds.0 is -1"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused(seeds, says):
+    assert says in refusal(raw_settings({"ablate.seeds": seeds}))
 
 
 def test_the_file_names_its_preset():
@@ -218,7 +243,7 @@ def test_the_networks_grid_has_to_fit_the_patterns(path, value, message):
 def test_an_unknown_preset_is_named_with_those_there_are(preset):
     raw = raw_settings()
     raw["preset"] = preset
-    assert f"preset is {preset!r}, expected one of small, paper, smoke" in refusal(raw)
+    assert f"preset is {preset!r}, expected one of small, thorough, paper, smoke" in refusal(raw)
 
 
 @pytest.mark.parametrize("presets", [None, {}, []])

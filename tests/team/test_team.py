@@ -28,7 +28,7 @@ settings = settings_module.load(params, preset="smoke")
 tracker = tracking.Tracker(warn=sys.exit, root=root)
 parent = tracker.start_ablation(settings, fingerprint=sys.argv[1], is_done=False)
 for name in ("dos", "crystal+dos"):
-    run_id = tracker.start_combination(parent, settings, parse_combination(name))
+    run_id = tracker.start_combination(parent, settings, parse_combination(name), 0)
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 2.0})
     q, k = ("dos", "dos") if name == "dos" else ("dos", "crystal")
     result = {"kind": "view" if q == k else "aligned", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}
@@ -121,7 +121,7 @@ def test_runs_and_files_go_to_a_tracking_server(
         "text": "another-machine:1:1",
         "pxrd": process_fingerprint().rsplit(":", 2)[0] + ":1:1",
     }
-    ids = {name: mine.start_combination(None, settings, parse_combination(name)) for name in fingerprints}
+    ids = {name: mine.start_combination(None, settings, parse_combination(name), 0) for name in fingerprints}
     for name, fingerprint in fingerprints.items():
         client.set_tag(ids[name], "matbind.process", fingerprint)
     Tracker(warn=pytest.fail, root=tmp_path)

@@ -34,11 +34,13 @@ def keep(tmp_path: Path, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def write(name: str = "crystal+dos", **changes: Any) -> None:
-        model_dir = Path("models") / name
+        model_dir = Path("models") / name / "seed-2"
+        write_json(Path("models") / name / "chosen.json", {"seed": 2, "of": [0, 2]})
         write_json(model_dir / "provenance.json", record | changes)
         write_json(model_dir / "settings.json", {"preset": "smoke", "seed": 0, "model": {"temperature": 0.07}})
-        write_json(model_dir / "trained.json", {"seconds": 12.5, "best_epoch": 3, "fingerprint": "0123456789"})
-        write_json(Path("metrics/combinations") / f"{name}.json", {"run_id": "r1"})
+        trained = {"combination": name, "seed": 2, "seconds": 12.5, "best_epoch": 3, "fingerprint": "0123456789"}
+        write_json(model_dir / "trained.json", trained)
+        write_json(model_dir / "evaluation.json", {"run_id": "r1"})
 
     return write
 
@@ -59,6 +61,7 @@ def test_a_model_is_found_by_its_directory_too(keep: Any) -> None:
     keep("dos")
 
     assert lineage_of("models/dos").combination == "dos"
+    assert lineage_of("models/dos/seed-2").kept_in == "models/dos/seed-2"
 
 
 def test_a_model_that_is_not_there_is_told_with_those_that_are(keep: Any) -> None:
@@ -70,9 +73,9 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(keep: Any) -> Non
 
 def test_a_model_without_a_record_is_refused(keep: Any) -> None:
     keep("dos")
-    Path("models/dos/provenance.json").unlink()
+    Path("models/dos/seed-2/provenance.json").unlink()
 
-    with pytest.raises(UserError, match=r"^dos: models/dos holds no provenance.json"):
+    with pytest.raises(UserError, match=r"^dos: models/dos/seed-2 holds no provenance.json"):
         lineage_of("dos")
 
 
@@ -84,11 +87,18 @@ def test_a_registered_version_is_read_from_its_run(keep: Any, tmp_path: Path) ->
     keep("dos")
     params = Path(__file__).parents[2] / "params.yaml"
     tracker = Tracker(warn=pytest.fail)
-    run_id = tracker.start_combination(None, settings.load(params, preset="smoke"), parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings.load(params, preset="smoke"), parse_combination("dos"), 0)
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
-    metrics = {"combination": "dos", "hub": "dos", "pairs": pairs, "seconds": 9.0, "fingerprint": "f9", "best_epoch": 1}
-    write_json(tmp_path / "dos.json", metrics)
-    files = [Path("dos.json"), Path("models/dos/settings.json"), Path("models/dos/provenance.json")]
+    metrics = {
+        "combination": "dos",
+        "seed": 2,
+        "hub": "dos",
+        "pairs": pairs,
+        "seconds": 9.0,
+        "fingerprint": "f9",
+        "best_epoch": 1,
+    }
+    files = [Path("models/dos/seed-2/settings.json"), Path("models/dos/seed-2/provenance.json")]
     tracker.finish_combination(run_id, metrics, files)
     client = tracker._runs.client  # type: ignore[union-attr]
     client.create_registered_model("matbind-dos")
@@ -122,6 +132,7 @@ def test_the_script_uses_this_environment_if_it_is_the_same(keep: Any) -> None:
     assert 'export PATH=/env/bin:"$PATH"' in lines
     assert "git worktree add --detach ../matbind-01234567 abcdef0123456789" in lines
     assert "dvc repro prepare" in lines
+    assert lines[-3].endswith("python -m matbind.cli train crystal+dos --seed 2")
 
 
 def test_the_script_installs_another_environment_by_its_constraints(keep: Any, record: dict[str, Any]) -> None:

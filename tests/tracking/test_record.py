@@ -158,7 +158,7 @@ def test_an_ablation_is_described_by_its_combinations_the_smallest_first() -> No
 
 
 def test_the_pairs_of_a_combination_are_rows_of_its_metrics() -> None:
-    first, *others = pair_rows(parse_combination("crystal+dos+text"), flatten_metrics(EVALUATION))
+    first, *others = pair_rows(parse_combination("crystal+dos+text"), "0", flatten_metrics(EVALUATION))
 
     assert (first["query"], first["target"], first["kind"], first["recall_at_1"]) == ("crystal", "dos", "aligned", None)
     assert [row["n"] for row in others if (row["query"], row["target"]) == ("text", "dos")] == [40]

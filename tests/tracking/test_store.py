@@ -24,7 +24,7 @@ from matbind.modalities.combinations import parse_combination
 root, params = map(Path, sys.argv[1:])
 tracker = tracking.Tracker(warn=print, root=root)
 own = settings.load(params, preset="smoke")
-run_id = tracker.start_combination(None, own, parse_combination("dos"))
+run_id = tracker.start_combination(None, own, parse_combination("dos"), 0)
 largest = max(path.stat().st_size for path in root.glob("mlflow.db*"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 4096, largest + 4096))
 for epoch in range(1, 2000):
@@ -39,7 +39,7 @@ print(tracker._runs is not None)
 def _track(root: Path, params: Path) -> list[str]:
     said: list[str] = []
     tracker = Tracker(warn=said.append, root=root)
-    run_id = tracker.start_combination(None, settings_module.load(params, preset="smoke"), parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings_module.load(params, preset="smoke"), parse_combination("dos"), 0)
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     assert run_id is None
     assert tracker._runs is None
@@ -104,8 +104,9 @@ def test_a_full_disk_stops_the_record_and_not_the_training(
     assert (tmp_path / "model.bin").read_bytes() == b"kept"
 
     pairs = {"dos->dos": {"kind": "view", "recall_at_1": 0.5, "recall_at_5": 0.75, "n": 18}}
-    write_json(tmp_path / "metrics/dos.json", {"combination": "dos", "hub": "dos", "run_id": None, "pairs": pairs})
-    write_json(tmp_path / "models/dos/settings.json", settings.model_dump(mode="json"))
+    evaluation = {"combination": "dos", "seed": 0, "hub": "dos", "run_id": None, "pairs": pairs}
+    write_json(tmp_path / "metrics/dos.json", {**evaluation, "seeds": [0], "trainings": [evaluation]})
+    write_json(tmp_path / "models/dos/seed-0/settings.json", settings.model_dump(mode="json"))
     assert Tracker(warn=pytest.fail, root=tmp_path).backfill(tmp_path / "models", tmp_path / "metrics") == 1
 
 

@@ -73,6 +73,7 @@ def _evaluation(name: str) -> dict[str, Any]:
     return {
         "combination": name,
         "hub": combination.hub,
+        "seed": 0,
         "run_id": None,
         "pairs": pairs,
         "seconds": 12.0,
@@ -81,14 +82,20 @@ def _evaluation(name: str) -> dict[str, Any]:
     }
 
 
+def _metrics(name: str, **changes: Any) -> dict[str, Any]:
+    """The metrics file of a combination that was trained once."""
+    evaluation = _evaluation(name) | changes
+    return {**evaluation, "seeds": [0], "trainings": [evaluation]}
+
+
 def _write_results(root: Path, names: list[str], settings: Settings) -> tuple[Path, Path]:
     """What an ablation leaves behind in files."""
     models, metrics = root / "models", root / "metrics"
     for name in names:
-        write_json(metrics / f"{name}.json", _evaluation(name) | {"data_md5": "old.dir", "git_commit": "abc-dirty"})
-        write_json(models / name / "settings.json", settings.model_dump(mode="json", by_alias=True))
+        write_json(metrics / f"{name}.json", _metrics(name, data_md5="old.dir", git_commit="abc-dirty"))
+        write_json(models / name / "seed-0/settings.json", settings.model_dump(mode="json", by_alias=True))
         history = [{"epoch": e, "seconds": 6.0 * e, "loss": 3.0 - e, "validation_recall_at_1": 0.1 * e} for e in (1, 2)]
-        write_json(models / name / "history.json", history)
+        write_json(models / name / "seed-0/history.json", history)
     return models, metrics
 
 
@@ -106,7 +113,7 @@ def test_an_ablation_is_a_parent_with_a_child_a_combination(
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
 
     def one(combination: Combination) -> None:
-        run_id = tracker.start_combination(parent, settings, combination)
+        run_id = tracker.start_combination(parent, settings, combination, 0)
         tracker.log_epoch(run_id, {"epoch": 1.0, "seconds": 1.0, "loss": 2.5})
         tracker.finish_combination(run_id, _evaluation(combination.name), [])
 
@@ -121,6 +128,33 @@ def test_an_ablation_is_a_parent_with_a_child_a_combination(
     assert len(by_name) == 16
 
 
+def test_an_ablation_of_several_seeds_has_a_run_a_training(
+    root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
+) -> None:
+    from mlflow import MlflowClient
+
+    several = settings.model_copy(update={"ablate": settings.ablate.model_copy(update={"seeds": (0, 2)})})
+    tracker = Tracker(warn=pytest.fail, root=root)
+    parent = tracker.start_ablation(several, fingerprint=FINGERPRINT, is_done=False)
+    dos = parse_combination("dos")
+    interrupted = tracker.start_combination(parent, several, dos, 0)
+    for seed, recall in ((2, 0.25), (0, 0.75)):
+        run_id = tracker.start_combination(parent, several, dos, seed)
+        evaluation = _evaluation("dos") | {"seed": seed}
+        evaluation["pairs"]["dos->dos"]["recall_at_1"] = recall
+        tracker.finish_combination(run_id, evaluation, [])
+    tracker.finish_ablation(parent)
+
+    by_name = runs()
+    first, second = by_name["dos seed 0"], by_name["dos seed 2"]
+    assert first.info.run_id == interrupted
+    assert (first.data.params["training_seed"], second.data.tags["training_seed"]) == ("0", "2")
+    assert (first.data.metrics["recall_at_1.with_hub"], second.data.metrics["recall_at_1.with_hub"]) == (0.75, 0.25)
+    path = MlflowClient(tracking_uri(root)).download_artifacts(str(parent), "pairs.json", str(root))
+    table = json.loads(Path(path).read_text())
+    assert [dict(zip(table["columns"], row, strict=True))["seed"] for row in table["data"]] == ["0", "2"]
+
+
 def test_a_run_holds_settings_origin_metrics_curves_and_files(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
@@ -128,7 +162,7 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
 
     tracker = Tracker(warn=pytest.fail, root=root)
     figure = learning_curves([{"epoch": 1.0, "loss": 3.0}], root / "learning_curves.png")
-    run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"))
+    run_id = tracker.start_combination(None, settings, parse_combination("crystal+dos+text"), 0)
     for epoch in (1.0, 2.0):
         tracker.log_epoch(run_id, {"epoch": epoch, "loss": 4.0 - epoch, "validation_recall_at_1.text->crystal": 0.5})
     tracker.finish_combination(run_id, _evaluation("crystal+dos+text"), [figure])
@@ -154,7 +188,7 @@ def test_a_run_holds_settings_origin_metrics_curves_and_files(
     assert sorted((m.step, m.value) for m in client.get_metric_history(run_id, "training/loss")) == [(1, 3.0), (2, 2.0)]
     assert "training/validation_recall_at_1.text_to_crystal" in run.data.metrics
     artifacts = [artifact.path for artifact in client.list_artifacts(run_id)]
-    assert artifacts == ["images", "learning_curves.png", "recall_at_1.png", "settings.json"]
+    assert artifacts == ["crystal+dos+text.json", "images", "learning_curves.png", "recall_at_1.png", "settings.json"]
     kept = json.loads(Path(client.download_artifacts(run_id, "settings.json", str(root))).read_text())
     assert kept == settings.model_dump(mode="json", by_alias=True)
     assert {a.path.split("/")[1].split("+")[0] for a in client.list_artifacts(run_id, "images")} == {
@@ -171,7 +205,7 @@ def test_the_data_of_a_run_are_a_dataset_a_split(
 
     write_records(root)
 
-    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+    Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"), 0)
 
     inputs = runs()["dos"].inputs.dataset_inputs
     assert {
@@ -209,7 +243,7 @@ def test_a_validation_leaves_the_data_of_later_runs_whole(root: Path, settings: 
     write_records(root)
     tracker = Tracker(warn=pytest.fail, root=root)
     tracker.log_validation(settings, {"passed": True, "modalities": {}}, [])
-    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"), 0)
 
     datasets = datasets_of(MlflowClient(tracking_uri(root)).get_run(run_id))
     assert [json.loads(dataset.profile)["num_rows"] for dataset in datasets.values()] == [2, 1, 1]
@@ -230,7 +264,7 @@ def test_a_figure_that_is_no_number_is_named_in_a_tag(
     root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]
 ) -> None:
     tracker = Tracker(warn=pytest.fail, root=root)
-    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"), 0)
 
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": float("inf"), "learning_rate": 0.5})
     tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 1.0, "gradient": float("nan")})
@@ -250,7 +284,7 @@ def test_a_dvc_experiment_has_a_parent_that_bears_its_name(
     tracker = Tracker(warn=pytest.fail, root=root)
 
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=True)
-    tracker.start_combination(parent, settings, parse_combination("dos"))
+    tracker.start_combination(parent, settings, parse_combination("dos"), 0)
 
     assert parent != plain
     experiments = {name: run.data.tags.get("dvc_exp_name") for name, run in runs().items()}
@@ -265,7 +299,7 @@ def test_the_lock_of_the_ablation_is_added_once_it_is_compared(
     from mlflow import MlflowClient
 
     models, _ = _write_results(root, ["dos"], settings)
-    evaluation = _evaluation("dos") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    evaluation = _metrics("dos", data_md5="old.dir", git_commit="abc-dirty")
     write_json(root / METRICS / "dos.json", evaluation)
     tracker = Tracker(warn=pytest.fail, root=root)
     tracker.backfill(models, root / METRICS)
@@ -299,7 +333,7 @@ def test_curves_are_completed_without_repeating_an_epoch(root: Path, settings: S
     from mlflow import MlflowClient
 
     tracker = Tracker(warn=pytest.fail, root=root)
-    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"), 0)
     tracker.log_epoch(run_id, {"epoch": 2.0, "loss": 2.0})
 
     tracker.complete_curves(run_id, [{"epoch": float(epoch), "loss": 4.0 - epoch} for epoch in (1, 2, 3)])
@@ -321,7 +355,7 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
         "settings = load(params, preset='smoke')\n"
         "tracker = Tracker(warn=print, root=root)\n"
         f"parent = tracker.start_ablation(settings, fingerprint={FINGERPRINT!r}, is_done=False)\n"
-        "tracker.start_combination(parent, settings, parse_combination('crystal+dos'))\n"
+        "tracker.start_combination(parent, settings, parse_combination('crystal+dos'), 0)\n"
         "os._exit(137)"
     )
     params = Path(__file__).parents[2] / "params.yaml"
@@ -331,7 +365,7 @@ def test_an_interrupted_ablation_goes_on_in_its_own_runs(
     tracker = Tracker(warn=pytest.fail, root=root)
     assert {run.info.status for run in runs().values()} == {"FAILED"}
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
-    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"), 0)
 
     by_name = runs()
     assert by_name["crystal+dos"].info.run_id == child
@@ -359,7 +393,7 @@ def test_a_finished_ablation_is_continued_only_if_nothing_is_left_to_train(root:
 def test_a_failed_run_says_why(root: Path, settings: Settings, runs: Callable[[], dict[str, Any]]) -> None:
     tracker = Tracker(warn=pytest.fail, root=root)
 
-    tracker.fail(tracker.start_combination(None, settings, parse_combination("dos")), "its process was ended")
+    tracker.fail(tracker.start_combination(None, settings, parse_combination("dos"), 0), "its process was ended")
 
     run = runs()["dos"]
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "its process was ended")
@@ -450,7 +484,7 @@ def test_a_result_that_lost_only_its_end_keeps_its_run(
     models, metrics = _write_results(root, ["crystal+dos"], settings)
     tracker = Tracker(warn=pytest.fail, root=root)
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
-    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"))
+    child = tracker.start_combination(parent, settings, parse_combination("crystal+dos"), 0)
 
     assert tracker.backfill(models, metrics, parent=parent) == 1
 
@@ -475,7 +509,7 @@ def test_the_comparison_is_kept_with_its_ablation(root: Path, settings: Settings
     table = root / "comparison.md"
     table.write_text("# Comparison\n")
 
-    evaluation = _evaluation("crystal") | {"data_md5": "old.dir", "git_commit": "abc-dirty"}
+    evaluation = _metrics("crystal", data_md5="old.dir", git_commit="abc-dirty")
     tracker.log_comparison([evaluation], [table])
 
     client = MlflowClient(tracking_uri(root))
@@ -493,7 +527,7 @@ def test_a_broken_store_costs_one_sentence_and_nothing_else(
 
     tracker = Tracker(warn=warnings.append, root=tmp_path)
     parent = tracker.start_ablation(settings, fingerprint=FINGERPRINT, is_done=False)
-    run_id = tracker.start_combination(parent, settings, parse_combination("dos"))
+    run_id = tracker.start_combination(parent, settings, parse_combination("dos"), 0)
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
     tracker.finish_combination(run_id, _evaluation("dos"), [])
 
@@ -509,7 +543,7 @@ def test_a_store_that_dies_on_the_way_costs_one_sentence(
 ) -> None:
     warnings: list[str] = []
     tracker = Tracker(warn=warnings.append, root=root)
-    run_id = tracker.start_combination(None, settings, parse_combination("dos"))
+    run_id = tracker.start_combination(None, settings, parse_combination("dos"), 0)
     (root / "mlflow.db").write_text("overwritten" * 100)
 
     tracker.log_epoch(run_id, {"epoch": 1.0, "loss": 1.0})
@@ -528,7 +562,7 @@ def test_the_users_own_experiment_is_respected(root: Path, settings: Settings, m
     from mlflow import MlflowClient
 
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "annealing")
-    run_id = Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"))
+    run_id = Tracker(warn=pytest.fail, root=root).start_combination(None, settings, parse_combination("dos"), 0)
 
     client = MlflowClient(tracking_uri(root))
     assert client.get_experiment(client.get_run(run_id).info.experiment_id).name == "annealing"

@@ -21,25 +21,26 @@ pytestmark = needs_sample
 RESULT_KEYS = {
     *("kind", "n", "recall_at_1", "recall_at_5", "recall_at_10", "median_rank", "mrr"),
     *("chance_at_1", "chance_at_5", "chance_at_10", "recall_at_1_ci95", "recall_at_5_ci95"),
+    *("n_seeds", "recall_at_1_sd", "recall_at_5_sd"),
 }
 
 
-def run(root, combination="crystal+text", overrides=None, **options):
+def run(root, combination="crystal+text", overrides=None, *, seed=0, **options):
     settings = small_run(overrides)
     return train_and_evaluate(
         settings,
         parse_combination(combination, settings.hub_order),
+        seed=seed,
         features=options.pop("features", real_features()),
         models=root / "models",
-        metrics=root / "metrics",
         **options,
     )
 
 
-def done(root, combination="crystal+text", overrides=None) -> bool:
+def done(root, combination="crystal+text", overrides=None, *, seed=0) -> bool:
     settings = small_run(overrides)
     parsed = parse_combination(combination, settings.hub_order)
-    return is_done(settings, parsed, features=real_features(), models=root / "models", metrics=root / "metrics")
+    return is_done(settings, parsed, seed=seed, features=real_features(), models=root / "models")
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,11 @@ def three(tmp_path_factory):
     return run(tmp_path_factory.mktemp("ablation"), "crystal+dos+text", {"training.epochs": 1})
 
 
-def test_the_metrics_are_what_the_file_holds(finished):
+def test_the_evaluation_is_what_the_file_holds(finished):
     root, evaluation = finished
-    assert json.loads((root / "metrics" / "crystal+text.json").read_text()) == evaluation
+    assert json.loads((root / "models/crystal+text/seed-0/evaluation.json").read_text()) == evaluation
     assert {
-        *("combination", "hub", "run_id", "pairs", "fused", "control", "unmeasured"),
+        *("combination", "seed", "hub", "run_id", "pairs", "fused", "control", "unmeasured"),
         *("best_epoch", "epochs", "validation_recall_at_1", "seconds", "n_parameters"),
     } <= set(evaluation)
     assert (evaluation["combination"], evaluation["hub"], evaluation["epochs"]) == ("crystal+text", "crystal", 2)
@@ -95,7 +96,7 @@ def test_galleries_are_the_test_materials_that_hold_both(three):
 def test_only_test_materials_are_embedded(finished):
     root, _ = finished
     index = pl.read_parquet(real_features() / "index.parquet")
-    kept = np.load(root / "models" / "crystal+text" / "test_embeddings.npz")
+    kept = np.load(root / "models/crystal+text/seed-0" / "test_embeddings.npz")
     assert kept["material_id"].tolist() == index.filter(pl.col("split") == "test")["material_id"].to_list()
 
 
@@ -105,22 +106,22 @@ def test_the_kept_weights_give_the_kept_embeddings(finished):
     model = Model(
         settings, parse_combination("crystal+text"), {name: store.meta for name, store in stores.items()}
     ).eval()
-    model.load_state_dict(load_file(root / "models" / "crystal+text" / "model.safetensors"))
+    model.load_state_dict(load_file(root / "models/crystal+text/seed-0" / "model.safetensors"))
     index = read_split(real_features(), "test")
     transform = part("text", "transform").Transform(stores["text"], settings.modalities["text"].transform)
     with torch.no_grad():
         embedded = model.embed("text", transform(index)).numpy()
-    kept = np.load(root / "models" / "crystal+text" / "test_embeddings.npz")["text"]
+    kept = np.load(root / "models/crystal+text/seed-0" / "test_embeddings.npz")["text"]
     np.testing.assert_allclose(embedded, kept, atol=1e-5)
 
 
 def test_what_is_kept_beside_the_weights(finished):
     root, _ = finished
-    names = {path.name for path in (root / "models" / "crystal+text").iterdir()}
-    assert {"model.safetensors", "settings.json", "history.json", "test_embeddings.npz", "done.json"} <= names
+    names = {path.name for path in (root / "models/crystal+text/seed-0").iterdir()}
+    assert {"model.safetensors", "settings.json", "history.json", "test_embeddings.npz", "evaluation.json"} <= names
     assert "checkpoint.pt" not in names
     assert not [name for name in names if name.endswith(".partial")]
-    assert len(json.loads((root / "models" / "crystal+text" / "history.json").read_text())) == 2
+    assert len(json.loads((root / "models/crystal+text/seed-0" / "history.json").read_text())) == 2
 
 
 def test_the_parameters_of_every_part_are_counted(finished):
@@ -132,10 +133,10 @@ def test_the_parameters_of_every_part_are_counted(finished):
 def test_a_finished_combination_is_not_trained_again(finished):
     root, evaluation = finished
     lines = []
-    before = (root / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns
+    before = (root / "models/crystal+text/seed-0" / "model.safetensors").stat().st_mtime_ns
     assert run(root, log=lines.append) == evaluation
     assert lines == ["crystal+text: already trained"]
-    assert (root / "models" / "crystal+text" / "model.safetensors").stat().st_mtime_ns == before
+    assert (root / "models/crystal+text/seed-0" / "model.safetensors").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,8 @@ def test_a_finished_combination_is_not_trained_again(finished):
         ({"deformation.shape": 0.02}, False),
         ({"ablate.workers": 3}, True),
         ({"ablate.combinations": ["crystal+text"]}, True),
+        ({"ablate.seeds": [3, 0]}, True),
+        ({"evaluation.bootstrap_resamples": 200}, False),
         ({"modalities.dos.transform.noise": 0.3}, True),
         ({"modalities.pxrd.encoder.widths": [8, 16]}, True),
     ],
@@ -163,10 +166,24 @@ def test_another_combination_is_not_finished_by_this_one(finished):
     assert not done(finished[0], "crystal+dos")
 
 
-def test_without_its_metrics_it_is_not_finished(tmp_path):
+def test_another_seed_is_not_finished_by_this_one(finished):
+    assert not done(finished[0], seed=1)
+
+
+def test_another_seed_is_another_training(tmp_path, finished):
+    evaluation = run(tmp_path, seed=1)
+    assert (evaluation["seed"], finished[1]["seed"]) == (1, 0)
+    weights = [
+        load_file(root / f"models/crystal+text/seed-{seed}/model.safetensors")
+        for root, seed in ((finished[0], 0), (tmp_path, 1))
+    ]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_without_its_evaluation_it_is_not_finished(tmp_path):
     run(tmp_path, "text", {"training.epochs": 1})
     assert done(tmp_path, "text", {"training.epochs": 1})
-    (tmp_path / "metrics" / "text.json").unlink()
+    (tmp_path / "models/text/seed-0/evaluation.json").unlink()
     assert not done(tmp_path, "text", {"training.epochs": 1})
 
 

@@ -48,7 +48,7 @@ def best_models(inputs: Inputs) -> dict[str, str]:
 
 
 def failures_of(request: Request, name: str, pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the failures of some pairs of one combination, on the test split."""
+    """Return the failures of some pairs of one combination, on the test split, by the training that is its model."""
     inputs = open_inputs(request)
     embeddings = inputs.test_modalities(name)
     results: dict[str, dict[str, Any]] = {}

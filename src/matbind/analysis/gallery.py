@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task
-from matbind.evaluation.retrieval import CHUNK_SIZE, MIN_ROWS, TIE_TOLERANCE, IntArray, present_rows, ranks, unit_rows
+from matbind.evaluation.retrieval import (
+    CHUNK_SIZE,
+    MIN_ROWS,
+    TIE_TOLERANCE,
+    IntArray,
+    present_rows,
+    ranks,
+    unit_rows,
+)
+from matbind.evaluation.two_level import SHARE, DoubleArray, mean_interval, resampling_weights
 from matbind.modalities.combinations import pair_name
 from matbind.training.embeddings import VIEWS
 
@@ -32,34 +41,43 @@ def by_size(request: Request, name: str) -> dict[str, dict[str, Any]]:
     """Return the recall of every pair of a combination, in galleries drawn at random from the test split.
 
     Beside them stands one larger than the test split: the keys of the other splits are added, so that every query has
-    as many wrong answers to choose from as there are materials.
+    as many wrong answers to choose from as there are materials. Recalls are means over the trainings.
     """
     inputs = open_inputs(request)
-    combination, embeddings = inputs.combinations[name], inputs.test_embeddings(name)
-    whole = inputs.embeddings(name)
+    combination = inputs.combinations[name]
+    trainings = [(inputs.test_embeddings(name, seed), inputs.embeddings(name, seed)) for seed in inputs.seeds(name)]
     others = inputs.split != "test"
     results: dict[str, dict[str, Any]] = {}
     for query, key in combination.pairs():
         sides = [f"{query}.view{number}" for number in range(VIEWS)] if combination.is_single else [query, key]
-        queries, keys = (embeddings[side] for side in sides)
-        rows = np.flatnonzero(present_rows(queries) & present_rows(keys))
+        rows = np.flatnonzero(np.all([present_rows(trainings[0][0][side]) for side in sides], axis=0))
         if len(rows) < MIN_ROWS:
             results[pair_name(query, key)] = {"unavailable": f"{len(rows)} test materials hold both"}
             continue
-        rank = ranks(queries[rows], keys[rows])
+        rank = np.array([ranks(*(embeddings[side][rows] for side in sides)) for embeddings, _ in trainings])
         sizes = sorted({2**power for power in range(1, int(np.log2(len(rows))) + 1)} | {len(rows)})
+        hits = {size: np.array([hit_chances(of, gallery_size=size) for of in rank]) for size in sizes}
+        weights = resampling_weights(len(rows), n_resamples=request.settings.bootstrap_resamples, seed=request.seed)
         result: dict[str, Any] = {
             "kind": combination.kind(query, key),
             "n": len(rows),
             "size": sizes,
-            "recall_at_1": [expected_recall(rank, gallery_size=size) for size in sizes],
+            "recall_at_1": [float(hits[size].mean()) for size in sizes],
+            "recall_at_1_ci95": [mean_interval(hits[size], weights, limits=SHARE) for size in sizes],
             "chance_at_1": [1 / size for size in sizes],
         }
         if not combination.is_single:
-            distractors = whole[key][others & present_rows(whole[key])]
-            ahead = distractors_ahead(queries[rows], keys[rows], distractors)
-            recall = float(np.mean(rank + ahead <= 1))
-            result["with_other_splits"] = {"size": len(rows) + len(distractors), "recall_at_1": recall}
+            hits_of_all, size = [], 0
+            for of_training, (embeddings, whole) in zip(rank, trainings, strict=True):
+                distractors = whole[key][others & present_rows(whole[key])]
+                ahead = distractors_ahead(embeddings[query][rows], embeddings[key][rows], distractors)
+                hits_of_all.append((of_training + ahead <= 1).astype(np.float64))
+                size = len(rows) + len(distractors)
+            result["with_other_splits"] = {
+                "size": size,
+                "recall_at_1": float(np.mean(hits_of_all)),
+                "recall_at_1_ci95": mean_interval(np.array(hits_of_all), weights, limits=SHARE),
+            }
         results[pair_name(query, key)] = result
     return results
 
@@ -69,11 +87,11 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     return {"paper_gallery_size": PAPER_GALLERY_SIZE, "results": {**inputs.unavailable, **results}}
 
 
-def expected_recall(ranks: IntArray, *, gallery_size: int) -> float:
-    """Return the expected recall@1 if the gallery were a random subset that holds the true key; chance is 1 / n.
+def hit_chances(ranks: IntArray, *, gallery_size: int) -> DoubleArray:
+    """Return with which probability each query would hit in a random gallery that holds the true key.
 
-    Of the n - 1 other keys, drawn without replacement from N - 1, a hypergeometric number is at least as similar as the
-    true one; the query hits if that is 0. Nothing is sampled.
+    Their mean is the expected recall@1; chance is 1 / n. Of the n - 1 other keys, drawn without replacement from N - 1,
+    a hypergeometric number is at least as similar as the true one; the query hits if that is 0. Nothing is sampled.
 
     Args:
         ranks: 1-based ranks in the full gallery, one a query, shape (N,); ties count against the query.
@@ -81,9 +99,8 @@ def expected_recall(ranks: IntArray, *, gallery_size: int) -> float:
     """
     from scipy.stats import hypergeom
 
-    better, counts = np.unique(ranks - 1, return_counts=True)
-    hit = hypergeom.cdf(0, len(ranks) - 1, better, gallery_size - 1)
-    return float(np.average(hit, weights=counts))
+    better, which = np.unique(ranks - 1, return_inverse=True)
+    return np.asarray(hypergeom.cdf(0, len(ranks) - 1, better, gallery_size - 1)[which])
 
 
 def distractors_ahead(queries: FloatArray, keys: FloatArray, distractors: FloatArray) -> IntArray:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.measures.bootstrap import DoubleArray, Weights
 from matbind.analysis.measures.contribution import Change, Scores, changes, hits_by_query, missing_combinations
 from matbind.analysis.measures.probe import ProbeResult, Target
-from matbind.analysis.measures.shapley import shapley_bounds, shares, worth_of_probe, worth_of_retrieval
+from matbind.analysis.measures.shapley import Worth, shapley_bounds, shares, worth_of_probe, worth_of_retrieval
 from matbind.analysis.probes import FUSED, targets
 from matbind.analysis.task import Task, UnavailableError, answer
+from matbind.evaluation.two_level import DoubleArray, Weights
 from matbind.modalities.table import modality_names, structure_name
 
 RETRIEVAL_SCORE = "mean recall@1 over all ordered pairs, chance for a pair that a combination cannot answer"
@@ -37,9 +37,16 @@ def tasks(inputs: Inputs) -> list[Task]:
 
 
 def hits(request: Request, name: str) -> dict[str, DoubleArray]:
-    """Return whether the key of each test material is nearest, for every pair of a combination."""
+    """Return whether the key of each test material is nearest, for every pair of a combination.
+
+    Returns:
+        By pair, shape (n_trainings, n_test).
+    """
     inputs = open_inputs(request)
-    return hits_by_query(inputs.test_modalities(name), inputs.combinations[name])
+    trainings = [
+        hits_by_query(inputs.test_modalities(name, seed), inputs.combinations[name]) for seed in inputs.seeds(name)
+    ]
+    return {pair: np.stack([hits[pair] for hits in trainings]) for pair in trainings[0]}
 
 
 def assemble(inputs: Inputs, retrieval: Scores, probes: Mapping[str, Probes]) -> dict[str, Any]:
@@ -114,9 +121,8 @@ def _counts(added: Sequence[Change]) -> dict[str, Any]:
 
 def _retrieval(scores: Scores, weights: Weights) -> dict[str, Any]:
     several = {name: by_pair for name, by_pair in scores.items() if "+" in name}
-    worth, none = worth_of_retrieval(several)
-    resampled, _ = worth_of_retrieval(several, weights=weights)
-    return {"none": none, "score": RETRIEVAL_SCORE, **_division(worth, resampled, empty=none, limits=(none, 1.0))}
+    worth, none = worth_of_retrieval(several, weights)
+    return {"none": none, "score": RETRIEVAL_SCORE, **_division(worth, empty=none, limits=(none, 1.0))}
 
 
 def _probe(inputs: Inputs, probes: Mapping[str, Probes], target: Target) -> dict[str, Any]:
@@ -125,18 +131,18 @@ def _probe(inputs: Inputs, probes: Mapping[str, Probes], target: Target) -> dict
     for result in results.values():
         if result.reason:
             raise UnavailableError(result.reason)
-    asked = np.all([np.isfinite(result.scores) for result in results.values()], axis=0)
+    asked = np.all([np.isfinite(result.scores).all(axis=0) for result in results.values()], axis=0)
     if not asked.any():
         raise UnavailableError(f"no test material with {target.name} holds all modalities")
     scores = {name: np.where(asked, result.scores, np.nan) for name, result in results.items()}
     is_class = target.kind == "class"
     empty = _without_any(target, inputs.split, inputs.test[asked])
-    worth, resampled = worth_of_probe(scores), worth_of_probe(scores, weights=inputs.weights)
+    worth = worth_of_probe(scores, inputs.weights)
     return {
         "none": empty,
         "n": int(asked.sum()),
         "score": CLASS_SCORE if is_class else NUMBER_SCORE,
-        **_division(worth, resampled, empty=empty, limits=(0.0, 1.0) if is_class else None),
+        **_division(worth, empty=empty, limits=(0.0, 1.0) if is_class else None),
     }
 
 
@@ -150,14 +156,13 @@ def _without_any(target: Target, split: npt.NDArray[np.str_], asked: npt.NDArray
     return -float(np.abs(np.array(truth) - np.nanmedian(trained)).mean())
 
 
-def _division(
-    worth: Mapping[str, Any], resampled: Mapping[str, Any], *, empty: float, limits: tuple[float, float] | None
-) -> dict[str, Any]:
+def _division(worth: Mapping[str, Worth], *, empty: float, limits: tuple[float, float] | None) -> dict[str, Any]:
     """Return exact values, or where combinations are missing what is known of them if scores have limits."""
     missing = missing_combinations(worth)
     if not missing:
-        values = {name: asdict(share) for name, share in shares(worth, resampled, empty=empty).items()}
-        return {"values": values, "everything": worth["+".join(modality_names())]}
+        values = {name: asdict(share) for name, share in shares(worth, empty=empty).items()}
+        return {"values": values, "everything": worth["+".join(modality_names())].value}
     if limits is None:
         raise UnavailableError(f"{', '.join(missing)} are missing, and an error has no upper bound")
-    return {"bounds": shapley_bounds(worth, empty=empty, lowest=limits[0], highest=limits[1]), "missing": missing}
+    known = {name: of.value for name, of in worth.items()}
+    return {"bounds": shapley_bounds(known, empty=empty, lowest=limits[0], highest=limits[1]), "missing": missing}

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from matbind.analysis.measures.bootstrap import Weights, resampling_weights
 from matbind.analysis.symmetries import read_symmetries
 from matbind.analysis.task import UnavailableError
 from matbind.base.errors import UserError
 from matbind.base.files import read_json
-from matbind.base.model_files import TRAINED
+from matbind.base.model_files import TRAINED, training_directory
 from matbind.data.featurize import INDEX
+from matbind.evaluation.two_level import Weights, resampling_weights
 from matbind.materials.symmetry import Symmetry
 from matbind.modalities.combinations import Combination, all_combinations
 from matbind.settings.analysis import AnalysisSettings
@@ -34,7 +34,7 @@ class Request:
         hub_order: as in the settings.
         records: the records directory.
         features: the feature stores.
-        models: holds `<combination>/` for each.
+        models: holds `<combination>/seed-<n>/` for each training.
         metrics: holds `<combination>.json` for each.
         out: the directory to write to.
         state: digest of what is there; the inputs of another state are not the same.
@@ -71,21 +71,33 @@ class Inputs:
         self.missing: dict[str, str] = {}
         for combination in all_combinations(request.hub_order):
             name = combination.name
-            path, model_dir = request.metrics / f"{name}.json", request.models / name
+            path = request.metrics / f"{name}.json"
             run = read_json(path) if path.exists() else None
             if run is None:
                 self.missing[name] = "it was not trained"
             elif "error" in run:
                 self.missing[name] = f"its training failed: {run['error']}"
-            elif (
-                not (trained := model_dir / TRAINED).exists() or read_json(trained)["fingerprint"] != run["fingerprint"]
-            ):
+            elif strangers := [t["seed"] for t in run["trainings"] if not self._holds(t)]:
+                model_dir = training_directory(request.models, name, strangers[0])
                 self.missing[name] = f"{model_dir} does not hold the model that its metrics are of"
             else:
                 self.combinations[name], self.runs[name] = combination, run
         if not self.runs:
             reason = next(iter(self.missing.values()))
             raise UserError(f"{request.metrics}: no combination can be analysed, the first because {reason}")
+
+    def _holds(self, training: dict[str, Any]) -> bool:
+        """Return whether the models hold the training of an evaluation."""
+        path = self.directory(training["combination"], training["seed"]) / TRAINED
+        return path.exists() and bool(read_json(path)["fingerprint"] == training["fingerprint"])
+
+    def directory(self, name: str, seed: int) -> Path:
+        """Return the directory of a training."""
+        return training_directory(self.request.models, name, seed)
+
+    def seeds(self, name: str) -> list[int]:
+        """Return the seeds of the trainings of a combination."""
+        return list(self.runs[name]["seeds"])
 
     @cached_property
     def index(self) -> pl.DataFrame:
@@ -141,17 +153,22 @@ class Inputs:
         n_resamples = self.request.settings.bootstrap_resamples
         return resampling_weights(len(self.test), n_resamples=n_resamples, seed=self.request.seed)
 
-    def embeddings(self, name: str) -> Embeddings:
-        """Read the embeddings of all materials by a combination, by modality."""
-        return read_embeddings(self.request.models / name)
+    def embeddings(self, name: str, seed: int | None = None) -> Embeddings:
+        """Read the embeddings of all materials by a training of a combination, by modality.
 
-    def test_embeddings(self, name: str) -> Embeddings:
-        """Read the embeddings of the test split by a combination, by modality, and the views of a single."""
-        return read_test_embeddings(self.request.models / name)
+        Args:
+            name: of the combination.
+            seed: of the training; by default of the one that is the combination's model, likewise below.
+        """
+        return read_embeddings(self.directory(name, self.runs[name]["seed"] if seed is None else seed))
 
-    def test_modalities(self, name: str) -> Embeddings:
+    def test_embeddings(self, name: str, seed: int | None = None) -> Embeddings:
+        """Read the embeddings of the test split by a training, by modality, and the views of a single."""
+        return read_test_embeddings(self.directory(name, self.runs[name]["seed"] if seed is None else seed))
+
+    def test_modalities(self, name: str, seed: int | None = None) -> Embeddings:
         """Read them without the views."""
-        embeddings = self.test_embeddings(name)
+        embeddings = self.test_embeddings(name, seed)
         return {modality: embeddings[modality] for modality in self.combinations[name].modalities}
 
 

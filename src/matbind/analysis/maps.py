@@ -32,7 +32,7 @@ def tasks(inputs: Inputs) -> list[Task]:
 
 
 def project(request: Request, name: str, sample: str) -> dict[str, Any]:
-    """Draw the maps of one combination.
+    """Draw the maps of one combination, by the training that is its model.
 
     Args:
         request: names the seed and the most materials of a map.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +18,13 @@ from matbind.analysis.measures.latent import (
     group_difference,
     group_similarities,
 )
-from matbind.analysis.task import Task, UnavailableError, answer
+from matbind.analysis.task import Task, UnavailableError, answer, mean_of
 from matbind.evaluation.retrieval import present_rows
 from matbind.modalities.combinations import parse_combination
 
 CRYSTAL, PXRD = "crystal", "pxrd"
 SAMPLES = ("all", "test")
+APART = ("curve", "left_out", "p_pairs", "p_permutation")  # what is not averaged over trainings as it is
 LEAST_FOR_JACKKNIFE = 10  # materials of each side: leaving a group out must leave the density its shape
 PAPER = {"relative_without_pxrd": 0.14}
 
@@ -36,19 +37,51 @@ def tasks(inputs: Inputs) -> list[Task]:
 
 
 def separations(request: Request, name: str) -> dict[str, dict[str, Any]]:
-    """Measure how one combination separates every set of labels, by set and sample."""
+    """Measure how one combination separates every set of labels, by set and sample: means over its trainings."""
     inputs = open_inputs(request)
-    formulas = inputs.index["formula"].to_list()
-    vectors = {"all": inputs.embeddings(name)[CRYSTAL], "test": inputs.test_embeddings(name)[CRYSTAL]}
+    formulas, seeds = inputs.index["formula"].to_list(), inputs.seeds(name)
+    vectors = {
+        "all": [inputs.embeddings(name, seed)[CRYSTAL] for seed in seeds],
+        "test": [inputs.test_embeddings(name, seed)[CRYSTAL] for seed in seeds],
+    }
+    model = seeds.index(inputs.runs[name]["seed"])
     results: dict[str, dict[str, Any]] = {}
     for label_set in LABEL_SETS:
         label = labels(label_set, formulas)
         sides = {"all": label, "test": label[inputs.test]}
         results[label_set] = {
-            sample: answer(partial(separation, request, vectors[sample], sides[sample], jackknife=sample == "all"))
+            sample: _pooled(
+                [
+                    answer(partial(separation, request, of_training, sides[sample], jackknife=sample == "all"))
+                    for of_training in vectors[sample]
+                ],
+                model,
+            )
             for sample in SAMPLES
         }
     return results
+
+
+def _pooled(separations: Sequence[dict[str, Any]], model: int) -> dict[str, Any]:
+    """Put the trainings of a combination together.
+
+    Args:
+        separations: of each training; where there are too few materials, that is so for all of them.
+        model: which of them is the combination's model, whose curve is drawn.
+
+    Returns:
+        Means; of the p-values the largest, for every training has to show a difference; ``overlap_areas`` of each.
+    """
+    if "unavailable" in separations[0]:
+        return separations[0]
+    left_out = [of["left_out"] for of in separations]
+    return {
+        **mean_of([{key: value for key, value in of.items() if key not in APART} for of in separations]),
+        **{key: max(of[key] for of in separations) for key in ("p_pairs", "p_permutation")},
+        "curve": separations[model]["curve"],
+        "left_out": None if left_out[0] is None else np.mean(left_out, axis=0),
+        "overlap_areas": [of["overlap_area"] for of in separations],
+    }
 
 
 def separation(
@@ -157,19 +190,26 @@ def _curve(overlap: Overlap, n_points: int) -> dict[str, npt.NDArray[np.float64]
     return {"cosine": cosine, **{side: np.interp(cosine, overlap.grid, values) for side, values in densities.items()}}
 
 
-def _standard_error(left_out: Any) -> float | None:
-    """Return the standard error by the delete-group jackknife."""
+def _standard_error(left_out: Any, *trainings: Sequence[float]) -> float | None:
+    """Return the standard error: by the delete-group jackknife over materials, and by the spread of trainings.
+
+    Args:
+        left_out: the figure without each group of materials.
+        trainings: what it is with each training, of every model that it is made of.
+    """
     if left_out is None:
         return None
     values = np.asarray(left_out)
-    return float(np.sqrt((len(values) - 1) / len(values) * ((values - values.mean()) ** 2).sum()))
+    over_materials = (len(values) - 1) / len(values) * ((values - values.mean()) ** 2).sum()
+    over_trainings = sum(np.var(of_model, ddof=1) / len(of_model) for of_model in trainings if len(of_model) > 1)
+    return float(np.sqrt(over_materials + over_trainings))
 
 
 def _plain(result: Mapping[str, Any]) -> dict[str, Any]:
     if "unavailable" in result:
         return dict(result)
     kept = {key: value for key, value in result.items() if key != "left_out"}
-    return {**kept, "standard_error": _standard_error(result["left_out"])}
+    return {**kept, "standard_error": _standard_error(result["left_out"], result["overlap_areas"])}
 
 
 def _with_and_without(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -192,7 +232,7 @@ def _with_and_without(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "overlap_with": areas[1],
             "difference": areas[0] - areas[1],
             "relative": areas[0] / areas[1] - 1 if areas[1] > 0 else None,
-            "difference_standard_error": _standard_error(left_out),
+            "difference_standard_error": _standard_error(left_out, without["overlap_areas"], joined["overlap_areas"]),
         }
         rows.append(row)
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from matbind.analysis.inputs import Inputs, Request, open_inputs
-from matbind.analysis.measures.bootstrap import Weights, paired_change
 from matbind.analysis.measures.probe import (
     ProbeResult,
     Target,
@@ -21,6 +20,7 @@ from matbind.analysis.measures.probe import (
 )
 from matbind.analysis.task import Task
 from matbind.evaluation.retrieval import present_rows, unit_rows
+from matbind.evaluation.two_level import Weights, paired_change
 from matbind.materials.structure import structure_of
 from matbind.modalities.material import SPLITS
 from matbind.modalities.records import Records
@@ -55,17 +55,17 @@ def targets(inputs: Inputs) -> list[Target]:
 def probe_combination(request: Request, name: str) -> Probes:
     """Probe the embedding of every modality and the fused one, which for a single is the same."""
     inputs = open_inputs(request)
-    embeddings = inputs.embeddings(name)
+    trainings = [inputs.embeddings(name, seed) for seed in inputs.seeds(name)]
     if inputs.combinations[name].is_single:
-        results = _probe_all(inputs, embeddings)
+        results = _probe_all(inputs, trainings)
         return results | {FUSED: results[name]}
-    return _probe_all(inputs, embeddings | {FUSED: fuse(embeddings)})
+    return _probe_all(inputs, [embeddings | {FUSED: fuse(embeddings)} for embeddings in trainings])
 
 
 def probe_composition(request: Request) -> Probes:
     """Probe the element fractions."""
     structures = [structure_of(row) for row in Records(request.records).structures.iter_rows(named=True)]
-    return _probe_all(open_inputs(request), {BASELINE: element_fractions(structures).astype(np.float32)})
+    return _probe_all(open_inputs(request), [{BASELINE: element_fractions(structures).astype(np.float32)}])
 
 
 def fuse(embeddings: Embeddings) -> npt.NDArray[np.float32]:
@@ -100,14 +100,17 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _probe_all(inputs: Inputs, embeddings: Mapping[str, Any]) -> Probes:
+def _probe_all(inputs: Inputs, trainings: Sequence[Embeddings]) -> Probes:
     sides: Any = inputs.split.tolist()
     seed, n_resamples = inputs.request.seed, inputs.request.settings.bootstrap_resamples
     wanted = targets(inputs)
-    return {
-        name: {target.name: probe(values, target, sides, n_resamples=n_resamples, seed=seed) for target in wanted}
-        for name, values in embeddings.items()
-    }
+    results: Probes = {}
+    for name in trainings[0]:
+        values = [embeddings[name] for embeddings in trainings]
+        results[name] = {
+            target.name: probe(values, target, sides, n_resamples=n_resamples, seed=seed) for target in wanted
+        }
+    return results
 
 
 def _describe(target: Target, split: npt.NDArray[np.str_]) -> dict[str, Any]:

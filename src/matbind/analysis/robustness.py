@@ -13,7 +13,8 @@ import numpy.typing as npt
 from matbind.analysis.inputs import Inputs, Request, open_inputs
 from matbind.analysis.task import Task, UnavailableError, answer
 from matbind.base.model_files import WEIGHTS
-from matbind.evaluation.retrieval import MIN_ROWS, bootstrap_interval, present_rows, ranks
+from matbind.evaluation.retrieval import MIN_ROWS, present_rows, ranks
+from matbind.evaluation.two_level import share_interval
 from matbind.modalities.combinations import pair_name
 from matbind.modalities.material import Material
 from matbind.modalities.perturbation import RowPerturbation, row_perturbations, value_perturbations
@@ -50,6 +51,8 @@ def models(inputs: Inputs, modality: str) -> list[str]:
 def curves(request: Request, name: str, modality: str) -> dict[str, Any]:
     """Measure recall@1 of the queries of one modality against the strength of each perturbation of its rows.
 
+    Recalls are means over the trainings of the combination.
+
     Returns:
         By perturbation: ``pairs``, or why it could not be measured.
 
@@ -57,7 +60,7 @@ def curves(request: Request, name: str, modality: str) -> dict[str, Any]:
         UnavailableError: if the combination was not trained, or too few test materials hold the modality.
     """
     inputs = open_inputs(request)
-    embedder, store, rows = _model_and_queries(inputs, name, modality)
+    embedders, store, rows = _models_and_queries(inputs, name, modality)
 
     def curve(key: str, perturbation: RowPerturbation) -> dict[str, Any]:
         values = store.dense(perturbation.array, inputs.test[rows])
@@ -67,7 +70,7 @@ def curves(request: Request, name: str, modality: str) -> dict[str, Any]:
                 worse = perturbation(values, strength, bounds=store.meta[perturbation.axis], seed=request.seed)
             except ValueError as error:
                 raise UnavailableError(str(error)) from error
-            queries.append(_embed_rows(embedder, modality, perturbation.array, worse, store))
+            queries.append([_embed_rows(of, modality, perturbation.array, worse, store) for of in embedders])
         return {"pairs": _recalls(inputs, name, modality, rows, queries)}
 
     return {key: answer(partial(curve, key, change)) for key, change in row_perturbations(modality).items()}
@@ -83,9 +86,9 @@ def levels(request: Request, name: str, modality: str) -> dict[str, Any]:
         UnavailableError: as `curves`.
     """
     inputs = open_inputs(request)
-    embedder, store, rows = _model_and_queries(inputs, name, modality)
+    embedders, store, rows = _models_and_queries(inputs, name, modality)
     features = part(modality, "features")
-    settings = embedder.settings.modalities[modality].features
+    settings = embedders[0].settings.modalities[modality].features
     featurizer = features.Featurizer(settings, store.meta)
     ids = inputs.index["material_id"][inputs.test[rows]].to_list()
     every = Records(request.records).materials(only=(modality,))
@@ -102,7 +105,7 @@ def levels(request: Request, name: str, modality: str) -> dict[str, Any]:
     queries = []
     for versions in featurized.values():
         memory = MemoryStore(features.specs(settings), [versions[i] for i in kept], store.meta)
-        queries.append(embedder.embed_store(modality, memory, np.arange(len(kept))))
+        queries.append([embedder.embed_store(modality, memory, np.arange(len(kept))) for embedder in embedders])
     return {
         "pairs": _recalls(inputs, name, modality, rows[kept], queries),
         "failed": {level: sum(row is None for row in versions) for level, versions in featurized.items()},
@@ -129,20 +132,21 @@ def assemble(inputs: Inputs, results: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _model_and_queries(inputs: Inputs, name: str, modality: str) -> tuple[Embedder, Store, IntArray]:
-    """Return the model, the store, and the rows of the test embeddings that hold the modality."""
+def _models_and_queries(inputs: Inputs, name: str, modality: str) -> tuple[list[Embedder], Store, IntArray]:
+    """Return the model of every training, the store, and the rows of the test embeddings that hold the modality."""
     from safetensors.torch import load_file
 
     combination = inputs.require(name)
-    model_dir = inputs.request.models / name
     stores = {side: Store(inputs.request.features / side) for side in combination.modalities}
     metas = {side: store.meta for side, store in stores.items()}
-    settings = read_settings(model_dir, combination.modalities)
-    embedder = Embedder(settings, combination, metas, load_file(model_dir / WEIGHTS))
+    embedders = []
+    for model_dir in (inputs.directory(name, seed) for seed in inputs.seeds(name)):
+        settings = read_settings(model_dir, combination.modalities)
+        embedders.append(Embedder(settings, combination, metas, load_file(model_dir / WEIGHTS)))
     rows = np.flatnonzero(present_rows(inputs.test_embeddings(name)[modality]))
     if len(rows) < MIN_ROWS:
         raise UnavailableError(f"{len(rows)} test materials hold {modality}, expected at least {MIN_ROWS}")
-    return embedder, stores[modality], rows
+    return embedders, stores[modality], rows
 
 
 def _embed_rows(
@@ -156,29 +160,45 @@ def _embed_rows(
 
 
 def _recalls(
-    inputs: Inputs, name: str, modality: str, rows: IntArray, queries: Sequence[npt.NDArray[np.float32]]
+    inputs: Inputs, name: str, modality: str, rows: IntArray, queries: Sequence[Sequence[npt.NDArray[np.float32]]]
 ) -> dict[str, Any]:
-    """Measure recall@1 of several versions of the same queries against the stored keys of every other modality."""
-    stored = inputs.test_modalities(name)
+    """Measure recall@1 of several versions of the same queries against the stored keys of every other modality.
+
+    Args:
+        inputs: materials and models.
+        name: of the combination.
+        modality: of the queries.
+        rows: of the test embeddings that are asked.
+        queries: of every version its embeddings by each training.
+    """
+    trainings = [inputs.test_modalities(name, seed) for seed in inputs.seeds(name)]
     seed, n_resamples = inputs.request.seed, inputs.request.settings.bootstrap_resamples
     pairs: dict[str, Any] = {}
-    for key, keys in stored.items():
+    for key in trainings[0]:
         if key == modality:
             continue
-        both = np.flatnonzero(present_rows(keys)[rows])
+        both = np.flatnonzero(present_rows(trainings[0][key])[rows])
         if len(both) < MIN_ROWS:
             pairs[pair_name(modality, key)] = {"unavailable": f"{len(both)} test materials hold both"}
             continue
-        hits = [ranks(query[both], keys[rows[both]]) <= 1 for query in queries]
-        before = ranks(stored[modality][rows[both]], keys[rows[both]]) <= 1
+        keys = [embeddings[key][rows[both]] for embeddings in trainings]
+        hits = [_hits(version, keys, both) for version in queries]
+        before = _hits([embeddings[modality][rows] for embeddings in trainings], keys, both)
         pairs[pair_name(modality, key)] = {
             "n": len(both),
             "chance_at_1": 1 / len(both),
             "stored_recall_at_1": float(before.mean()),
             "recall_at_1": [float(hit.mean()) for hit in hits],
-            "recall_at_1_ci95": [bootstrap_interval(hit, seed=seed, n_resamples=n_resamples) for hit in hits],
+            "recall_at_1_ci95": [share_interval(hit, seed=seed, n_resamples=n_resamples) for hit in hits],
         }
     return pairs
+
+
+def _hits(
+    queries: Sequence[npt.NDArray[np.float32]], keys: Sequence[npt.NDArray[np.float32]], both: IntArray
+) -> npt.NDArray[np.bool_]:
+    """Return which of some queries hit, shape (n_trainings, n_asked); queries and keys are of every training."""
+    return np.array([ranks(query[both], key) <= 1 for query, key in zip(queries, keys, strict=True)])
 
 
 def _features(featurizer: Any, material: Material, modality: str, value: Any) -> Any:

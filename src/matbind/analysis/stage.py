@@ -99,7 +99,13 @@ def _index(inputs: Inputs) -> dict[str, Any]:
     stores = {name: Store(inputs.request.features / name) for name in modality_names()}
     sides = {side: inputs.split == side for side in SPLITS}
     trained = {
-        name: {"run_id": run.get("run_id"), "hub": run["hub"], "modalities": inputs.combinations[name].modalities}
+        name: {
+            "run_id": run.get("run_id"),
+            "hub": run["hub"],
+            "seed": run["seed"],
+            "seeds": run["seeds"],
+            "modalities": inputs.combinations[name].modalities,
+        }
         for name, run in inputs.runs.items()
     }
     versions = {key: {run.get(key) for run in inputs.runs.values()} for key in ("data_md5", "git_commit")}
@@ -144,4 +150,5 @@ def _require_same_materials(inputs: Inputs) -> None:
     if not ids.equals(Records(request.records).structures["material_id"]):
         raise UserError(f"{request.records} and {request.features} hold different materials; run the featurize stage")
     for name in inputs.combinations:
-        require_same_materials(request.models / name, request.features)
+        for seed in inputs.seeds(name):
+            require_same_materials(inputs.directory(name, seed), request.features)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -63,6 +63,14 @@ def answer(question: Callable[[], Any]) -> Any:
         return question()
     except UnavailableError as error:
         return {"unavailable": str(error)}
+
+
+def mean_of(results: Sequence[Any]) -> Any:
+    """Average the numbers of results of one shape; what is no number, such as a count, is that of the first."""
+    first = results[0]
+    if isinstance(first, Mapping):
+        return {key: mean_of([result[key] for result in results]) for key in first}
+    return float(np.mean(results)) if isinstance(first, float) else first
 
 
 def write_result(path: Path, content: Mapping[str, Any]) -> None:

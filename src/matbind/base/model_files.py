@@ -1,4 +1,13 @@
-"""Names of the files in the directory of a model, `models/<combination>/`; a trial of the tuning has some of them."""
+"""Where a training keeps its files, `models/<combination>/seed-<n>/`; a trial of the tuning has some of them.
+
+A combination is trained once for each seed of `ablate.seeds`. The training that did best on the validation split is the
+combination's model: the one that is registered, searched and promoted.
+"""
+
+from pathlib import Path
+
+from matbind.base.errors import UserError
+from matbind.base.files import read_json
 
 STARTED = "started.json"
 """Fingerprint of the training that the directory is for, written before anything else."""
@@ -22,5 +31,24 @@ NOVELTY = "novelty.safetensors"
 """What an encoder's outputs look like over the training materials."""
 TRAINED = "trained.json"
 """Fingerprint of the training, its best epoch, its duration; what is written before it is complete."""
-DONE = "done.json"
-"""Fingerprint and evaluation settings of the metrics file; written last."""
+EVALUATION = "evaluation.json"
+"""What the training reached on the test split, with the settings of the evaluation; written last."""
+CHOSEN = "chosen.json"
+"""Beside the directories of a combination's trainings: whose seed is the combination's model, and out of which."""
+
+
+def training_directory(models: Path, combination: str, seed: int) -> Path:
+    """Return where the training of a combination with a seed keeps its files, whether it is there or not."""
+    return models / combination / f"seed-{seed}"
+
+
+def chosen_directory(models: Path, combination: str) -> Path:
+    """Return the directory of a combination's model: of the training that was chosen on the validation split.
+
+    Raises:
+        UserError: if the combination was not trained.
+    """
+    path = models / combination / CHOSEN
+    if not path.exists():
+        raise UserError(f"{path}: the file does not exist, expected a trained combination; run the ablate stage first")
+    return training_directory(models, combination, read_json(path)["seed"])

@@ -116,13 +116,18 @@ def _settings_to_look_at(params: Path, preset: str | None) -> Settings:
 
 
 @app.command(
-    epilog=examples("matbind train crystal+text", "torchrun --nproc-per-node 8 -m matbind.cli train crystal+dos+text")
+    epilog=examples(
+        "matbind train crystal+text --seed 1", "torchrun --nproc-per-node 8 -m matbind.cli train crystal+dos+text"
+    )
 )
 def train(
     combination: Annotated[str, typer.Argument(help="Modalities joined by +, such as crystal+dos+text.")],
     params: Params = PARAMS,
     preset: Preset = None,
     *,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of this training; by default the first of ablate.seeds.")
+    ] = None,
     events: Annotated[
         bool, typer.Option("--events", hidden=True, help="Report in JSON lines and end with the parent process.")
     ] = False,
@@ -130,8 +135,9 @@ def train(
     """Train and evaluate one combination.
 
     Goes on from the last checkpoint if it was interrupted; what is there and still valid is kept. Needs the features
-    (`dvc repro featurize`). Writes models/COMBINATION/ and metrics/combinations/COMBINATION.json, and records the run
-    in MLflow. On several GPUs: torchrun --nproc-per-node 8 -m matbind.cli train COMBINATION
+    (`dvc repro featurize`). Writes models/COMBINATION/seed-N/ and, of the seeds in ablate.seeds that are trained,
+    metrics/combinations/COMBINATION.json; records the run in MLflow. On several GPUs: torchrun --nproc-per-node 8 -m
+    matbind.cli train COMBINATION
     """
     if events:
         from matbind.base.processes import end_with_parent
@@ -140,10 +146,11 @@ def train(
     from matbind.modalities.combinations import parse_combination
     from matbind.settings.load import load
     from matbind.tracking.tracker import Tracker
-    from matbind.training.ablation import recorded
+    from matbind.training.ablation import Training, recorded
     from matbind.training.combination import is_done, train_and_evaluate
     from matbind.training.distributed import process_group, rank
     from matbind.training.model import open_stores
+    from matbind.training.pooled import pool
     from matbind.training.tuning.space import apply_tuned
 
     tuned = apply_tuned(load(params, preset=preset))
@@ -151,21 +158,27 @@ def train(
         parsed = parse_combination(combination, tuned.hub_order)
     except ValueError as error:
         raise UserError(f"combination {combination!r}: {error}") from error
+    seed = tuned.ablate.seeds[0] if seed is None else seed
     on_epoch: Callable[[dict[str, float]], None] = lambda figures: say(json.dumps({"epoch": figures}))  # noqa: E731
     with process_group():
         if events:
-            train_and_evaluate(tuned, parsed, on_epoch=on_epoch, log=lambda line: say(json.dumps({"log": line})))
+            log: Callable[[str], None] = lambda line: say(json.dumps({"log": line}))  # noqa: E731
+            train_and_evaluate(tuned, parsed, seed=seed, on_epoch=on_epoch, log=log)
             return
         open_stores(FEATURES)  # says what is missing before anything starts
-        if is_done(tuned, parsed):
+        if is_done(tuned, parsed, seed=seed):
             if rank() == 0:
                 say(f"{parsed.name}: already trained")
         elif rank():
-            train_and_evaluate(tuned, parsed)  # writes nothing
+            train_and_evaluate(tuned, parsed, seed=seed)  # writes nothing
         else:
             tracker = Tracker(warn=say)
-            with recorded(tracker, None, tuned, parsed) as run_id:
-                train_and_evaluate(tuned, parsed, on_epoch=partial(tracker.log_epoch, run_id), log=say)
+            with recorded(tracker, None, tuned, Training(parsed, seed)) as run_id:
+                train_and_evaluate(tuned, parsed, seed=seed, on_epoch=partial(tracker.log_epoch, run_id), log=say)
+        if rank() == 0:
+            pool(tuned, parsed)
+            if seed not in tuned.ablate.seeds:
+                say(f"{params}: ablate.seeds does not name {seed}, its figures are in no metrics file")
 
 
 @app.command(epilog=examples("matbind status"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from matbind.base.errors import UserError
+from matbind.evaluation.two_level import deviation
 from matbind.modalities.combinations import Combination, all_combinations, pair_name, parse_combination
 from matbind.modalities.table import structure_name
 
@@ -23,7 +26,7 @@ of the gallery, chance is 1 / N.
 ## Retrieval between modalities
 
 A pair is aligned if it includes the hub, emergent if it was never seen in training. Recall is the mean over ordered
-pairs.
+pairs. {trainings}
 
 | combination | hub | N | chance@1 | aligned recall@1 | @5 | best aligned | emergent recall@1 | @5 | best emergent |
 |---|---|---|---|---|---|---|---|---|---|
@@ -52,8 +55,8 @@ def assemble_comparison(
     """Put the metrics of all combinations into one document.
 
     Args:
-        runs: one metrics file a combination: ``{"combination", "hub", "run_id", "pairs", "fused", "control"}``, or
-            ``{"combination", "error"}`` if its training failed.
+        runs: one metrics file a combination: ``{"combination", "hub", "run_id", "seed", "seeds", "pairs", "fused",
+            "control", "trainings"}``, or ``{"combination", "error"}`` if its training failed.
         baseline: results of the linear baseline by the name of the pair.
         baseline_unmeasured: why it has none of a pair, by the name of the pair.
         data_md5: DVC's checksum of the data, None outside a DVC project.
@@ -61,8 +64,8 @@ def assemble_comparison(
 
     Returns:
         The content of metrics/comparison.json, combinations in their canonical order:
-        ``combinations`` (hub, run_id and pairs, or error), ``baseline`` and ``baseline_unmeasured``, ``fused`` and
-        ``control`` by combination, ``summary`` (see `summarise_pairs`), ``data_md5`` and ``git_commit``.
+        ``combinations`` (hub, run_id, seed, seeds and pairs, or error), ``baseline`` and ``baseline_unmeasured``,
+        ``fused`` and ``control`` by combination, ``summary`` (see `summarise_pairs`), ``data_md5`` and ``git_commit``.
 
     Raises:
         UserError: if a combination is unknown or comes twice, or a pair was measured on galleries of different sizes,
@@ -78,7 +81,7 @@ def assemble_comparison(
         "fused": {name: run["fused"] for name, run in trained.items() if run.get("fused")},
         "control": {name: run["control"] for name, run in trained.items() if run.get("control")},
         "summary": {
-            "combinations": {name: summarise_pairs(run["pairs"]) for name, run in trained.items()},
+            "combinations": {name: _summarise_trainings(run) for name, run in trained.items()},
             "baseline": summarise_pairs(baseline),
             "best": {kind: _best_of_all(trained, kind) for kind in KINDS},
             "failed": [name for name in by_name if name not in trained],
@@ -98,12 +101,33 @@ def summarise_pairs(pairs: Results) -> dict[str, dict[str, Any] | None]:
     return {kind: _summary({name: r for name, r in pairs.items() if r["kind"] == kind}) for kind in KINDS}
 
 
+def _summarise_trainings(run: Mapping[str, Any]) -> dict[str, dict[str, Any] | None]:
+    """Summarise the means of a combination's pairs over its trainings, and how the trainings spread about them.
+
+    Returns:
+        As `summarise_pairs`, with ``mean_recall_at_1_sd`` of several trainings: the standard deviation of the mean.
+    """
+    summary = summarise_pairs(run["pairs"])
+    trainings = [summarise_pairs(training["pairs"]) for training in run["trainings"]]
+    for kind, means in summary.items():
+        if means and len(trainings) > 1:
+            recalls = [float((of_training[kind] or {})["mean_recall_at_1"]) for of_training in trainings]
+            means["mean_recall_at_1_sd"] = deviation(np.array(recalls))
+    return summary
+
+
 def recall_by_combination(comparison: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the means of recall@1 over the pairs of each kind: ``{"crystal+dos": {"aligned": 0.48665}, ...}``."""
-    return {
-        name: {kind: round(means["mean_recall_at_1"], DECIMALS) for kind, means in by_kind.items() if means}
-        for name, by_kind in comparison["summary"]["combinations"].items()
-    }
+    """Return the means of recall@1 over the pairs of each kind: ``{"crystal+dos": {"aligned": 0.48665}, ...}``.
+
+    Of several trainings there is ``aligned_sd`` too, the standard deviation over them.
+    """
+    recall: dict[str, dict[str, float]] = {}
+    for name, by_kind in comparison["summary"]["combinations"].items():
+        present = {kind: means for kind, means in by_kind.items() if means}
+        figures = {kind: means["mean_recall_at_1"] for kind, means in present.items()}
+        spreads = {f"{kind}_sd": means.get("mean_recall_at_1_sd") for kind, means in present.items()}
+        recall[name] = {key: round(value, DECIMALS) for key, value in (figures | spreads).items() if value is not None}
+    return recall
 
 
 def recall_of_all(recall: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -140,8 +164,17 @@ def to_markdown(comparison: Mapping[str, Any]) -> str:
         code=comparison["git_commit"] or "outside Git",
         several="\n".join(several),
         control=_control_line(comparison["control"]),
+        trainings=intervals_over(entry.get("seeds", ()) for entry in comparison["combinations"].values()),
         singles="\n".join(singles),
     )
+
+
+def intervals_over(seeds: Iterable[Sequence[int]]) -> str:
+    """Say what recalls are means of and what their intervals are over, from the seeds of every combination."""
+    most = max(seeds, key=len, default=())
+    if len(most) <= 1:
+        return "One training each: intervals are over test materials only."
+    return f"Recall is the mean of {len(most)} trainings each; intervals are over trainings and test materials."
 
 
 def _by_name(runs: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -180,7 +213,7 @@ def _pairs(results: Mapping[str, Results]) -> Iterator[tuple[str, str, Mapping[s
 
 
 def _entry(run: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("error", "hub", "run_id") if "error" in run else ("hub", "run_id", "pairs")
+    keys = ("error", "hub", "run_id") if "error" in run else ("hub", "run_id", "seed", "seeds", "pairs")
     return {key: run[key] for key in keys if key in run}
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from matbind.evaluation.two_level import N_RESAMPLES, deviation, share_interval
 from matbind.modalities.combinations import Combination, Kind, pair_name
 
 IntArray = npt.NDArray[np.int64]
@@ -25,9 +26,6 @@ MIN_ROWS = 2  # below it there is nothing to confuse a key with
 # The same two vectors give products that differ in the last bits from one shape of block to another. Similarities
 # closer than that are a tie: without it a duplicate of the true key would win or lose by luck.
 TIE_TOLERANCE = 1e-12
-
-N_RESAMPLES = 1000  # of the bootstrap; the ends of a 95 % interval are then known to a tenth of its width
-TAIL = (1 - 0.95) / 2  # probability below a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,10 @@ class RetrievalResult:
         median_rank: median 1-based rank of the true key; of an even number of queries, the mean of the middle two.
         mrr: mean reciprocal rank.
         chance_at_1: recall@1 of a model that knows nothing, 1 / n; likewise for 5 and 10.
-        recall_at_1_ci95: 95 % bootstrap interval of recall@1 over the queries; likewise for 5.
+        recall_at_1_ci95: 95 % interval of recall@1 over the queries, and over the trainings if there are several, see
+            `two_level`; likewise for 5.
+        n_seeds: trainings; of several, all figures are the means of theirs.
+        recall_at_1_sd: standard deviation of recall@1 over the trainings, None for one; likewise for 5.
     """
 
     kind: Kind
@@ -56,10 +57,20 @@ class RetrievalResult:
     chance_at_10: float
     recall_at_1_ci95: tuple[float, float]
     recall_at_5_ci95: tuple[float, float]
+    n_seeds: int
+    recall_at_1_sd: float | None
+    recall_at_5_sd: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+class Ranked(NamedTuple):
+    """How one training answered one question."""
+
+    kind: Kind
+    ranks: IntArray  # 1-based, of the true keys; shape (n,)
 
 
 def present_rows(values: FloatArray) -> BoolArray:
@@ -150,61 +161,54 @@ def mean_reciprocal_rank(ranks: IntArray) -> float:
     return float(np.mean(1.0 / _not_empty(ranks)))
 
 
-def bootstrap_interval(hits: BoolArray, *, n_resamples: int = N_RESAMPLES, seed: int) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of a share.
-
-    Args:
-        hits: whether each query hit, shape (n_queries,).
-        n_resamples: resamples of the queries, with replacement.
-        seed: of the resampling.
-
-    Returns:
-        Lower and upper bound in [0, 1]; both are the share where all or no queries hit.
-
-    Raises:
-        ValueError: if hits is empty.
-    """
-    share = float(np.mean(_not_empty(hits)))
-    # n draws with replacement from zeros and ones hold a binomial number of ones: no resample needs to be built.
-    shares = np.random.default_rng(seed).binomial(len(hits), share, size=n_resamples) / len(hits)
-    lower, upper = np.quantile(shares, [TAIL, 1 - TAIL])
-    return float(lower), float(upper)
-
-
 def summarise(ranks: IntArray, *, kind: Kind, seed: int = 0, n_resamples: int = N_RESAMPLES) -> RetrievalResult:
     """Return everything that is reported of one pair, from the ranks of its true keys in a gallery of as many keys.
+
+    Args:
+        ranks: shape (n,), or of several trainings (n_trainings, n): each figure is then the mean of theirs.
+        kind: of the pair.
+        seed: of the bootstrap.
+        n_resamples: of the bootstrap.
 
     Raises:
         ValueError: if ranks is empty.
     """
-    n = len(ranks)
+    trainings = np.atleast_2d(ranks)
+    n_trainings, n = trainings.shape
+    recalls = {k: np.array([recall_at_k(of_training, k=k) for of_training in trainings]) for k in (1, 5, 10)}
+    ci95 = {k: share_interval(trainings <= k, seed=seed, n_resamples=n_resamples) for k in (1, 5)}
     return RetrievalResult(
         kind=kind,
         n=n,
-        recall_at_1=recall_at_k(ranks, k=1),
-        recall_at_5=recall_at_k(ranks, k=5),
-        recall_at_10=recall_at_k(ranks, k=10),
-        median_rank=float(np.median(ranks)),
-        mrr=mean_reciprocal_rank(ranks),
+        recall_at_1=float(recalls[1].mean()),
+        recall_at_5=float(recalls[5].mean()),
+        recall_at_10=float(recalls[10].mean()),
+        median_rank=float(np.median(trainings, axis=1).mean()),
+        mrr=float(np.mean([mean_reciprocal_rank(of_training) for of_training in trainings])),
         chance_at_1=min(1.0, 1 / n),
         chance_at_5=min(1.0, 5 / n),
         chance_at_10=min(1.0, 10 / n),
-        recall_at_1_ci95=bootstrap_interval(ranks <= 1, seed=seed, n_resamples=n_resamples),
-        recall_at_5_ci95=bootstrap_interval(ranks <= 5, seed=seed, n_resamples=n_resamples),  # noqa: PLR2004
+        recall_at_1_ci95=ci95[1],
+        recall_at_5_ci95=ci95[5],
+        n_seeds=n_trainings,
+        recall_at_1_sd=deviation(recalls[1]),
+        recall_at_5_sd=deviation(recalls[5]),
     )
 
 
-def evaluate_pair(
-    query: FloatArray,
-    key: FloatArray,
-    *,
-    kind: Kind,
-    seed: int = 0,
-    chunk_size: int = CHUNK_SIZE,
-    n_resamples: int = N_RESAMPLES,
-) -> RetrievalResult:
-    """Measure one ordered pair, both sides of shape (n, d); seed is the bootstrap's. Raises as `ranks_both`."""
-    return summarise(ranks(query, key, chunk_size=chunk_size), kind=kind, seed=seed, n_resamples=n_resamples)
+def summarise_all(
+    trainings: Sequence[Mapping[str, Ranked]], *, seed: int = 0, n_resamples: int = N_RESAMPLES
+) -> dict[str, RetrievalResult]:
+    """Return what is reported of every question, from what each training of one combination answered to it."""
+    return {
+        name: summarise(
+            np.stack([training[name].ranks for training in trainings]),
+            kind=ranked.kind,
+            seed=seed,
+            n_resamples=n_resamples,
+        )
+        for name, ranked in trainings[0].items()
+    }
 
 
 def evaluate_pairs(
@@ -217,20 +221,31 @@ def evaluate_pairs(
     n_resamples: int = N_RESAMPLES,
     shuffled: bool = False,
 ) -> dict[str, RetrievalResult]:
-    """Measure retrieval of every ordered pair of a combination.
+    """Measure retrieval of every ordered pair by one training; see `rank_pairs`, whose seed is the bootstrap's too."""
+    ranked = rank_pairs(embeddings, present, combination, chunk_size=chunk_size, shuffle=seed if shuffled else None)
+    return summarise_all([ranked], seed=seed, n_resamples=n_resamples)
+
+
+def rank_pairs(
+    embeddings: Mapping[str, FloatArray],
+    present: Mapping[str, BoolArray],
+    combination: Combination,
+    *,
+    chunk_size: int = CHUNK_SIZE,
+    shuffle: int | None = None,
+) -> dict[str, Ranked]:
+    """Rank the true keys of every ordered pair of a combination.
 
     Args:
         embeddings: of each modality, shape (n_test, d); rows of materials that lack it may hold anything.
         present: whether each test material holds the modality, shape (n_test,).
         combination: of two modalities or more.
-        seed: of the bootstrap.
         chunk_size: see `ranks_both`.
-        n_resamples: of the bootstrap.
-        shuffled: whether the keys of every gallery are permuted. All recall is then chance; more than that means that
-            the measurement, not the model, recognises materials.
+        shuffle: seed by which the keys of every gallery are permuted, None for not at all. All recall is then chance;
+            more than that means that the measurement, not the model, recognises materials.
 
     Returns:
-        The result of each pair by its name, ``text->dos``. The gallery of a pair is the test materials that hold both;
+        The ranks of each pair by its name, ``text->dos``. The gallery of a pair is the test materials that hold both;
         pairs with fewer than two are left out, and `unmeasured` says so.
 
     Raises:
@@ -243,30 +258,28 @@ def evaluate_pairs(
     for first, second in combinations(combination.modalities, 2):
         rows = np.flatnonzero(_present_in_all((first, second), present))
         if len(rows) >= MIN_ROWS:
-            keys = np.random.default_rng(seed).permutation(rows) if shuffled else rows
+            keys = rows if shuffle is None else np.random.default_rng(shuffle).permutation(rows)
             both = ranks_both(embeddings[first][rows], embeddings[second][keys], chunk_size=chunk_size)
             kind = combination.kind(first, second)
             for pair, ranks in zip(((first, second), (second, first)), both, strict=True):
-                results[pair_name(*pair)] = summarise(ranks, kind=kind, seed=seed, n_resamples=n_resamples)
+                results[pair_name(*pair)] = Ranked(kind, ranks)
     names = [pair_name(*pair) for pair in combination.pairs()]
     return {name: results[name] for name in names if name in results}
 
 
-def fused_queries(
+def rank_fused(
     embeddings: Mapping[str, FloatArray],
     present: Mapping[str, BoolArray],
     combination: Combination,
     *,
-    seed: int = 0,
     chunk_size: int = CHUNK_SIZE,
-    n_resamples: int = N_RESAMPLES,
-) -> dict[str, RetrievalResult]:
-    """Measure retrieval with several measurements of a material at once: the mean of their unit vectors is the query.
+) -> dict[str, Ranked]:
+    """Rank the true keys for several measurements of a material at once: the mean of their unit vectors is the query.
 
-    Args, Raises: as `evaluate_pairs`.
+    Args, Raises: as `rank_pairs`.
 
     Returns:
-        The result of every set of two modalities or more and every key outside it by name, ``dos+text->crystal``;
+        The ranks of every set of two modalities or more and every key outside it by name, ``dos+text->crystal``;
         nothing for fewer than three modalities. The gallery is the test materials that hold all of them, so N differs
         from the pairs'. A result is aligned if the hub is the key or in the query, else emergent.
     """
@@ -278,7 +291,7 @@ def fused_queries(
             query = np.mean([unit_rows(embeddings[name][rows]) for name in subset], axis=0)
             kind: Kind = "aligned" if combination.hub in (*subset, key) else "emergent"
             rank = ranks(query, embeddings[key][rows], chunk_size=chunk_size)
-            results[pair_name("+".join(subset), key)] = summarise(rank, kind=kind, seed=seed, n_resamples=n_resamples)
+            results[pair_name("+".join(subset), key)] = Ranked(kind, rank)
     return results
 
 

@@ -69,7 +69,7 @@ def model_card(
         f"{made}, content `{digest[:16]}`. {SPLIT}",
         markdown_table(["split", *combination.modalities], [[s, *map(str, n.values())] for s, n in counts.items()]),
         "## Retrieval on the test split",
-        "Recall with its 95 % bootstrap interval; ties count against the model. Chance is 1/N.",
+        f"{_trainings(evaluation)} Ties count against the model. Chance is 1/N.",
         markdown_table(["query -> key", "kind", "N", "recall@1", "recall@10", "chance"], _pairs(evaluation)),
         "## When it is sure",
         SURE,
@@ -83,6 +83,20 @@ def model_card(
         LICENCE,
     ]
     return "\n\n".join(parts)
+
+
+def _trainings(evaluation: Mapping[str, Any]) -> str:
+    """Say what the intervals are over, and which of several trainings the model is."""
+    trainings = evaluation["trainings"]
+    if len(trainings) == 1:
+        seed = evaluation["seed"]
+        return f"Recall with its 95 % interval. One training (seed {seed}): the interval is over test materials only."
+    validation = ", ".join(f"{t['seed']}: {t['validation_recall_at_1']:.3f}" for t in trainings)
+    return (
+        f"The model is the training with seed {evaluation['seed']}, the best of {len(trainings)} on the validation "
+        f"split (recall@1 by seed {validation}). Recall is the mean of all {len(trainings)}, with its 95 % interval "
+        "over trainings and test materials."
+    )
 
 
 def _pairs(evaluation: Mapping[str, Any]) -> list[list[str]]:

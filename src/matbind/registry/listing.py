@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matbind.registry.promotion.state import State, read_state
-from matbind.registry.registry import Registry, Version
-from matbind.tracking.record import KINDS
+from matbind.registry.registry import SEEDS, Registry, Version
+from matbind.tracking.record import KINDS, SEED
 
-HEADER = ("  version", "stage", "aliases", "recall@1", "emergent", "data", "commit", "registered (UTC)")
-TO_THE_RIGHT = (0, 3, 4)
+HEADER = ("  version", "stage", "aliases", "seed", "recall@1", "emergent", "data", "commit", "registered")
+TO_THE_RIGHT = (0, 4, 5)
 SHORT = 8
 UNKNOWN = "unknown"
 
@@ -32,7 +32,8 @@ def describe(state: State) -> dict[str, Any]:
 
     Returns:
         ``name``, ``combination``, ``champion`` and ``staging`` (numbers), and ``versions``, the newest first, each with
-        ``version``, ``stage``, ``aliases``, ``recall_at_1`` (means of aligned, emergent and view pairs), ``data_md5``,
+        ``version``, ``stage``, ``aliases``, ``seed`` (of its training, the best of ``seeds`` on validation),
+        ``recall_at_1`` (means of aligned, emergent and view pairs, over the trainings with all seeds), ``data_md5``,
         ``git_commit``, ``run_id``, ``test_set_digest``, ``digest`` and ``registered_at`` (ISO 8601, UTC).
     """
     versions = list(state.versions.values())
@@ -52,11 +53,12 @@ def rows(model: Mapping[str, Any]) -> list[list[str]]:
             f"  {version['version']}",
             version["stage"],
             " ".join(version["aliases"]) or "-",
+            _seed(version),
             _share(version["recall_at_1"]["aligned" if "+" in model["combination"] else "view"]),
             _share(version["recall_at_1"]["emergent"]),
             (version["data_md5"] or UNKNOWN)[:SHORT],
             (version["git_commit"] or UNKNOWN)[:SHORT],
-            version["registered_at"][: len("2025-01-01T00:00")].replace("T", " "),
+            version["registered_at"][: len("2025-01-01")],
         ]
         for version in model["versions"]
     ]
@@ -87,6 +89,8 @@ def _describe(state: State, version: Version) -> dict[str, Any]:
         "version": version.number,
         "stage": state.stage(version.number),
         "aliases": sorted(alias for alias, number in state.aliases.items() if number == version.number),
+        "seed": int(tags[SEED]) if SEED in tags else None,
+        "seeds": [int(seed) for seed in tags.get(SEEDS, "").split()],
         "recall_at_1": {kind: None if mean is None else float(mean) for kind, mean in means.items()},
         "data_md5": tags.get("data_md5"),
         "git_commit": tags.get("git_commit"),
@@ -95,6 +99,14 @@ def _describe(state: State, version: Version) -> dict[str, Any]:
         "digest": version.digest,
         "registered_at": datetime.fromtimestamp(version.created_ms / 1000, UTC).isoformat(timespec="seconds"),
     }
+
+
+def _seed(version: Mapping[str, Any]) -> str:
+    """Write the seed of the training that the version holds, and of how many it is the best on validation: ``2/3``."""
+    if version["seed"] is None:
+        return "-"
+    n = len(version["seeds"])
+    return f"{version['seed']}/{n}" if n > 1 else str(version["seed"])
 
 
 def _share(mean: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import read_json, write_json
+from matbind.base.model_files import chosen_directory
 from matbind.base.parallel import processes
 from matbind.modalities.combinations import Combination, all_combinations
 from matbind.registry.registrar import Registrar
@@ -25,7 +26,7 @@ def register_all(
 
     Args:
         features: the feature stores.
-        models: holds a directory `<combination>/` of every trained one.
+        models: holds a directory `<combination>/` of every trained one, with the trainings in it.
         metrics: holds their `<combination>.json`; one that failed says so and is left out.
         out: the JSON file to write.
         root: the project directory.
@@ -49,7 +50,9 @@ def register_all(
     # The galleries are embedded in all processes of the machine, which is what takes long.
     workers = processes(0 if len(lacking) >= PARALLEL_FROM else 1)
     with tempfile.TemporaryDirectory() as directory, workers as pool:
-        jobs = [(combinations[name], models / name, features, Path(directory) / name) for name in lacking]
+        jobs = [
+            (combinations[name], chosen_directory(models, name), features, Path(directory) / name) for name in lacking
+        ]
         bundles = pool.map(_make_bundle, jobs)
         for done, (name, evaluation) in enumerate(evaluations.items(), start=1):
             bundle = next(bundles) if name in lacking else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matbind.base.files import read_json, write_json
+from matbind.base.model_files import chosen_directory
 from matbind.base.provenance import is_gone, process_fingerprint
 from matbind.modalities.combinations import Combination
 from matbind.registry.card import LONGEST, model_card
@@ -24,6 +25,7 @@ from matbind.registry.registry import (
     EVALUATION_FILE,
     MODEL_FILES,
     PREFIX,
+    SEEDS,
     Registry,
     Version,
     registered_name,
@@ -33,6 +35,7 @@ from matbind.serving.confidence import read_confidence
 from matbind.serving.searcher import CONFIDENCE, MODEL
 from matbind.tracking.datasets import datasets_of
 from matbind.tracking.record import (
+    SEED,
     combination_tags,
     compared_settings,
     flatten_metrics,
@@ -40,6 +43,7 @@ from matbind.tracking.record import (
     result_digest,
     stored_settings,
     summarise,
+    training_of,
 )
 from matbind.tracking.runs import PROCESS, RESULT
 
@@ -72,7 +76,7 @@ class Registrar:
 
         Args:
             combination: which modalities.
-            evaluation: content of its metrics file.
+            evaluation: content of its metrics file: the model is the training with its ``seed``.
             bundle: what `write_bundle` wrote for it; None if the store does not lack it.
 
         Returns:
@@ -111,7 +115,10 @@ class Registrar:
         return version, is_new
 
     def _digest(self, combination: Combination) -> str:
-        return bundle_digest(combination, model_dir=self._models / combination.name, features=self._features)
+        return bundle_digest(combination, model_dir=self._directory(combination), features=self._features)
+
+    def _directory(self, combination: Combination) -> Path:
+        return chosen_directory(self._models, combination.name)
 
     def _version(self, name: str, digest: str) -> Version | None:
         return next((version for version in self._registry.versions(name) if version.digest == digest), None)
@@ -122,7 +129,7 @@ class Registrar:
         return str(whole[0].model_id) if whole else None
 
     def _log(self, combination: Combination, digest: str, run_id: str | None, bundle: Path) -> str:
-        settings = stored_settings(self._models / combination.name)
+        settings = stored_settings(self._directory(combination))
         with self._registry.usable():
             model = self._client.create_logged_model(
                 self._registry.experiment,
@@ -191,8 +198,10 @@ class Registrar:
             "git_commit": str(evaluation.get("git_commit") or "unknown"),
             "preset": self._preset(combination),
             "run_id": str(evaluation.get("run_id") or "unknown"),
+            SEED: str(evaluation["seed"]),
+            SEEDS: " ".join(map(str, evaluation["seeds"])),
             "test_set_digest": test_set_digest(self._features),
-            "weights_digest": weights_digest(self._models / combination.name),
+            "weights_digest": weights_digest(self._directory(combination)),
             **{key: f"{value:.4f}" for key, value in parted(summarise(evaluation))[0].items()},
             DIGEST: digest,
             EVALUATION_DIGEST: result_digest(evaluation),
@@ -200,7 +209,7 @@ class Registrar:
         return _filled(tags)
 
     def _preset(self, combination: Combination) -> str:
-        return str(stored_settings(self._models / combination.name).get("preset", "unknown"))
+        return str(stored_settings(self._directory(combination)).get("preset", "unknown"))
 
     def _link(self, run_id: str, model_id: str, evaluation: Mapping[str, Any], *, trained_it: bool) -> None:
         """Let the run name the model, as made or as evaluated by it, and the model show its recall on the run's data.
@@ -214,7 +223,8 @@ class Registrar:
             self._client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
         elif model_id not in {output.model_id for output in run.outputs.model_outputs}:
             self._client.log_outputs(run_id, [LoggedModelOutput(model_id, step=best_epoch)])
-        recall = {key: value for key, value in flatten_metrics(evaluation).items() if key.startswith("recall")}
+        own = flatten_metrics(training_of(evaluation))
+        recall = {key: value for key, value in own.items() if key.startswith("recall")}
         figures = {"test": (recall, 0)}
         if evaluation.get("validation_recall_at_1") is not None:
             figures["validation"] = ({VALIDATION_RECALL: float(evaluation["validation_recall_at_1"])}, best_epoch)
@@ -227,8 +237,8 @@ class Registrar:
         self._client.log_batch(run_id, metrics=metrics)
 
     def _run_of(self, evaluation: Mapping[str, Any]) -> str | None:
-        """Return the run that holds this result, None if the store has none."""
-        terms = f"tags.`{RESULT}` = '{result_digest(evaluation)}'"
+        """Return the run of the training that is the model, None if the store has none."""
+        terms = f"tags.`{RESULT}` = '{result_digest(training_of(evaluation))}'"
         with self._registry.usable():
             run_ids = [run.info.run_id for run in self._client.search_runs([self._registry.experiment], terms)]
         return str(evaluation["run_id"] if evaluation.get("run_id") in run_ids else run_ids[0]) if run_ids else None

@@ -24,6 +24,7 @@ STORE_VARIABLE = "MLFLOW_TRACKING_URI"
 CHALLENGER, CHAMPION = "challenger", "champion"
 DIGEST, EVALUATION_DIGEST = "matbind.digest", "matbind.evaluation"
 EVALUATION_FILE = "evaluation.json"
+SEEDS = "seeds"  # of all trainings that the evaluation is the mean of
 MODEL_FILES = "artifacts/model"  # of the files of a registered model: what a searcher reads
 _REFERENCE = re.compile(r"(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 

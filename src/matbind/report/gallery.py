@@ -30,11 +30,14 @@ def gallery_rows(results: Content) -> list[dict[str, Any]]:
     """Return one row a combination, pair and size; the gallery of all splits is one more row."""
     rows = []
     for combination, pair, result in leaves(results, 2):
-        curve = zip(result["size"], result["recall_at_1"], result["chance_at_1"], strict=True)
-        points = [("test", *point) for point in curve]
-        points += [("all splits", size, recall, 1 / size) for size, recall in _all_splits(result)]
+        curve = zip(*(result[name] for name in ("size", "recall_at_1", "chance_at_1", "recall_at_1_ci95")), strict=True)
+        points = [("test", *point, *ends) for *point, ends in curve]
+        points += [
+            ("all splits", wide["size"], wide["recall_at_1"], 1 / wide["size"], *wide["recall_at_1_ci95"])
+            for wide in available({"": result.get("with_other_splits")}).values()
+        ]
         start = {"combination": combination, "pair": pair, "kind": result["kind"]}
-        columns = ("gallery", "size", "recall_at_1", "chance")
+        columns = ("gallery", "size", "recall_at_1", "chance", "low", "high")
         rows += [start | dict(zip(columns, point, strict=True)) for point in points]
     return rows
 
@@ -79,6 +82,8 @@ def _curves(axis: Any, by_key: Mapping[str, Content]) -> None:
         look = paint.modality_look(key)
         dash = "--" if result["kind"] == "emergent" else "-"
         axis.plot(result["size"], result["recall_at_1"], dash, linewidth=1.5, markersize=3.5, label=f"→ {key}", **look)
+        low, high = zip(*result["recall_at_1_ci95"], strict=True)
+        axis.fill_between(result["size"], low, high, color=look["color"], alpha=0.13, linewidth=0)
         edge = {"markerfacecolor": "white", "markeredgewidth": 1.4, "linestyle": "", "markersize": 7, **look}
         for point in _all_splits(result):
             axis.plot(*point, **edge)

@@ -12,22 +12,26 @@ from matbind.report import paint
 from matbind.report.blocks import Block, Notice, Plate, Rows, Table, gaps, grouped, instead, number
 from matbind.report.inputs import Content, Inputs, available, bounds, reason, reasons
 from matbind.report.style import INK
-from matbind.report.words import arrow, interval, phrase, readable, share, signed, state
+from matbind.report.words import arrow, interval, intervals_over, phrase, readable, share, signed, state
 
 HUB = HUB_ORDER[0]
 PROBE = "probe "
 RETRIEVAL = "retrieval"
-RULE = "Intervals are 95 %, of resampled test materials, paired; an interval that includes 0 decides nothing."
 COLUMNS = (
     *("modality", "before", "after", "question", "kind_before", "kind_after", "n"),
     *("score_before", "score_after", "change"),
 )
 
 
-def answer(content: Content, _: Inputs) -> list[Block]:
+def answer(content: Content, inputs: Inputs) -> list[Block]:
     """Return changes, Shapley values and the worth of the hub."""
-    blocks = [*_shapley(content["shapley"]), *_changes(content), _hub(pair_changes(content["worth_of_hub"]))]
-    return [*blocks, _table(change_rows(content["changes"]))] if content["changes"] else blocks
+    rule = phrase("question.helping.rule", over=intervals_over(inputs.seeds()))
+    blocks = [
+        *_shapley(content["shapley"]),
+        *_changes(content, rule),
+        _hub(pair_changes(content["worth_of_hub"]), rule),
+    ]
+    return [*blocks, _table(change_rows(content["changes"]), rule)] if content["changes"] else blocks
 
 
 def change_rows(changes: Sequence[Content]) -> list[dict[str, Any]]:
@@ -50,13 +54,13 @@ def mean_changes(content: Content) -> dict[str, Content]:
     return {name: of["pairs"] for name, of in content["summary"].items() if of["pairs"]["n"]}
 
 
-def _changes(content: Content) -> list[Block]:
+def _changes(content: Content, rule: str) -> list[Block]:
     rows = pair_changes(content["changes"])
     if not rows:
         return [instead("contributions")]
     means = mean_changes(content).items()
     parts = [phrase("figure.contributions.part", name=name, pairs=pairs) for name, pairs in means]
-    caption = phrase("figure.contributions.caption", parts="; ".join(parts), rule=RULE)
+    caption = phrase("figure.contributions.caption", parts="; ".join(parts), rule=rule)
     return [Plate("contributions", caption, partial(draw_changes, rows), rows)]
 
 
@@ -71,11 +75,11 @@ def draw_changes(changes: Rows) -> Any:
     return paint.state_legend(figure)
 
 
-def _hub(rows: Rows) -> Block:
+def _hub(rows: Rows, rule: str) -> Block:
     if not rows:
         return instead("worth_of_hub")
     states, most = count_states(rows), max(rows, key=lambda row: abs(row["change"]))
-    caption = phrase("figure.worth_of_hub.caption", name=HUB, states=states, n=len(rows), most=most, rule=RULE)
+    caption = phrase("figure.worth_of_hub.caption", name=HUB, states=states, n=len(rows), most=most, rule=rule)
     return Plate("worth_of_hub", caption, partial(draw_hub, rows), rows)
 
 
@@ -150,7 +154,7 @@ def draw_shapley(shares: Rows) -> Any:
     return figure
 
 
-def _table(changes: Rows) -> Table:
+def _table(changes: Rows, rule: str) -> Table:
     rows = [
         [
             *(f"+ {row['modality']}", row["before"], readable(arrow(row["question"])), row["n"]),
@@ -159,4 +163,4 @@ def _table(changes: Rows) -> Table:
         ]
         for row in changes
     ]
-    return Table("changes", phrase("table.changes.caption", rule=RULE), rows, folded=True)
+    return Table("changes", phrase("table.changes.caption", rule=rule), rows, folded=True)

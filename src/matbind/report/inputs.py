@@ -31,7 +31,7 @@ class Inputs:
         tuning: the content of metrics/tuning.json, None if it is not there.
         registry: the content of metrics/registry.json, None if it is not there.
         preset: name of the preset of the run.
-        seed: of the run.
+        seed: of split, bootstrap and evaluation.
         runs_page: address that a run's id is put behind (``.../runs/``), None if it is not known.
     """
 
@@ -51,6 +51,10 @@ class Inputs:
     def largest(self) -> str | None:
         """Return the trained combination of the most modalities, the first of several."""
         return max(self.trained(), key=lambda name: len(parse_combination(name).modalities), default=None)
+
+    def seeds(self) -> list[int]:
+        """Return the seeds of the trainings, those of the combination that was trained most often."""
+        return list(max((entry["seeds"] for entry in self.trained().values()), key=len, default=()))
 
     def run_id(self, combination: str) -> str | None:
         """Return the tracking run that a combination was trained in."""

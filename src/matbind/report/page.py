@@ -12,6 +12,7 @@ from matbind.report.blocks import Block, Question, cell
 from matbind.report.inputs import Inputs
 from matbind.report.summary import headline, summary
 from matbind.report.template import asset, render
+from matbind.report.words import intervals_over
 
 MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 PIXELS_PER_POINT = 96 / 72
@@ -51,6 +52,7 @@ def page(
         finalize=_unbroken,
         cell_of=cell,
         facts=_facts(inputs),
+        intervals_over=intervals_over(inputs.seeds()),
         headline=headline(inputs),
         summary=summary(inputs),
         sections=sections,
@@ -92,6 +94,7 @@ def _facts(inputs: Inputs) -> list[tuple[str, str]]:
     return [
         ("preset", inputs.preset),
         ("seed", str(inputs.seed)),
+        ("training seeds", ", ".join(map(str, inputs.seeds()))),
         ("data", (comparison.get("data_md5") or "outside DVC")[:12]),
         ("code", (comparison.get("git_commit") or "outside Git")[:12]),
         ("combinations", str(len(inputs.trained()))),

@@ -54,7 +54,8 @@ def sources(_: Content, inputs: Inputs) -> list[Block]:
     materials, present = index.get("materials", {}), index.get("held", {}).get("test", {})
     facts = {
         "preset": inputs.preset,
-        "seed": str(inputs.seed),
+        "seed of split and bootstrap": str(inputs.seed),
+        "seeds of the trainings": ", ".join(map(str, inputs.seeds())) or "none",
         "data (md5 by DVC)": str(comparison.get("data_md5") or "outside DVC"),
         "code of the comparison (git)": str(comparison.get("git_commit") or "outside Git"),
         "code of the models (git)": str(index.get("git_commit") or "unknown"),

@@ -48,6 +48,7 @@ def _row(name: str, pair: str, result: Content, *, k: int) -> dict[str, Any]:
     query, key = pair.split("->")
     row = {"question": f"{name}: {pair}", "combination": name, "query": query, "key": key}
     row |= {column: result[column] for column in ("kind", "n", f"recall_at_{k}")}
+    row |= {"trainings": result["n_seeds"], "standard_deviation": result[f"recall_at_{k}_sd"]}
     return {**row, **bounds(result, f"recall_at_{k}_ci95"), "chance": result[f"chance_at_{k}"]}
 
 

@@ -145,7 +145,10 @@ def knows(inputs: Inputs) -> str:
 
 def careful(inputs: Inputs) -> str:
     """Say what the intervals do not hold, what is missing, and how large the gallery is."""
-    parts = [phrase("summary.trained_once", seed=inputs.seed)]
+    seeds = inputs.seeds()
+    parts = [phrase("summary.trained_once", seed=(seeds or [inputs.seed])[0])]
+    if len(seeds) > 1:
+        parts = [phrase("summary.trained_often", n=len(seeds), seeds=[*map(str, seeds)])]
     sizes, paper = retrieval.galleries(inputs), inputs.answers["gallery"].get("paper_gallery_size")
     if sizes and paper and paper > max(sizes):
         parts.append(phrase("summary.smaller_gallery", ratio=paper / max(sizes)))

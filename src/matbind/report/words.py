@@ -52,6 +52,13 @@ def interval(row: Mapping[str, Any], of: str = "") -> str:
     return DASH if low is None or high is None else f"{share(low)} to {share(high)}"
 
 
+def intervals_over(seeds: Sequence[int]) -> str:
+    """Write what intervals are over, given the seeds of the trainings."""
+    if len(seeds) > 1:
+        return f"over {len(seeds)} trainings (seeds {listing(map(str, seeds))}) and test materials"
+    return "one training each: the interval is over test materials only"
+
+
 def p_value(value: float) -> str:
     """Write a p-value with its relation: ``p = 0.004`` or ``p < 0.0001``."""
     return f"p < {SMALLEST_P:g}" if value < SMALLEST_P else f"p = {value:.2g}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from matbind.base.errors import UserError
 from matbind.base.files import FEATURES, read_json
-from matbind.base.model_files import SETTINGS, WEIGHTS
+from matbind.base.model_files import CHOSEN, SETTINGS, TRAINED, WEIGHTS, chosen_directory
 from matbind.modalities.combinations import parse_combination
 from matbind.modalities.material import Material
 from matbind.modalities.reading import query_material
@@ -122,7 +122,8 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
 
     Args:
         model: a registered one, see `Registry.resolve`: ``matbind-crystal-pxrd@champion``, ``crystal+pxrd``; or the
-            directory of a trained one, ``models/crystal+pxrd``, whose gallery is then embedded first; or the directory
+            directory of a trained one, ``models/crystal+pxrd`` or one of its trainings, ``models/crystal+pxrd/seed-1``,
+            whose gallery is then embedded first; or the directory
             that ``mlflow artifacts download`` made of a registered one, which needs neither store nor MLflow.
         root: the project directory.
 
@@ -133,6 +134,8 @@ def load_model(model: str, *, root: Path = Path()) -> Loaded:
     for directory in (model_dir, model_dir / MODEL_FILES):
         if (directory / MODEL).exists():
             return _loaded(directory, model)
+    if (model_dir / CHOSEN).exists():
+        model_dir = chosen_directory(model_dir.parent, model_dir.name)
     if (model_dir / WEIGHTS).exists() and (model_dir / SETTINGS).exists():
         return Loaded(_of_directory(model_dir, root / FEATURES), model, "")
     require_store(root)
@@ -219,7 +222,8 @@ def _loaded(directory: Path, name: str) -> Loaded:
 def _of_directory(model_dir: Path, features: Path) -> Searcher:
     from matbind.serving.bundle import write_bundle
 
-    combination = parse_combination(model_dir.name, read_json(model_dir / SETTINGS)["hub_order"])
+    name, hub_order = read_json(model_dir / TRAINED)["combination"], read_json(model_dir / SETTINGS)["hub_order"]
+    combination = parse_combination(name, hub_order)
     with tempfile.TemporaryDirectory() as directory:
         write_bundle(combination, model_dir=model_dir, features=features, out=Path(directory))
         return Searcher(Path(directory))

@@ -39,7 +39,7 @@ def bundle_digest(combination: Combination, *, model_dir: Path, features: Path) 
 
     Args:
         combination: which modalities.
-        model_dir: `models/<combination>/`.
+        model_dir: `models/<combination>/seed-<n>/`.
         features: the feature stores.
 
     Raises:
@@ -64,7 +64,7 @@ def write_bundle(combination: Combination, *, model_dir: Path, features: Path, o
 
     Args:
         combination: which modalities.
-        model_dir: `models/<combination>/`.
+        model_dir: `models/<combination>/seed-<n>/`.
         features: the feature stores; all their materials make the gallery.
         out: the directory to write, new or empty.
 

@@ -97,6 +97,7 @@ def _parse(raw: dict[str, Any], preset: str | None) -> Settings:
         _validated(robustness_model(), strengths, "analysis.robustness.")
     settings: Settings = _validated(Settings, merged, "")
     _check_combinations(settings)
+    _check_seeds(settings.ablate.seeds)
     _check_names(list(settings.training.learning_rate_factors), "training.learning_rate_factors", every=False)
     _check_features_fit_records(settings)
     _check_searched(settings)
@@ -125,6 +126,12 @@ def _check_combinations(settings: Settings) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"ablate.combinations names {name} twice, expected each combination once")
+
+
+def _check_seeds(seeds: tuple[int, ...]) -> None:
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            raise UserError(f"ablate.seeds names {seed} twice, expected each seed once")
 
 
 def _check_features_fit_records(settings: Settings) -> None:

@@ -66,9 +66,15 @@ class ValidationSettings(StrictModel):
 
 
 class AblateSettings(StrictModel):
-    """How the 15 combinations are run: which of them, how many at a time, how often one is tried again."""
+    """How the 15 combinations are run: which of them, with which seeds, how many at a time, how often one is repeated.
+
+    Attributes:
+        seeds: of the trainings of every combination: first weights, order of the materials, augmentation. The top-level
+            seed is that of the split, the bootstrap and the evaluation.
+    """
 
     combinations: list[str] | None
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     workers: int = Field(ge=0)
     retries: int = Field(ge=0)
 

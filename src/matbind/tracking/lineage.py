@@ -1,7 +1,7 @@
 """Where a trained model comes from, and the commands that make it again.
 
-What was written beside the model as it was trained is read, from `models/<combination>/` or from the MLflow run of a
-registered version.
+What was written beside the model as it was trained is read, from `models/<combination>/seed-<n>/` or from the MLflow
+run of a registered version.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from matbind.base.errors import UserError
-from matbind.base.files import METRICS, MODELS, read_json
-from matbind.base.model_files import SETTINGS, TRAINED
+from matbind.base.files import MODELS, read_json
+from matbind.base.model_files import CHOSEN, EVALUATION, SETTINGS, TRAINED, chosen_directory
 from matbind.base.provenance import PROVENANCE, environment
 from matbind.settings.params import flatten
 from matbind.tracking.store import connect, reason_of, require_store
@@ -41,29 +41,30 @@ class Lineage:
     environment: dict[str, Any]  # interpreter, machine, packages
     seconds: float | None  # the training took
     best_epoch: int | None  # whose weights were kept
-    fingerprint: str | None  # digest of settings, features and code; equal for an equal training
+    fingerprint: str | None  # digest of settings, seed, features and code; equal for an equal training
+    seed: int  # of the training
 
 
-def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) -> Lineage:
+def lineage_of(model: str, *, models: Path = MODELS) -> Lineage:
     """Read where a model comes from.
 
     Args:
-        model: a combination in `models`, the path of a model's directory, or a registered model as NAME@ALIAS or
+        model: a combination in `models`, the path of a training's directory, or a registered model as NAME@ALIAS or
             NAME/VERSION.
         models: directory of the models.
-        metrics: directory of the metrics files.
 
     Raises:
         UserError: if there is no such model, or nothing was written down of its origin.
     """
-    for model_dir in (models / model, Path(model)):
+    for path in (models / model, Path(model)):
+        model_dir = chosen_directory(path.parent, path.name) if (path / CHOSEN).exists() else path
         if (model_dir / TRAINED).exists():
-            path = metrics / f"{model_dir.name}.json"
-            outcome = (read_json(path) if path.exists() else {}) | read_json(model_dir / TRAINED)
-            return _lineage(model, str(model_dir), model_dir, outcome, model_dir.name)
+            evaluation = model_dir / EVALUATION
+            outcome = (read_json(evaluation) if evaluation.exists() else {}) | read_json(model_dir / TRAINED)
+            return _lineage(model, str(model_dir), model_dir, outcome)
     name, separator, which = model.removeprefix("models:/").partition("@" if "@" in model else "/")
     if not separator:
-        trained = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{TRAINED}"))) or "none"
+        trained = ", ".join(sorted(path.parent.name for path in models.glob(f"*/{CHOSEN}"))) or "none"
         raise UserError(
             f"{model}: no such model is in {models} (trained: {trained}), expected one of them, or a registered model "
             "as NAME@ALIAS or NAME/VERSION"
@@ -72,7 +73,7 @@ def lineage_of(model: str, *, models: Path = MODELS, metrics: Path = METRICS) ->
         files = Path(directory)
         run_id, combination = _download(name, separator, which, files)
         outcome = read_json(files / f"{combination}.json") | {"run_id": run_id}
-        return _lineage(model, f"MLflow run {run_id}", files, outcome, combination)
+        return _lineage(model, f"MLflow run {run_id}", files, outcome)
 
 
 def rows(lineage: Lineage) -> list[list[str]]:
@@ -89,7 +90,7 @@ def rows(lineage: Lineage) -> list[list[str]]:
         ["MLflow run", lineage.run_id or "none"],
         ["data md5", lineage.data_md5 or "unknown"],
         ["git commit", code],
-        ["preset, seed", f"{lineage.settings.get('preset', '?')}, {lineage.settings.get('seed', '?')}"],
+        ["preset, seed", f"{lineage.settings.get('preset', '?')}, {lineage.seed}"],
         ["fingerprint", lineage.fingerprint or "unknown"],
         ["training", "unknown" if lineage.seconds is None else f"{lineage.seconds:.0f} s, epoch {lineage.best_epoch}"],
         ["python", f"{machine['python']}, {len(machine['packages'])} packages"],
@@ -155,15 +156,15 @@ def rebuild_script(lineage: Lineage, *, interpreter: str) -> str:
     lines.append(f"dvc repro {' '.join(lineage.stages or STAGES_BEFORE)}")
     threads = lineage.environment["threads"]
     limit = f"OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads} " if threads else ""
-    lines.append(f"{limit}python -m matbind.cli train {name}")
+    lines.append(f"{limit}python -m matbind.cli train {name} --seed {lineage.seed}")
     if lineage.fingerprint:
         failure = "trained, but from other settings, features or code"
-        lines.append(_demand(lineage.fingerprint, f"models/{name}/{TRAINED}", failure))
+        lines.append(_demand(lineage.fingerprint, f"models/{name}/seed-{lineage.seed}/{TRAINED}", failure))
         lines.append("echo 'Made again from the same settings, features and code.'")
     return "\n".join(lines) + "\n"
 
 
-def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], combination: str) -> Lineage:
+def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any]) -> Lineage:
     record_file = files / PROVENANCE
     if not record_file.exists():
         raise UserError(
@@ -172,9 +173,10 @@ def _lineage(model: str, kept_in: str, files: Path, outcome: Mapping[str, Any], 
         )
     record, settings = read_json(record_file), flatten(read_json(files / SETTINGS))
     known: dict[str, Any] = {key: outcome.get(key) for key in ("run_id", "seconds", "best_epoch", "fingerprint")}
+    known |= {"combination": outcome["combination"], "seed": outcome["seed"]}
     for key in ("data_md5", "git_commit", "git_dirty", "patch", "stages", "environment"):
         known[key] = record[key]
-    return Lineage(model=model, combination=combination, kept_in=kept_in, settings=settings, **known)
+    return Lineage(model=model, kept_in=kept_in, settings=settings, **known)
 
 
 def _download(name: str, separator: str, which: str, directory: Path) -> tuple[str, str]:

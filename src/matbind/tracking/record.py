@@ -16,6 +16,7 @@ from matbind.modalities.table import modality_names
 from matbind.settings.params import flatten
 
 KINDS = ("aligned", "emergent", "view")
+SEED = "training_seed"  # tag and parameter of a run
 RETRIEVAL, TRAINING = "retrieval/", "training/"  # sections of MLflow's charts
 LOSS = f"{TRAINING}loss"  # every epoch of every training has it
 COMPARED = ("preset", "seed", "hub_order", "model", "training", "deformation")
@@ -33,10 +34,20 @@ def combination_tags(combination: Combination) -> dict[str, str]:
     }
 
 
-def combination_params(combination: Combination) -> dict[str, str]:
-    """Return what a combination is, as parameters: MLflow draws recall against each modality, 0 or 1."""
+def training_name(combination: str, seed: int, seeds: Sequence[int]) -> str:
+    """Return what people call a training: the combination, and its seed if it is trained with others too."""
+    return combination if list(seeds) == [seed] else f"{combination} seed {seed}"
+
+
+def training_of(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the evaluation of the training that is a combination's model, from the content of its metrics file."""
+    return next(training for training in evaluation["trainings"] if training["seed"] == evaluation["seed"])
+
+
+def training_params(combination: Combination, seed: int) -> dict[str, str]:
+    """Return what is trained, as parameters: MLflow draws recall against each modality, 0 or 1."""
     present = {f"with_{name}": str(int(name in combination.modalities)) for name in modality_names()}
-    return {"combination": combination.name, "hub": combination.hub, **present}
+    return {"combination": combination.name, "hub": combination.hub, SEED: str(seed), **present}
 
 
 def compared_settings(settings: Mapping[str, Any], kind: str, modalities: Iterable[str]) -> dict[str, str]:
@@ -129,13 +140,14 @@ def describe_ablation(children: Mapping[str, Mapping[str, float]]) -> str:
     return title + markdown_table(["combination", *KINDS], rows)
 
 
-def pair_rows(combination: Combination, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return what a combination reached on each of its pairs, from the metrics of its run, as rows of a table."""
+def pair_rows(combination: Combination, seed: str, metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return what a training reached on each of its pairs, from the metrics of its run, as rows of a table."""
     rows = []
     for query, key in combination.pairs():
         kind = combination.kind(query, key)
         row: dict[str, Any] = {
             "combination": combination.name,
+            "seed": seed,
             "hub": combination.hub,
             "query": query,
             "target": key,

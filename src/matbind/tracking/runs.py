@@ -31,6 +31,7 @@ from matbind.tracking.datasets import CONTEXT, split_datasets
 from matbind.tracking.figures import pair_heatmap
 from matbind.tracking.record import (
     LOSS,
+    SEED,
     compared_settings,
     curve_point,
     describe_ablation,
@@ -160,7 +161,7 @@ class Runs:
                 self.log(run_id, curve_point(figures), step=step, moment=moment)
 
     def finish(self, run_id: str, evaluation: Mapping[str, Any], files: Iterable[Path], *, ended: float) -> None:
-        """Log what a combination reached, with files and figures, and end its run."""
+        """Log what a training reached, with files and figures, and end its run."""
         import PIL.Image
         from mlflow.entities import Param
 
@@ -174,6 +175,7 @@ class Runs:
                 if path.suffix == ".png":  # among the charts too, whose page shows those of several runs side by side
                     with PIL.Image.open(path) as image:
                         self.client.log_image(run_id, image, key=path.stem, step=0)
+        self.client.log_dict(run_id, dict(evaluation), f"{evaluation['combination']}.json")
         self.client.set_tag(run_id, NOTE, describe_combination(evaluation))
         self.client.set_tag(run_id, RESULT, result_digest(evaluation))
         self.client.set_terminated(run_id, "FINISHED", int(ended * 1000))
@@ -212,8 +214,8 @@ class Runs:
         for run in children:
             tags = run.data.tags
             combination = Combination(parse_combination(tags["combination"]).modalities, tags["hub"])
-            rows += pair_rows(combination, run.data.metrics)
-        rows.sort(key=lambda row: (row["combination"].count("+"), row["combination"]))
+            rows += pair_rows(combination, tags.get(SEED, "0"), run.data.metrics)
+        rows.sort(key=lambda row: (row["combination"].count("+"), row["combination"], int(row["seed"])))
         table = pd.DataFrame(rows)
         if any(artifact.path == pages.PAIRS for artifact in self.client.list_artifacts(parent)):
             # A second `log_table` would append.

@@ -1,4 +1,4 @@
-"""Runs in MLflow: one parent an ablation, one child a combination.
+"""Runs in MLflow: one parent an ablation, one child a training.
 
 Tracking is a record and never a condition: a store that cannot be used costs one warning, the training goes on, and
 what is missing is added later from the files by `Tracker.backfill`.
@@ -8,27 +8,40 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from matbind.base.files import read_json
-from matbind.base.model_files import HISTORY
+from matbind.base.model_files import HISTORY, training_directory
 from matbind.base.provenance import PROVENANCE, read_origin, workspace_fingerprint
 from matbind.modalities.combinations import Combination, parse_combination
 from matbind.settings.params import Settings
 from matbind.tracking.pages import view_path
 from matbind.tracking.record import (
-    combination_params,
+    SEED,
     combination_tags,
     curve_point,
     result_digest,
     stored_settings,
+    training_name,
+    training_params,
 )
 from matbind.tracking.runs import DVC_EXPERIMENT, KIND, PARENT, RESULT, Runs, experiment_tag
 from matbind.tracking.store import reason_of, tracking_uri
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Restorable:
+    """A training whose run can be made from files."""
+
+    evaluation: Mapping[str, Any]
+    model_dir: Path
+    seeds: Sequence[int]  # of the combination
+    ended: float  # about when, seconds since 1970
 
 
 class Tracker:
@@ -65,18 +78,20 @@ class Tracker:
         """
         return self._start_parent("ablation", settings, {}, fingerprint=fingerprint, unfinished=not is_done)
 
-    def start_combination(self, parent: str | None, settings: Settings, combination: Combination) -> str | None:
-        """Start the run of one combination, below the parent if there is one; an interrupted one goes on."""
+    def start_combination(
+        self, parent: str | None, settings: Settings, combination: Combination, seed: int
+    ) -> str | None:
+        """Start the run of one training, below the parent if there is one; an interrupted one goes on."""
 
         def start(runs: Runs) -> str:
-            tags = {KIND: "combination", **combination_tags(combination), "preset": settings.preset}
+            tags = {KIND: "combination", **combination_tags(combination), SEED: str(seed), "preset": settings.preset}
             if parent is not None:
                 tags[PARENT] = parent
-                unfinished = runs.search({PARENT: parent, "combination": combination.name}, unfinished=True)
+                unfinished = runs.search(_training_below(parent, combination.name, seed), unfinished=True)
                 if unfinished:
                     return runs.reopen(unfinished[0].info.run_id)
-            params = combination_params(combination)
-            return runs.create(combination.name, in_full(settings), tags, params=params)
+            name = training_name(combination.name, seed, settings.ablate.seeds)
+            return runs.create(name, in_full(settings), tags, params=training_params(combination, seed))
 
         return self._try(start)
 
@@ -105,7 +120,7 @@ class Tracker:
         self._try_run(run_id, lambda runs, run: runs.complete_curves(run, history))
 
     def finish_combination(self, run_id: str | None, evaluation: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Record what a combination reached, with a figure and a table of its pairs and with files, and end its run."""
+        """Record what a training reached, with a figure and a table of its pairs and with files, and end its run."""
         self._try_run(run_id, lambda runs, run: runs.finish(run, evaluation, files, ended=time.time()))
 
     def fail(self, run_id: str | None, reason: str) -> None:
@@ -126,8 +141,9 @@ class Tracker:
 
         self._try_run(run_id, end)
 
-    def log_comparison(self, evaluations: Iterable[Mapping[str, Any]], files: Iterable[Path]) -> None:
-        """Keep the comparison's files with the ablation whose combinations were compared, and what DVC locked of it."""
+    def log_comparison(self, metrics: Iterable[Mapping[str, Any]], files: Iterable[Path]) -> None:
+        """Keep the comparison's files with the ablation whose metrics were compared, and what DVC locked of it."""
+        evaluations = [training for content in metrics for training in content.get("trainings", ())]
 
         def log(runs: Runs) -> None:
             parent = _parent_of(runs, evaluations)
@@ -165,36 +181,36 @@ class Tracker:
             parent: the ablation the runs have to be below; by default any will do.
 
         Returns:
-            How many runs of combinations were added; a second call adds none.
+            How many runs of trainings were added; a second call adds none.
         """
         return self._try(lambda runs: self._backfill(runs, models, metrics, parent)) or 0
 
     def _backfill(self, runs: Runs, models: Path, metrics: Path, parent: str | None) -> int:
-        finished = {path: content for path in sorted(metrics.glob("*.json")) if "pairs" in (content := read_json(path))}
+        finished = []
+        for path in sorted(metrics.glob("*.json")):
+            content, ended = read_json(path), path.stat().st_mtime
+            for training in content.get("trainings", ()):
+                model_dir = training_directory(models, content["combination"], training["seed"])
+                finished.append(_Restorable(training, model_dir, content["seeds"], ended))
         below = {} if parent is None else {PARENT: parent}
-        missing = {
-            path: evaluation
-            for path, evaluation in finished.items()
-            if not runs.search({RESULT: result_digest(evaluation), **below})
-        }
+        missing = [each for each in finished if not runs.search({RESULT: result_digest(each.evaluation), **below})]
         if not missing:
             return 0
-        parent = parent or _parent_of(runs, finished.values())
+        parent = parent or _parent_of(runs, (each.evaluation for each in finished))
         if parent is None:
-            path, evaluation = next(iter(missing.items()))
-            parent = self._restore_parent(runs, path, evaluation, models)
-        for path, evaluation in missing.items():
-            _restore(runs, parent, path, evaluation, models / evaluation["combination"])
+            parent = self._restore_parent(runs, missing[0])
+        for each in missing:
+            _restore(runs, parent, each)
         runs.describe(parent)
         return len(missing)
 
-    def _restore_parent(self, runs: Runs, path: Path, evaluation: Mapping[str, Any], models: Path) -> str:
-        """Make the run of an ablation from the files of its first combination."""
-        settings, started = stored_settings(models / evaluation["combination"]), _modified(path)
+    def _restore_parent(self, runs: Runs, first: _Restorable) -> str:
+        """Make the run of an ablation from the files of its first training."""
+        settings = stored_settings(first.model_dir)
         preset = settings.get("preset", "")
         tags = {KIND: "ablation", "matbind.workspace": workspace_fingerprint(self._root), "preset": preset}
-        name = f"ablation {preset} {_minute(started)} (restored)"
-        parent = runs.create(name, settings, tags, evaluation=evaluation, started=started)
+        name = f"ablation {preset} {_minute(first.ended)} (restored)"
+        parent = runs.create(name, settings, tags, evaluation=first.evaluation, started=first.ended)
         runs.client.set_terminated(parent)
         return parent
 
@@ -248,28 +264,36 @@ def in_full(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
-def _restore(runs: Runs, parent: str, path: Path, evaluation: Mapping[str, Any], model_dir: Path) -> None:
-    """Make the run of a combination from its files, or add what an interrupted one lacks."""
+def _restore(runs: Runs, parent: str, training: _Restorable) -> None:
+    """Make the run of a training from its files, or add what an interrupted one lacks."""
+    evaluation, model_dir = training.evaluation, training.model_dir
     record, history = model_dir / PROVENANCE, model_dir / HISTORY
-    files = [file for file in (path, record, *sorted(model_dir.glob("*.png"))) if file.exists()]
-    started = _modified(path) - float(evaluation.get("seconds") or 0)
-    unfinished = runs.search({PARENT: parent, "combination": evaluation["combination"]}, unfinished=True)
+    files = [file for file in (record, *sorted(model_dir.glob("*.png"))) if file.exists()]
+    started = training.ended - float(evaluation.get("seconds") or 0)
+    name, seed = evaluation["combination"], evaluation["seed"]
+    unfinished = runs.search(_training_below(parent, name, seed), unfinished=True)
     if unfinished:  # its first curves were logged as it ran, the end is missing
         run_id = str(unfinished[0].info.run_id)
     else:
-        combination = Combination(parse_combination(evaluation["combination"]).modalities, evaluation["hub"])
+        combination = Combination(parse_combination(name).modalities, evaluation["hub"])
         settings = stored_settings(model_dir)
         tags = {
             KIND: "combination",
             **combination_tags(combination),
+            SEED: str(seed),
             PARENT: parent,
             "preset": settings.get("preset", ""),
             "matbind.restored_from": str(evaluation.get("run_id")),
         }
-        params = combination_params(combination)
-        run_id = runs.create(combination.name, settings, tags, params=params, evaluation=evaluation, started=started)
+        params, title = training_params(combination, seed), training_name(name, seed, training.seeds)
+        run_id = runs.create(title, settings, tags, params=params, evaluation=evaluation, started=started)
     runs.complete_curves(run_id, read_json(history) if history.exists() else [], started=started)
-    runs.finish(run_id, evaluation, files, ended=_modified(path))
+    runs.finish(run_id, evaluation, files, ended=training.ended)
+
+
+def _training_below(parent: str, combination: str, seed: int) -> dict[str, str]:
+    """Return the tags of the run of a training below an ablation."""
+    return {PARENT: parent, "combination": combination, SEED: str(seed)}
 
 
 def _parent_of(runs: Runs, evaluations: Iterable[Mapping[str, Any]]) -> str | None:
@@ -282,7 +306,3 @@ def _parent_of(runs: Runs, evaluations: Iterable[Mapping[str, Any]]) -> str | No
 def _minute(seconds: float | None = None) -> str:
     """Write a time for people, by their own clock; now by default."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime

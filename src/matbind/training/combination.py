@@ -1,9 +1,9 @@
-"""One combination from features to metrics: train it, keep the model, evaluate it on the test split.
+"""One training of a combination from features to figures: train it, keep the model, evaluate it on the test split.
 
-Everything a combination leaves behind is in `models/<combination>/` and in its metrics file. A fingerprint of the
-settings, the features and the code says whether what is there is still what would come out, so a run that died is taken
-up again and a finished combination is not trained twice; where only the evaluation changed, the stored test embeddings
-are evaluated anew.
+A training is of a combination and a seed, and leaves everything behind in `models/<combination>/seed-<n>/`. A
+fingerprint of the settings, the seed, the features and the code says whether what is there is still what would come
+out, so a run that died is taken up again and a finished training is not repeated; where only the evaluation changed,
+the stored test embeddings are evaluated anew. `pooled.py` puts the trainings of a combination together.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
 
-from matbind.base.files import FEATURES, METRICS, MODELS, read_json, write_json, written_whole
+from matbind.base.files import FEATURES, MODELS, read_json, write_json, written_whole
 from matbind.base.model_files import (
     ALL_EMBEDDINGS,
     CHECKPOINT,
-    DONE,
+    EVALUATION,
     HISTORY,
     NOVELTY,
     QUERIES,
@@ -31,6 +31,7 @@ from matbind.base.model_files import (
     TEST_EMBEDDINGS,
     TRAINED,
     WEIGHTS,
+    training_directory,
 )
 from matbind.base.provenance import PROVENANCE, training_record
 from matbind.data.featurize import read_split
@@ -41,7 +42,7 @@ from matbind.modalities.store import MANIFEST
 from matbind.modalities.table import structure_name
 from matbind.settings.params import Settings
 from matbind.training import distributed
-from matbind.training.embeddings import VIEWS, Embeddings, read_test_embeddings, write_embeddings
+from matbind.training.embeddings import VIEWS, read_test_embeddings, write_embeddings
 from matbind.training.model import Model, counts_of
 from matbind.training.trainer import Trainer
 
@@ -53,9 +54,9 @@ def train_and_evaluate(
     settings: Settings,
     combination: Combination,
     *,
+    seed: int,
     features: Path = FEATURES,
     models: Path = MODELS,
-    metrics: Path = METRICS,
     on_epoch: Callable[[dict[str, float]], None] = lambda _: None,
     log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
@@ -66,33 +67,33 @@ def train_and_evaluate(
     Args:
         settings: all settings.
         combination: which modalities.
+        seed: of the first weights, the order of the materials and the augmentation.
         features: the feature stores.
-        models: `models/<combination>/` is written here.
-        metrics: `metrics/<combination>.json` is written here.
+        models: `models/<combination>/seed-<n>/` is written here.
         on_epoch: is given each epoch's figures.
         log: is given sentences on the progress.
 
     Returns:
-        The metrics, as in the file.
+        The evaluation, as in the file.
 
     Raises:
         UserError: if the features are missing or cut short, or too few materials hold the combination.
     """
-    model_dir, metrics_path = models / combination.name, metrics / f"{combination.name}.json"
-    done = is_done(settings, combination, features=features, models=models, metrics=metrics)
-    wanted = fingerprint(settings, combination, features)
+    model_dir = training_directory(models, combination.name, seed)
+    done = is_done(settings, combination, seed=seed, features=features, models=models)
+    wanted = fingerprint(settings, combination, seed, features)
     trained = _is_trained(model_dir, wanted)
     distributed.wait_for_all()  # before rank 0 changes what the others have just looked at
     if done:
         log(f"{combination.name}: already trained")
-        return dict(read_json(metrics_path))
+        return dict(read_json(model_dir / EVALUATION))
     if trained:
         log(f"{combination.name}: already trained, evaluated anew")
     else:
         if distributed.rank() == 0:
             _start_over_unless_of(wanted, model_dir)
         distributed.wait_for_all()
-        trainer = Trainer(settings, combination, features=features)
+        trainer = Trainer(settings, combination, seed=seed, features=features)
         model = trainer.fit(model_dir, on_epoch=on_epoch, log=log)
         if distributed.rank() == 0:
             _keep(trainer, model, model_dir, features)
@@ -102,32 +103,31 @@ def train_and_evaluate(
         "combination": combination.name,
         "hub": combination.hub,
         "run_id": None,
-        **evaluate(settings, combination, read_test_embeddings(model_dir)),
+        **evaluate(settings, combination, [read_test_embeddings(model_dir)]),
         **read_json(model_dir / TRAINED),
+        "evaluated_with": settings.evaluation.model_dump(mode="json"),
     }
-    write_json(metrics_path, content)
-    write_json(model_dir / DONE, _done(settings, wanted))
+    write_json(model_dir / EVALUATION, content)
     return content
 
 
 def is_done(
-    settings: Settings,
-    combination: Combination,
-    *,
-    features: Path = FEATURES,
-    models: Path = MODELS,
-    metrics: Path = METRICS,
+    settings: Settings, combination: Combination, *, seed: int, features: Path = FEATURES, models: Path = MODELS
 ) -> bool:
-    """Return whether a combination's model and metrics are there and belong to these settings, features and code."""
-    model_dir = models / combination.name
-    if not (model_dir / DONE).exists() or not (metrics / f"{combination.name}.json").exists():
+    """Return whether a training and its evaluation are there and belong to these settings, features and code."""
+    model_dir = training_directory(models, combination.name, seed)
+    if not (model_dir / EVALUATION).exists():
         return False
-    wanted = fingerprint(settings, combination, features)
-    return _is_trained(model_dir, wanted) and bool(read_json(model_dir / DONE) == _done(settings, wanted))
+    wanted, evaluation = fingerprint(settings, combination, seed, features), read_json(model_dir / EVALUATION)
+    return (
+        _is_trained(model_dir, wanted)
+        and evaluation["fingerprint"] == wanted
+        and evaluation["evaluated_with"] == settings.evaluation.model_dump(mode="json")
+    )
 
 
-def fingerprint(settings: Settings, combination: Combination, features: Path) -> str:
-    """Compute a digest of all that a trained model depends on: its settings, its features, the code.
+def fingerprint(settings: Settings, combination: Combination, seed: int, features: Path) -> str:
+    """Compute a digest of all that a trained model depends on: its settings, its seed, its features, the code.
 
     Raises:
         UserError: if the features are missing.
@@ -136,15 +136,11 @@ def fingerprint(settings: Settings, combination: Combination, features: Path) ->
     used = {*combination.modalities, structure_name()}  # every combination takes its strain from the structure
     content["modalities"] = {name: block for name, block in content["modalities"].items() if name in used}
     stores = {name: read_json(features / name / MANIFEST)["digest"] for name in sorted(used)}
-    digest = hashlib.sha256(json.dumps([combination.name, content, stores], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([combination.name, seed, content, stores], sort_keys=True).encode())
     read_split(features, "test")
     digest.update((features / "index.parquet").read_bytes())
     digest.update(code_digest(_TRAINER).encode())
     return digest.hexdigest()
-
-
-def _done(settings: Settings, wanted: str) -> dict[str, Any]:
-    return {"fingerprint": wanted, "evaluation": settings.evaluation.model_dump(mode="json")}
 
 
 def _is_trained(model_dir: Path, wanted: str) -> bool:
@@ -172,6 +168,8 @@ def _keep(trainer: Trainer, model: Model, model_dir: Path, features: Path) -> No
     write_json(model_dir / HISTORY, progress.history)
     write_json(model_dir / PROVENANCE, training_record())
     trained = {
+        "combination": trainer.combination.name,
+        "seed": trainer.seed,
         "fingerprint": read_json(model_dir / STARTED)["fingerprint"],
         "best_epoch": progress.best_epoch,
         "epochs": progress.epoch,
@@ -183,33 +181,52 @@ def _keep(trainer: Trainer, model: Model, model_dir: Path, features: Path) -> No
     (model_dir / CHECKPOINT).unlink(missing_ok=True)
 
 
-def evaluate(settings: Settings, combination: Combination, embeddings: Embeddings) -> dict[str, Any]:
-    """Measure retrieval on the test split: every pair, fused queries, and the control with shuffled pairs."""
-    options: dict[str, Any] = {
-        "seed": settings.seed,
-        "chunk_size": settings.evaluation.chunk_size,
-        "n_resamples": settings.evaluation.bootstrap_resamples,
+def evaluate(
+    settings: Settings, combination: Combination, trainings: Sequence[Mapping[str, retrieval.FloatArray]]
+) -> dict[str, Any]:
+    """Measure retrieval on the test split: every pair, fused queries, and the control with shuffled pairs.
+
+    Args:
+        settings: all settings.
+        combination: which modalities.
+        trainings: test embeddings of each; of several, all figures are the means of theirs.
+    """
+    chunk_size = settings.evaluation.chunk_size
+    present = {name: retrieval.present_rows(trainings[0][name]) for name in combination.modalities}
+    pairs, fused, control = [], [], []
+    for embeddings in trainings:
+        if combination.is_single:
+            pairs.append(_rank_views(embeddings, present, combination, chunk_size=chunk_size))
+            control.append(_rank_views(embeddings, present, combination, chunk_size=chunk_size, shuffle=settings.seed))
+        else:
+            answers = embeddings, present, combination
+            pairs.append(retrieval.rank_pairs(*answers, chunk_size=chunk_size))
+            fused.append(retrieval.rank_fused(*answers, chunk_size=chunk_size))
+            control.append(retrieval.rank_pairs(*answers, chunk_size=chunk_size, shuffle=settings.seed))
+    n_resamples = settings.evaluation.bootstrap_resamples
+    results = {
+        name: retrieval.summarise_all(ranked, seed=settings.seed, n_resamples=n_resamples) if ranked else {}
+        for name, ranked in (("pairs", pairs), ("fused", fused), ("control", control))
     }
-    if combination.is_single:
-        hub = combination.hub
-        present = retrieval.present_rows(embeddings[hub])
-        first, second = (embeddings[f"{hub}.view{i}"][present] for i in range(VIEWS))
-        shuffled = np.random.default_rng(settings.seed).permutation(second)
-        pair = pair_name(hub, hub)
-        return {
-            "pairs": {pair: retrieval.evaluate_pair(first, second, kind="view", **options).as_dict()},
-            "fused": {},
-            "control": {pair: retrieval.evaluate_pair(first, shuffled, kind="view", **options).as_dict()},
-            "unmeasured": {},
-        }
-    by_name = {name: retrieval.present_rows(embeddings[name]) for name in combination.modalities}
+    unmeasured = {} if combination.is_single else retrieval.unmeasured(present, combination)
     return {
-        "pairs": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, **options)),
-        "fused": _plain(retrieval.fused_queries(embeddings, by_name, combination, **options)),
-        "control": _plain(retrieval.evaluate_pairs(embeddings, by_name, combination, shuffled=True, **options)),
-        "unmeasured": retrieval.unmeasured(by_name, combination),
+        **{name: {pair: result.as_dict() for pair, result in of.items()} for name, of in results.items()},
+        "unmeasured": unmeasured,
     }
 
 
-def _plain(results: dict[str, retrieval.RetrievalResult]) -> dict[str, dict[str, Any]]:
-    return {name: result.as_dict() for name, result in results.items()}
+def _rank_views(
+    embeddings: Mapping[str, retrieval.FloatArray],
+    present: Mapping[str, retrieval.BoolArray],
+    combination: Combination,
+    *,
+    chunk_size: int,
+    shuffle: int | None = None,
+) -> dict[str, retrieval.Ranked]:
+    """Rank the second view of every material by its first, as `retrieval.rank_pairs` does for pairs."""
+    hub = combination.hub
+    first, second = (embeddings[f"{hub}.view{i}"][present[hub]] for i in range(VIEWS))
+    if shuffle is not None:
+        second = np.random.default_rng(shuffle).permutation(second)
+    ranks = retrieval.ranks(first, second, chunk_size=chunk_size)
+    return {pair_name(hub, hub): retrieval.Ranked("view", ranks)}

@@ -36,7 +36,7 @@ def write_embeddings(model_dir: Path, *, trainer: Trainer, model: Model, feature
     """Embed every material that holds a modality of the combination, and the views by which a single is evaluated.
 
     Args:
-        model_dir: `models/<combination>/`.
+        model_dir: `models/<combination>/seed-<n>/`.
         trainer: of the combination; holds stores and transforms.
         model: the trained one.
         features: the feature stores.

@@ -57,8 +57,9 @@ class Progress:
 class Trainer:
     """Trains one combination from a features directory."""
 
-    def __init__(self, settings: Settings, combination: Combination, *, features: Path) -> None:
+    def __init__(self, settings: Settings, combination: Combination, *, seed: int, features: Path) -> None:
         self.settings = settings
+        self.seed = seed
         self.combination = combination
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.stores = open_stores(features)
@@ -66,7 +67,7 @@ class Trainer:
             name: part(name, "transform").Transform(self.stores[name], settings.modalities[name].transform)
             for name in combination.modalities
         }
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(seed)
         metas = {name: store.meta for name, store in self.stores.items()}
         self.model = Model(settings, combination, metas).to(self.device)
         distributed.broadcast_parameters(self.model)
@@ -153,9 +154,9 @@ class Trainer:
 
     def _train_epoch(self) -> dict[str, float]:
         epoch, settings = self.progress.epoch, self.settings.training
-        order = np.random.default_rng([self.settings.seed, epoch])
-        rng = np.random.default_rng([self.settings.seed, epoch, 1 + distributed.rank()])
-        torch.manual_seed(self.settings.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
+        order = np.random.default_rng([self.seed, epoch])
+        rng = np.random.default_rng([self.seed, epoch, 1 + distributed.rank()])
+        torch.manual_seed(self.seed * 1_000_003 + epoch * distributed.world_size() + distributed.rank())
         self.model.train()
         sums: defaultdict[str, float] = defaultdict(float)
         for i, index in enumerate(self._batches(order)):

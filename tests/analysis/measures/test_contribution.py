@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matbind.analysis.measures.bootstrap import resampling_weights
 from matbind.analysis.measures.contribution import changes, hits_by_query, missing_combinations
 from matbind.evaluation.retrieval import evaluate_pairs
+from matbind.evaluation.two_level import resampling_weights
 from matbind.modalities.combinations import all_combinations, parse_combination
 
 NAN = np.nan
@@ -14,11 +14,11 @@ NAN = np.nan
 def scores_of_two() -> dict[str, dict[str, np.ndarray]]:
     """Adding pxrd helps queries 0 and 1 of text->dos and harms query 2; query 4 is not asked."""
     return {
-        "dos+text": {"text->dos": np.array([0, 0, 1, 1, NAN]), "dos->text": np.array([1, 1, 1, 1, NAN])},
+        "dos+text": {"text->dos": np.array([[0, 0, 1, 1, NAN]]), "dos->text": np.array([[1, 1, 1, 1, NAN]])},
         "dos+pxrd+text": {
-            "text->dos": np.array([1, 1, 0, 1, NAN]),
-            "dos->text": np.array([1, 1, 1, 1, NAN]),
-            "text->pxrd": np.array([0, 0, 0, 0, 1.0]),
+            "text->dos": np.array([[1, 1, 0, 1, NAN]]),
+            "dos->text": np.array([[1, 1, 1, 1, NAN]]),
+            "text->pxrd": np.array([[0, 0, 0, 0, 1.0]]),
         },
     }
 
@@ -65,7 +65,7 @@ def test_paired_intervals_are_narrower_than_the_scores_own():
     before = (rng.random(400) < 0.5).astype(float)
     after = before.copy()
     after[np.flatnonzero(before == 0)[:8]] = 1.0  # eight queries gained, none lost
-    (step,) = changes({"dos+text": {"q": before}, "dos+pxrd+text": {"q": after}}, weights(400, 1000))
+    (step,) = changes({"dos+text": {"q": before[None]}, "dos+pxrd+text": {"q": after[None]}}, weights(400, 1000))
     assert step.change == 0.02
     # Standard error sqrt(0.02 * 0.98 / 400) = 0.007; unpaired it would be 0.035.
     assert step.change_ci95 == pytest.approx((0.0075, 0.035), abs=0.004)
@@ -73,7 +73,7 @@ def test_paired_intervals_are_narrower_than_the_scores_own():
 
 
 def test_every_step_between_all_combinations_is_taken():
-    scores = {combination.name: {"probe": np.ones(3)} for combination in all_combinations()}
+    scores = {combination.name: {"probe": np.ones((1, 3))} for combination in all_combinations()}
     steps = changes(scores, weights(3))
     assert len(steps) == 4 * 7  # each modality joins seven combinations of the other three
     assert {step.before for step in steps if step.modality == "dos"} == {
@@ -88,14 +88,25 @@ def test_every_step_between_all_combinations_is_taken():
 
 
 def test_a_combination_that_failed_leaves_the_other_steps():
-    scores = {
-        combination.name: {"probe": np.ones(3)} for combination in all_combinations() if combination.name != "dos+text"
-    }
+    names = [combination.name for combination in all_combinations()]
+    scores = {name: {"probe": np.ones((1, 3))} for name in names if name != "dos+text"}
     assert missing_combinations(scores) == ["dos+text"]
     # Two steps lead to it and two lead from it.
     assert len(changes(scores, weights(3))) == 28 - 4
 
 
 def test_a_question_no_material_is_asked_in_both_is_passed_over():
-    scores = {"dos": {"q": np.array([1.0, NAN])}, "dos+text": {"q": np.array([NAN, 1.0])}}
+    scores = {"dos": {"q": np.array([[1.0, NAN]])}, "dos+text": {"q": np.array([[NAN, 1.0]])}}
     assert changes(scores, weights(2)) == []
+
+
+def test_of_several_trainings_a_change_is_that_of_their_means_and_as_unsure_as_they_differ():
+    rng = np.random.default_rng(0)
+    before = np.stack([(rng.random(400) < recall).astype(float) for recall in (0.3, 0.5)])
+    after = np.stack([(rng.random(400) < recall).astype(float) for recall in (0.6, 0.8)])
+    scores = {"dos+text": {"q": before}, "dos+pxrd+text": {"q": after}}
+    (step,) = changes(scores, weights(400, 500))
+    assert step.score_before == pytest.approx(before.mean())
+    assert step.change == pytest.approx(after.mean() - before.mean())
+    (once,) = changes({name: {"q": of["q"][:1]} for name, of in scores.items()}, weights(400, 500))
+    assert step.change_ci95[1] - step.change_ci95[0] > 3 * (once.change_ci95[1] - once.change_ci95[0])

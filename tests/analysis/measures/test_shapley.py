@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from matbind.analysis.measures.bootstrap import resampling_weights
 from matbind.analysis.measures.shapley import (
     shapley_bounds,
     shapley_values,
@@ -14,6 +13,7 @@ from matbind.analysis.measures.shapley import (
     worth_of_retrieval,
 )
 from matbind.analysis.task import UnavailableError
+from matbind.evaluation.two_level import resampling_weights
 from matbind.modalities.combinations import all_combinations
 from matbind.modalities.table import modality_names
 
@@ -49,7 +49,7 @@ def hits(seed: int = 0, n: int = 40) -> dict[str, dict[str, np.ndarray]]:
     rng = np.random.default_rng(seed)
     return {
         combination.name: {
-            f"{q}->{k}": (rng.random(n) < 0.2 * len(combination.modalities)).astype(float)
+            f"{q}->{k}": (rng.random((1, n)) < 0.2 * len(combination.modalities)).astype(float)
             for q, k in combination.pairs()
         }
         for combination in all_combinations()
@@ -81,11 +81,6 @@ def test_a_modality_that_adds_nothing_gets_nothing_and_equal_ones_the_same():
     }
     values = shapley_values(worth, empty=0.0)
     assert values == pytest.approx({"crystal": 0.0, "dos": 0.15, "pxrd": 0.15, "text": 0.0}, abs=1e-12)
-
-
-def test_resamples_are_divided_one_by_one():
-    worth = {name: np.array([value, 2 * value - 0.1]) for name, value in of_two().items()}
-    np.testing.assert_allclose(shapley_values(worth, empty=0.1)["dos"], [0.25, 0.5])
 
 
 def test_a_missing_combination_is_named():
@@ -122,27 +117,26 @@ def test_bounds_hold_the_exact_values(absent):
 
 def test_worth_of_retrieval_counts_unanswered_pairs_as_chance():
     scores = {
-        "dos+text": {"dos->text": np.array([1.0, 1, 0, 0]), "text->dos": np.array([1.0, 1, 1, 0])},
-        "crystal+dos": {"crystal->dos": np.array([1.0, 0, np.nan, np.nan])},
+        "dos+text": {"dos->text": np.array([[1.0, 1, 0, 0]]), "text->dos": np.array([[1.0, 1, 1, 0]])},
+        "crystal+dos": {"crystal->dos": np.array([[1.0, 0, np.nan, np.nan]])},
     }
-    worth, none = worth_of_retrieval(scores)
+    worth, none = worth_of_retrieval(scores, resampling_weights(4, n_resamples=20, seed=0))
     assert none == pytest.approx((0.25 + 0.25 + 0.5) / 3)
-    assert worth["dos+text"] == pytest.approx((0.5 + 0.75 + 0.5) / 3)
-    assert worth["crystal+dos"] == pytest.approx((0.25 + 0.25 + 0.5) / 3)
-    assert worth["pxrd"] == none
+    assert worth["dos+text"].value == pytest.approx((0.5 + 0.75 + 0.5) / 3)
+    assert worth["crystal+dos"].value == pytest.approx((0.25 + 0.25 + 0.5) / 3)
+    assert worth["pxrd"].value == none
     assert set(worth) == {"crystal", "dos", "pxrd", "text", "dos+text", "crystal+dos"}
 
 
 def test_worth_of_nothing_is_refused():
     with pytest.raises(UnavailableError, match="no combination answers a pair"):
-        worth_of_retrieval({})
+        worth_of_retrieval({}, resampling_weights(4, n_resamples=20, seed=0))
 
 
 def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():
     scores = hits()
-    worth, none = worth_of_retrieval(scores)
-    resampled, _ = worth_of_retrieval(scores, weights=resampling_weights(40, n_resamples=200, seed=0))
-    divided = shares(worth, resampled, empty=none)
+    worth, none = worth_of_retrieval(scores, resampling_weights(40, n_resamples=200, seed=0))
+    divided = shares(worth, empty=none)
     recall = np.mean([values.mean() for values in scores["crystal+dos+pxrd+text"].values()])
     assert sum(share.value for share in divided.values()) == pytest.approx(recall - 1 / 40)
     for share in divided.values():
@@ -151,13 +145,12 @@ def test_shares_of_retrieval_add_up_and_lie_in_their_intervals():
 
 def test_an_interval_is_as_wide_as_its_standard_error():
     # One probe, only dos matters: its value is the accuracy with it, a binomial share.
-    right = (np.random.default_rng(0).random(500) < 0.5).astype(float)
+    right = (np.random.default_rng(0).random((1, 500)) < 0.5).astype(float)
     scores = {
-        combination.name: right if "dos" in combination.modalities else np.zeros(500)
+        combination.name: right if "dos" in combination.modalities else np.zeros((1, 500))
         for combination in all_combinations()
     }
-    resampled = worth_of_probe(scores, weights=resampling_weights(500, n_resamples=1000, seed=0))
-    divided = shares(worth_of_probe(scores), resampled, empty=0.0)
+    divided = shares(worth_of_probe(scores, resampling_weights(500, n_resamples=1000, seed=0)), empty=0.0)
     error = np.sqrt(right.mean() * (1 - right.mean()) / 500)
     assert divided["dos"].value == pytest.approx(right.mean())
     assert divided["dos"].ci95[1] - divided["dos"].ci95[0] == pytest.approx(2 * 1.96 * error, rel=0.1)
@@ -165,4 +158,25 @@ def test_an_interval_is_as_wide_as_its_standard_error():
 
 
 def test_worth_of_a_probe_is_its_mean_where_known():
-    assert worth_of_probe({"dos+text": np.array([1.0, np.nan, 0.0])}) == {"dos+text": 0.5}
+    scores = {"dos+text": np.array([[1.0, np.nan, 0.0], [1.0, np.nan, 1.0]])}
+    worth = worth_of_probe(scores, resampling_weights(3, n_resamples=20, seed=0))["dos+text"]
+    assert (worth.value, worth.trainings.tolist()) == (0.75, [0.5, 1.0])
+
+
+def test_trainings_that_differ_widen_the_share_of_the_modality_that_they_differ_in():
+    rng = np.random.default_rng(0)
+    scores = {
+        combination.name: (rng.random((3, 500)) < 0.5) + np.zeros((3, 500))
+        if "dos" in combination.modalities
+        else np.zeros((3, 500))
+        for combination in all_combinations()
+    }
+    scores["dos"][0] = 1.0  # one training of one combination is far better
+    weights = resampling_weights(500, n_resamples=500, seed=0)
+    once = shares(worth_of_probe({name: of[1:2] for name, of in scores.items()}, weights), empty=0.0)
+    divided = shares(worth_of_probe(scores, weights), empty=0.0)
+    # v(dos) counts for dos by a quarter; its mean is of three, of which one is 0.5 higher.
+    worths = scores["dos"].mean(axis=1)
+    assert divided["dos"].value == pytest.approx(once["dos"].value + (worths.mean() - 0.5) / 4, abs=0.03)
+    wider, narrower = (of["dos"].ci95[1] - of["dos"].ci95[0] for of in (divided, once))
+    assert wider > 1.5 * narrower

@@ -170,10 +170,8 @@ def test_a_model_with_each_is_trained_saved_and_answers(tmp_path, name, precisio
     settings = small_run({SETTING: name, "training.epochs": 1, "training.precision": precision})
     crystal = parse_combination("crystal")
 
-    train_and_evaluate(
-        settings, crystal, features=real_features(), models=tmp_path / "models", metrics=tmp_path / "metrics"
-    )
-    write_bundle(crystal, model_dir=tmp_path / "models/crystal", features=real_features(), out=tmp_path / "bundle")
+    train_and_evaluate(settings, crystal, seed=0, features=real_features(), models=tmp_path)
+    write_bundle(crystal, model_dir=tmp_path / "crystal/seed-0", features=real_features(), out=tmp_path / "bundle")
     searcher = Searcher(tmp_path / "bundle")
 
     assert searcher.settings.modalities["crystal"].encoder.convolution == name

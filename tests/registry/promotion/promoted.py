@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from matbind.base.files import write_json
-from matbind.evaluation.retrieval import bootstrap_interval
+from matbind.evaluation.two_level import share_interval
 from matbind.modalities.combinations import parse_combination
 from matbind.registry.registry import CHALLENGER, Registry, Version, registered_name
 from matbind.serving.bundle import test_set_digest as split_digest
@@ -46,7 +46,9 @@ def evaluation(
             "n": n,
             "recall_at_1": float(hits.mean()),
             "recall_at_5": 1.0,
-            "recall_at_1_ci95": list(bootstrap_interval(hits, seed=0)),
+            "recall_at_1_ci95": list(share_interval(hits, seed=0)),
+            "n_seeds": 1,
+            "recall_at_1_sd": None,
         }
     return {
         "combination": parsed.name,
@@ -90,6 +92,8 @@ def add_version(
         **{key: f"{mean:.4f}" for key, mean in summarise(metrics).items()},
         "matbind.digest": f"digest-{number}",
         "matbind.evaluation": result_digest(metrics),
+        "training_seed": "2",
+        "seeds": "0 1 2",
     }
     if number == 1:
         registry.client.create_registered_model(name)

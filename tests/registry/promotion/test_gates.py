@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from matbind.evaluation.two_level import share_interval, wider_reach
 from matbind.registry.promotion.gates import Candidate, Gate, allowed_fall, gates_of
 from matbind.registry.registry import Version
 from matbind.serving.bundle import test_set_digest as split_digest
@@ -12,6 +15,7 @@ from matbind.tracking.record import result_digest
 from tests.registry.promotion.promoted import COMBINATION, NAME, changed, evaluation, write_features
 
 EVERYTHING = "crystal+dos+pxrd+text"
+PAIR = "pxrd->crystal"
 
 
 def candidate(metrics: dict[str, Any], number: int = 2, **tags: str) -> Candidate:
@@ -48,6 +52,34 @@ def test_the_allowed_fall_of_a_mean_is_of_the_mean_intervals() -> None:
     old = [{"recall_at_1": 0.6, "recall_at_1_ci95": [low, 0.7], "n": 100} for low in (0.57, 0.55)]
 
     assert allowed_fall(new, old) == pytest.approx(0.05)
+
+
+def test_a_version_that_was_trained_once_is_taken_to_vary_as_the_other_does() -> None:
+    several = {"recall_at_1": 0.60, "recall_at_1_ci95": [0.50, 0.70], "n": 100, "n_seeds": 3, "recall_at_1_sd": 0.02}
+    once = {"recall_at_1": 0.50, "recall_at_1_ci95": [0.47, 0.53], "n": 100, "n_seeds": 1, "recall_at_1_sd": None}
+    wider = wider_reach(0.03, deviation=0.02, n_trainings=3)
+
+    assert allowed_fall([once], [several]) == pytest.approx(math.hypot(wider, 0.1))
+    assert allowed_fall([several], [once]) == pytest.approx(math.hypot(0.1, wider))
+    assert allowed_fall([once], [several], both_trained=False) == pytest.approx(math.hypot(0.03, 0.1))
+    assert allowed_fall([several], [several]) == pytest.approx(math.hypot(0.1, 0.1))
+
+
+def test_of_several_trainings_it_is_their_means_that_are_compared() -> None:
+    """A fall that is beyond chance for materials alone is none if trainings differ by as much."""
+
+    def trained(recalls: tuple[float, ...]) -> dict[str, Any]:
+        metrics = evaluation()
+        hits = np.array([np.arange(metrics["pairs"][PAIR]["n"]) < recall * 200 for recall in recalls])
+        spread = float(np.std(recalls, ddof=1)) if len(recalls) > 1 else None
+        figures = {"recall_at_1": float(hits.mean()), "recall_at_1_ci95": list(share_interval(hits, seed=0))}
+        figures |= {"n_seeds": len(recalls), "recall_at_1_sd": spread}
+        return metrics | {"pairs": {name: pair | figures for name, pair in metrics["pairs"].items()}}
+
+    assert "mean" in failed(trained((0.35,)), trained((0.55,)))
+    assert "mean" in failed(trained((0.34, 0.35, 0.36)), trained((0.54, 0.55, 0.56)))
+    assert not failed(trained((0.20, 0.35, 0.50)), trained((0.40, 0.55, 0.70)))
+    assert "means of 3 and 1 trainings" in failed(trained((0.19, 0.20, 0.21)), trained((0.9,)))["mean"]
 
 
 def test_an_interval_of_no_width_is_that_of_three_queries() -> None:

@@ -1,7 +1,7 @@
-"""What a modality contributes: what changes when it is added to a combination, with paired bootstrap intervals.
+"""What a modality contributes: what changes when it is added to a combination, with paired intervals.
 
-Scores are per query or example and lie on one axis, the test split, with NaN where a question is not asked of a
-material.
+Scores are per training and query or example, shape (n_trainings, n_test): the axis is the test split, with NaN where a
+question is not asked of a material.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matbind.analysis.measures.bootstrap import DoubleArray, Weights, paired_change
 from matbind.evaluation.retrieval import MIN_ROWS, present_rows, ranks_both
+from matbind.evaluation.two_level import DoubleArray, Weights, paired_change
 from matbind.modalities.combinations import Combination, Kind, all_combinations, pair_name, parse_combination
 from matbind.modalities.table import modality_names
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Scores = Mapping[str, Mapping[str, DoubleArray]]
-"""By the name of the combination and of the question (``text->dos``, or a probe's): shape (n_test,)."""
+"""By the name of the combination and of the question (``text->dos``, or a probe's): shape (n_trainings, n_test)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Change:
         n: materials that are asked in both.
         score_before: mean score; likewise after.
         change: score after less score before.
-        change_ci95: 95 % interval by bootstrap over the materials, both combinations resampled together.
+        change_ci95: 95 % interval over materials, the same for both combinations, and trainings; see `two_level`.
     """
 
     modality: str
@@ -93,7 +93,8 @@ def changes(scores: Scores, weights: Weights, *, hub_order: Sequence[str] | None
         if modality not in before.modalities
         for after in [parse_combination(f"{before.name}+{modality}", hub_order)]
         for question, values in scores[before.name].items()
-        if question in scores.get(after.name, {}) and np.isfinite(values + scores[after.name][question]).any()
+        if question in scores.get(after.name, {})
+        and np.isfinite(values.mean(axis=0) + scores[after.name][question].mean(axis=0)).any()
     ]
 
 
@@ -108,7 +109,7 @@ def _change(
 ) -> Change:
     before, after = steps
     first, second = scores[before.name][question], scores[after.name][question]
-    asked = np.isfinite(first) & np.isfinite(second)
+    asked = np.isfinite(first.mean(axis=0)) & np.isfinite(second.mean(axis=0))
     change, ci95 = paired_change(first, second, weights)
     return Change(
         modality=modality,
@@ -118,8 +119,8 @@ def _change(
         kind_before=_kind(question, before),
         kind_after=_kind(question, after),
         n=int(asked.sum()),
-        score_before=float(first[asked].mean()),
-        score_after=float(second[asked].mean()),
+        score_before=float(first[:, asked].mean()),
+        score_after=float(second[:, asked].mean()),
         change=change,
         change_ci95=ci95,
     )

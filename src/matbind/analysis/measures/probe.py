@@ -1,7 +1,8 @@
 """Linear probes: what can be read off a frozen embedding by a linear map.
 
 A probe is trained on the training split, its penalty is chosen on the validation split, and it is measured once on the
-test split, beside what the majority and a probe of the bare composition reach.
+test split, beside what the majority and a probe of the bare composition reach. Of several trainings of a model each has
+a probe, and the result is their mean.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from matbind.analysis.measures.bootstrap import interval, resampled_means, resampling_weights
 from matbind.evaluation.baseline import ridge_path, standardise
-from matbind.evaluation.retrieval import N_RESAMPLES, present_rows
+from matbind.evaluation.retrieval import present_rows
+from matbind.evaluation.two_level import N_RESAMPLES, SHARE, mean_interval, resampling_weights
 from matbind.materials.structure import HEAVIEST_ATOMIC_NUMBER, Structure
 from matbind.materials.symmetry import Symmetry
 from matbind.modalities.material import Split
@@ -64,17 +65,17 @@ class ProbeResult:
     Attributes:
         metric: of the target.
         n_train: materials with embedding and label in the training split; likewise for validation and test.
-        scores: hit (1 or 0) or minus the absolute error of each test material, NaN where not asked; shape (n_test,),
-            on the axis of the test split.
+        scores: hit (1 or 0) or minus the absolute error of each test material, NaN where not asked; shape (n_trainings,
+            n_test), on the axis of the test split.
         reason: why the probe was not made, None if it was; what follows is then None.
-        value: of the metric.
-        ci95: 95 % bootstrap interval over the test materials.
+        value: of the metric, mean over the trainings; likewise top_5 and r2.
+        ci95: 95 % interval over the test materials and, of several trainings, over those.
         n_classes: labels in training; None for a number.
         top_5: share of test materials whose label is among the five most probable; None for numbers and few classes.
         r2: coefficient of determination; None for labels.
         majority: the metric of the most frequent training label, or of the training median.
         chance: of a uniform guess among the training labels; None for numbers.
-        penalty: chosen C (labels) or alpha (numbers).
+        penalty: chosen C (labels) or alpha (numbers), of the first training.
         n_unseen: test materials whose label is not in training: they count as missed.
     """
 
@@ -109,14 +110,20 @@ class _Rows(NamedTuple):
 
 
 def probe(
-    embedding: FloatArray, target: Target, split: Sequence[Split], *, n_resamples: int = N_RESAMPLES, seed: int = 0
+    trainings: Sequence[FloatArray],
+    target: Target,
+    split: Sequence[Split],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> ProbeResult:
-    """Train, choose and measure one probe.
+    """Train, choose and measure one probe for each training of an embedding.
 
     Labels are learned by multinomial logistic regression, numbers by ridge regression, both on standardised columns.
 
     Args:
-        embedding: of all three splits, shape (n, d); NaN rows where a material lacks the modality.
+        trainings: the embedding of all three splits by each training, shape (n, d); NaN rows where a material lacks the
+            modality.
         target: its values, n of them.
         split: of each material.
         n_resamples: of the bootstrap.
@@ -128,27 +135,37 @@ def probe(
     Raises:
         ValueError: if the lengths differ.
     """
-    if not len(embedding) == len(target.values) == len(split):
-        raise ValueError(f"{len(embedding)} embeddings, {len(target.values)} values and {len(split)} splits differ")
+    for embedding in trainings:
+        if not len(embedding) == len(target.values) == len(split):
+            raise ValueError(f"{len(embedding)} embeddings, {len(target.values)} values and {len(split)} splits differ")
     known, labels = _encode(target)
-    known &= present_rows(embedding)
+    known &= present_rows(trainings[0])
     sides = np.asarray(split)
     rows = _Rows(*(np.flatnonzero(known & (sides == side)) for side in ("train", "validation", "test")))
-    scores = np.full(len(split), np.nan)
-    measured: dict[str, Any] = {"reason": _refusal(target, labels, rows)}
-    if measured["reason"] is None:
-        features = standardise(embedding.astype(np.float64), train=np.isin(np.arange(len(split)), rows.train))
-        if features.shape[1]:
-            measured = (_probe_class if target.kind == "class" else _probe_number)(features, labels, rows)
-            scores[rows.test] = measured.pop("scores")
-            weights = resampling_weights(len(rows.test), n_resamples=n_resamples, seed=seed)
-            bounds = interval(resampled_means(scores[rows.test], weights))
-            # An absolute error is kept with a minus sign.
-            measured["ci95"] = (min(map(abs, bounds)), max(map(abs, bounds)))
-        else:
-            measured["reason"] = f"all {len(rows.train)} train materials have the same embedding"
     counts = (len(rows.train), len(rows.validation), len(rows.test))
-    return ProbeResult(target.metric, *counts, scores[sides == "test"], **measured)
+    scores = np.full((len(trainings), len(split)), np.nan)
+    reason = _refusal(target, labels, rows)
+    every: list[dict[str, Any]] = []
+    for embedding in () if reason else trainings:
+        features = standardise(embedding.astype(np.float64), train=np.isin(np.arange(len(split)), rows.train))
+        if not features.shape[1]:
+            reason = f"all {len(rows.train)} train materials have the same embedding"
+            break
+        every.append((_probe_class if target.kind == "class" else _probe_number)(features, labels, rows))
+    if reason:
+        return ProbeResult(target.metric, *counts, scores[:, sides == "test"], reason=reason)
+    scores[:, rows.test] = [measured.pop("scores") for measured in every]
+    weights = resampling_weights(len(rows.test), n_resamples=n_resamples, seed=seed)
+    limits = SHARE if target.kind == "class" else (-np.inf, 0.0)
+    bounds = mean_interval(scores[:, rows.test], weights, limits=limits)
+    means = {
+        name: float(np.mean([measured[name] for measured in every]))
+        for name in ("value", "top_5", "r2")
+        if every[0].get(name) is not None
+    }
+    # An absolute error is kept with a minus sign.
+    ci95 = (min(map(abs, bounds)), max(map(abs, bounds)))
+    return ProbeResult(target.metric, *counts, scores[:, sides == "test"], ci95=ci95, **every[0] | means)
 
 
 def element_fractions(structures: Sequence[Structure]) -> DoubleArray:

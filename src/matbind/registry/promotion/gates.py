@@ -86,9 +86,12 @@ def gates_of(
 ) -> tuple[Gate, ...]:
     """Return what a version has to meet by itself, and whether it is worse than the one in production.
 
-    A fall is the recall@1 of the champion less that of the candidate. It is beyond chance if the 95 % interval of the
-    difference lies above zero: fall > sqrt(u^2 + l^2), where u is how far the bootstrap interval of the candidate
-    reaches above its recall and l how far that of the champion reaches below. This takes the two as independent;
+    A fall is the recall@1 of the champion less that of the candidate; of several trainings, recall@1 is their mean, for
+    which of them is the model says little of a new one. It is beyond chance if the 95 % interval of the difference lies
+    above zero: fall > sqrt(u^2 + l^2), where u is how far the interval of the candidate reaches above its recall and l
+    how far that of the champion reaches below. Intervals of several trainings are over trainings and materials
+    (`matbind.evaluation.two_level`); a version that was trained once beside one that was trained often is taken to vary
+    from training to training as that one does. This takes the two as independent;
     being asked about the same materials they are not, which makes the true interval narrower: a version is refused
     late rather than wrongly. For the mean of the aligned pairs (of a single: of its views) u and l are the means of
     those of the pairs, the widest that the mean of correlated figures can have. Every pair, emergent ones too, is held
@@ -125,18 +128,37 @@ def gates_of(
     return *gates, comparable, _mean(candidate, champion), _pairs(candidate, champion)
 
 
-def allowed_fall(new: Sequence[Pair], old: Sequence[Pair]) -> float:
-    """Return how much lower than ``old`` the mean recall@1 of ``new`` may be by chance; see `gates_of`."""
-    above = sum(_reach(pair, 1) for pair in new) / len(new)
-    below = sum(_reach(pair, 0) for pair in old) / len(old)
+def allowed_fall(new: Sequence[Pair], old: Sequence[Pair], *, both_trained: bool = True) -> float:
+    """Return how much lower than ``old`` the mean recall@1 of ``new`` may be by chance; see `gates_of`.
+
+    Args:
+        new: pairs of one side.
+        old: the same pairs of the other.
+        both_trained: whether both sides vary from training to training; the linear baseline does not.
+    """
+    both = list(zip(new, old, strict=True))
+    above = sum(_reach(pair, 1, like=other if both_trained else None) for pair, other in both) / len(both)
+    below = sum(_reach(pair, 0, like=other if both_trained else None) for other, pair in both) / len(both)
     return math.hypot(above, below)
 
 
-def _reach(pair: Pair, side: int) -> float:
-    """How far the interval reaches from the recall, to its lower (0) or upper (1) end."""
+def _reach(pair: Pair, side: int, *, like: Pair | None = None) -> float:
+    """How far the interval reaches from the recall, to its lower (0) or upper (1) end.
+
+    Args:
+        pair: figures of one version.
+        side: which end.
+        like: those of another, whose trainings tell how much those of a version that was trained once would differ.
+    """
     low, high = pair["recall_at_1_ci95"]
     end = high if side else low
-    return float(RULE_OF_THREE / pair["n"] if low == high else abs(end - pair["recall_at_1"]))
+    reach = float(RULE_OF_THREE / pair["n"] if low == high else abs(end - pair["recall_at_1"]))
+    # Evaluations that were registered before there were several seeds say nothing of seeds.
+    if like is None or pair.get("n_seeds", 1) > 1 or like.get("recall_at_1_sd") is None:
+        return reach
+    from matbind.evaluation.two_level import wider_reach  # loads NumPy, which a list of models can do without
+
+    return wider_reach(reach, deviation=like["recall_at_1_sd"], n_trainings=like["n_seeds"])
 
 
 def _problem(version: Version, evaluation: Any) -> str:
@@ -195,10 +217,10 @@ def _floor(candidate: Candidate, baseline: Mapping[str, Pair]) -> Gate:
     new, old = (sum(float(pair["recall_at_1"]) for pair in side) / len(side) for side in (ours, linear))
     says = f"its mean {candidate.kind} recall@1 is {new:.3f}, {guessing}, the linear baseline {old:.3f}"
     if old >= STRONG:
-        least = old - allowed_fall(ours, linear)
+        least = old - allowed_fall(ours, linear, both_trained=False)
         passed, expected = new >= least - ROUNDING, f"at least {least:.3f}"
     else:
-        least = old + allowed_fall(linear, ours)
+        least = old + allowed_fall(linear, ours, both_trained=False)
         passed, expected = new > least + ROUNDING, f"more than {least:.3f}"
     return Gate("floor", passed, says if passed else f"{says}, expected {expected}, beyond chance")
 
@@ -231,9 +253,16 @@ def _mean(candidate: Candidate, champion: Candidate) -> Gate:
     passed = fall <= allowed + ROUNDING
     says = (
         f"its mean {candidate.kind} recall@1 is {candidate.mean:.3f}, that of {champion.title} {champion.mean:.3f}"
+        f"{_trainings(candidate, champion)}"
         f"{';' if passed else f', lower by {fall:.3f}:'} the intervals of both allow a fall of {allowed:.3f}"
     )
     return Gate("mean", passed, says)
+
+
+def _trainings(candidate: Candidate, champion: Candidate) -> str:
+    """Say of how many trainings the means are, where it is not one of each."""
+    new, old = (max(pair.get("n_seeds", 1) for pair in side.trained) for side in (candidate, champion))
+    return "" if new == old == 1 else f" (means of {new} and {old} trainings)"
 
 
 def _pairs(candidate: Candidate, champion: Candidate) -> Gate:

@@ -20,7 +20,7 @@ from matbind.base.model_files import CHECKPOINT, TRAINED, WEIGHTS
 from matbind.modalities.combinations import Combination
 from matbind.settings.params import Settings
 from matbind.tracking.tuning import TuningTracker
-from matbind.training.ablation import longest_first
+from matbind.training.ablation import in_order
 from matbind.training.combination import fingerprint
 from matbind.training.model import open_stores
 from matbind.training.progress_log import ProgressLog, cost
@@ -216,7 +216,7 @@ class Tuning:
             self._end(number, Outcome("failed", reason=str(error)))
             self._progress.finish(_in_words(number), f"not possible: {error}")
             return
-        digest = fingerprint(settings, self.combination, FEATURES)
+        digest = fingerprint(settings, self.combination, settings.seed, FEATURES)
         directory = self._directories[number] = TUNING / TRIALS / digest[:DIGEST_CHARACTERS]
         run_id = self._tracker.start_trial(self._parent, number, settings, self.combination)
         history: list[dict[str, float]] = []
@@ -330,7 +330,7 @@ def _recalls(history: Iterable[Mapping[str, float]]) -> dict[int, float]:
 def _announcement(settings: Settings, combination: Combination) -> str:
     """Say how long the tuning is, in units of what follows it: no time is known before the first epoch."""
     tune = settings.tune
-    ablation = settings.training.epochs * sum(cost(combination.name) for combination in longest_first(settings))
+    ablation = settings.training.epochs * sum(cost(t.combination.name) for t in in_order(settings).values())
     share = tune.trials * tune.epochs * cost(combination.name) / ablation
     return (
         f"up to {tune.trials} trials of {tune.epochs} epochs, together about {share:.1f} times as long as the "

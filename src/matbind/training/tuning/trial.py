@@ -66,7 +66,7 @@ def train_trial(
     Raises:
         UserError: if too few materials hold the combination.
     """
-    trainer = Trainer(settings, combination, features=features)
+    trainer = Trainer(settings, combination, seed=settings.seed, features=features)
     n_told = 0
 
     def tell(_: Figures | None = None) -> None:
@@ -103,7 +103,7 @@ def train_trial(
 
 def evaluate_trial(settings: Settings, combination: Combination, *, features: Path, directory: Path) -> None:
     """Write down recall@1 of the aligned pairs on the test split, with the weights a trial ended with."""
-    trainer = Trainer(settings, combination, features=features)
+    trainer = Trainer(settings, combination, seed=settings.seed, features=features)
     trainer.average.load_state_dict(load_file(directory / WEIGHTS))
     hits = hits_of(trainer, trainer.average, read_split(features, "test"))
     digest = read_json(directory / GIVEN)["fingerprint"]
@@ -142,7 +142,7 @@ def run_trial(
     given = read_json(directory / GIVEN)
     settings = apply_values(load(), given["values"], source=str(directory / GIVEN))
     combination = parse_combination(name, settings.hub_order)
-    if fingerprint(settings, combination, FEATURES) != given["fingerprint"]:
+    if fingerprint(settings, combination, settings.seed, FEATURES) != given["fingerprint"]:
         raise UserError("params.yaml or the features changed while the stage was running, start it again")
     if task == "test":
         evaluate_trial(settings, combination, features=FEATURES, directory=directory)
