@@ -30,7 +30,7 @@ from matbind.training.trainer import Trainer
 
 RECORDS, FEATURES = Path("artifacts/records"), Path("artifacts/features")
 SMALL = ("presets", "small")
-DOS = ("modalities", "dos", "transform")
+DOS_ENCODER = (*SMALL, "modalities", "dos", "encoder")
 PRESET = "preset small"
 VARIANTS: dict[str, tuple[str, dict[tuple[str, ...], Any]]] = {
     PRESET: ("crystal+dos+pxrd+text", {}),
@@ -41,11 +41,12 @@ VARIANTS: dict[str, tuple[str, dict[tuple[str, ...], Any]]] = {
     "no strain": ("crystal+dos+pxrd+text", {("deformation", "volumetric"): 0.0, ("deformation", "shape"): 0.0}),
     "all sentences of a text": ("crystal+dos+pxrd+text", {("modalities", "text", "transform", "train_tokens"): 0}),
     "space of 256 dimensions": ("crystal+dos+pxrd+text", {("model", "projection_dim"): 256}),
+    "learning rate of 0.002": ("crystal+dos+pxrd+text", {(*SMALL, "training", "learning_rate"): 2.0e-3}),
     "batches of 64": ("crystal+dos+pxrd+text", {(*SMALL, "training", "batch_size"): 64}),
     "batches of 256": ("crystal+dos+pxrd+text", {(*SMALL, "training", "batch_size"): 256}),
-    "DOS a third as augmented": (
+    "larger DOS encoder (128, 3 layers)": (
         "crystal+dos+pxrd+text",
-        {(*DOS, "noise"): 0.02, (*DOS, "scale"): 0.02, (*DOS, "broadening_ev"): 0.05, (*DOS, "shift_ev"): 0.02},
+        {(*DOS_ENCODER, "width"): 128, (*DOS_ENCODER, "layers"): 3, (*DOS_ENCODER, "feedforward"): 384},
     ),
     "no reciprocal readout (CGConv alone)": (
         "crystal+dos+pxrd+text",

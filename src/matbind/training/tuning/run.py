@@ -297,7 +297,7 @@ class Tuning:
 
         searched = self._tune.model_dump(mode="json", exclude=_FREE)
         first = apply_values(self._settings, trial_values(self._tune, self._tune.start), source="tune.space")
-        content = [fingerprint(first, self.combination, FEATURES), searched, optuna.__version__]
+        content = [fingerprint(first, self.combination, first.seed, FEATURES), searched, optuna.__version__]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
