@@ -37,7 +37,7 @@ def _one_thread():
 
 def _train(directory, values=None, *, on_epoch=None):
     settings = apply_values(small_run(), values or {}, source="here")
-    digest = fingerprint(settings, COMBINATION, real_features())
+    digest = fingerprint(settings, COMBINATION, settings.seed, real_features())
     prepare_directory(directory, digest, values or {})
     epochs = []
     options = {"features": real_features(), "directory": directory, "log": silent}
