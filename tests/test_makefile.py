@@ -44,7 +44,8 @@ class Machine:
         return subprocess.run(
             [shutil.which("make") or "make", ".venv/.installed", *arguments],
             cwd=self._project,
-            env={**os.environ, "PATH": str(self.bin)},
+            # Without what a make around the tests tells its children.
+            env={**{k: v for k, v in os.environ.items() if not k.startswith("MAKE")}, "PATH": str(self.bin)},
             capture_output=True,
             text=True,
             check=False,

@@ -160,7 +160,12 @@ def test_table_gives_the_range_of_galleries():
 
 def test_combination_without_a_measured_pair_has_an_empty_row():
     document = to_markdown(
-        compare([{"combination": c, "hub": "dos", "run_id": None, "pairs": {}} for c in ("dos", "dos+pxrd")])
+        compare(
+            [
+                {"combination": c, "hub": "dos", "run_id": None, "pairs": {}, "trainings": [{"pairs": {}}]}
+                for c in ("dos", "dos+pxrd")
+            ]
+        )
     )
     assert "| dos+pxrd | dos | - | - | - | - | - | - | - | - |" in document
     assert "| dos | - | - | - | - | - | - | - |" in document
