@@ -153,7 +153,7 @@ def test_a_run_changes_of_what_git_tracks_the_lock_file_and_the_small_metrics(pr
         (r" temperature: \S+", " temperature: 0.123", {"ablate"}),
         (r"max_tokens: 128", "max_tokens: 99", {"featurize", "tune", "ablate"}),
         (r"workers: \d+", "workers: 7", set()),
-        (r"(small:\s+prepare: \{limit:) \w+", r"\1 4001", set()),  # a preset that is not in use
+        (r"(small: &small\s+prepare: \{limit:) \w+", r"\1 4001", set()),  # a preset that is not in use
     ],
 )
 def test_a_changed_value_makes_just_its_stages_stale(
