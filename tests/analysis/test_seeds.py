@@ -29,13 +29,13 @@ def inputs() -> Inputs:
 
 def recalls(inputs: Inputs) -> list[float]:
     """Recall@1 of the pair by each training."""
-    found = []
+    recalls = []
     for seed in (0, 1):
         embeddings = inputs.test_embeddings(NAME, seed)
         rows = present_rows(embeddings["dos"]) & present_rows(embeddings["text"])
-        found.append(float(np.mean(ranks(embeddings["dos"][rows], embeddings["text"][rows]) <= 1)))
-    assert found[0] != found[1]
-    return found
+        recalls.append(float(np.mean(ranks(embeddings["dos"][rows], embeddings["text"][rows]) <= 1)))
+    assert recalls[0] != recalls[1]
+    return recalls
 
 
 def test_embeddings_are_of_the_model_unless_a_seed_is_named(inputs: Inputs) -> None:

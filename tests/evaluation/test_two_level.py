@@ -110,8 +110,8 @@ def test_bootstrap_equals_resampling_the_queries() -> None:
     rng = np.random.default_rng(0)
     shares = rng.choice(hits, size=(20_000, len(hits))).mean(axis=1)
     expected = np.quantile(shares, [0.025, 0.975])
-    found = share_interval(hits, n_resamples=20_000, seed=1)
-    np.testing.assert_allclose(found, expected, atol=0.006)  # about one step of 1 / 200
+    bounds = share_interval(hits, n_resamples=20_000, seed=1)
+    np.testing.assert_allclose(bounds, expected, atol=0.006)  # about one step of 1 / 200
 
 
 def test_of_several_trainings_materials_are_drawn_for_all_of_them_at_once() -> None:

@@ -193,14 +193,18 @@ class Tracker:
                 model_dir = training_directory(models, content["combination"], training["seed"])
                 finished.append(_Restorable(training, model_dir, content["seeds"], ended))
         below = {} if parent is None else {PARENT: parent}
-        missing = [each for each in finished if not runs.search({RESULT: result_digest(each.evaluation), **below})]
+        missing = [
+            restorable
+            for restorable in finished
+            if not runs.search({RESULT: result_digest(restorable.evaluation), **below})
+        ]
         if not missing:
             return 0
-        parent = parent or _parent_of(runs, (each.evaluation for each in finished))
+        parent = parent or _parent_of(runs, (restorable.evaluation for restorable in finished))
         if parent is None:
             parent = self._restore_parent(runs, missing[0])
-        for each in missing:
-            _restore(runs, parent, each)
+        for restorable in missing:
+            _restore(runs, parent, restorable)
         runs.describe(parent)
         return len(missing)
 
